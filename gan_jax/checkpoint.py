@@ -1,0 +1,155 @@
+"""Checkpoints with Orbax: the whole state, written in the background, each leaf with a checksum.
+
+`last` is the newest checkpoint, `best` the one with the best metric; older ones are thinned out. States are stored as NumPy
+trees (keys as their data), so that they open on any number of devices.
+"""
+
+import hashlib
+import logging
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax import Array
+from jaxtyping import PyTree
+from orbax.checkpoint import checkpoint_managers as managers
+
+from gan_jax.errors import InputError, RunError
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every directory that it makes
+
+
+class Checkpoints:
+    """The checkpoints of one directory.
+
+    `keep` newest are kept, and the best by `metric`, if one is named. Saving returns at once; `close` waits for the writing.
+    """
+
+    def __init__(
+        self, directory: Path, *, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max"
+    ):
+        self.directory, self.metric = directory.absolute(), metric
+        policies: list[Any] = [managers.LatestN(keep)]
+        if metric:
+            best = managers.BestN(
+                get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False
+            )
+            policies.append(best)
+        options = ocp.CheckpointManagerOptions(
+            save_decision_policy=managers.FixedIntervalPolicy(1),
+            preservation_policy=managers.AnyPreservationPolicy(policies),
+            best_fn=self._score if metric else None,  # without it Orbax writes no metrics
+            best_mode=mode,
+            cleanup_tmp_directories=True,
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def _score(self, metrics: Mapping[str, float]) -> float:
+        return metrics[self.metric or ""]
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    @property
+    def best_step(self) -> int | None:
+        return self._manager.best_step() if self.metric else None
+
+    def save(self, step: int, state: PyTree, metrics: Mapping[str, float] | None = None) -> None:
+        """Begin to write `state`; raises `RunError` if an earlier checkpoint could not be written."""
+        host = jax.tree.map(_to_host, state)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave({"crc32": _checksums(host)})
+        )
+        scored = dict(metrics) if metrics and self.metric in metrics else None
+        try:
+            self._manager.save(step, args=items, metrics=scored, force=step not in self._manager.all_steps())
+        except Exception as error:  # Orbax raises many types, and those of an earlier background write
+            raise RunError(f"the checkpoint of step {step} could not be written: {_cause(error)}") from error
+
+    def restore(self, like: PyTree, step: int | None = None) -> tuple[PyTree, int] | None:
+        """The state at `step`, or the newest that is whole, with its step; None if there is none.
+
+        `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
+        with a warning, unless one was asked for. Raises `InputError` if a checkpoint holds another kind of state.
+        """
+        target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
+        candidates = [step] if step is not None else sorted(self.steps, reverse=True)
+        failures = []
+        for candidate in candidates:
+            try:
+                host = self._read(candidate, ocp.args.StandardRestore(target))
+            except Exception as error:  # Orbax raises bare Exception among others for damaged files
+                failures.append(f"checkpoint {candidate} in {self.directory}: {_cause(error)}")
+                logging.getLogger(__name__).warning("skipped a damaged checkpoint, %s", failures[-1])
+                continue
+            return jax.tree.map(_like, host, like), candidate
+        if failures:
+            raise InputError("no checkpoint could be read: " + "; ".join(failures))
+        return None
+
+    def read(self, step: int) -> dict[str, Any]:
+        """The state at `step` as nested dictionaries of arrays, without knowing what made it."""
+        try:
+            return self._read(step, ocp.args.StandardRestore())
+        except Exception as error:
+            raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
+
+    def _read(self, step: int, state: ocp.args.StandardRestore) -> PyTree:
+        items = self._manager.restore(step, args=ocp.args.Composite(state=state, meta=ocp.args.JsonRestore()))
+        found, expected = _checksums(items["state"]), items["meta"]["crc32"]
+        wrong = [name for name in expected if found.get(name) != expected[name]]
+        if wrong or len(found) != len(expected):
+            raise OSError(f"the checksum of {(wrong or ['its structure'])[0]} differs: the files are damaged")
+        return items["state"]
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        try:
+            self._manager.wait_until_finished()
+            self._manager.close()
+        except Exception as error:
+            raise RunError(f"the last checkpoint could not be written: {_cause(error)}") from error
+
+
+def _is_key(x: Array) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _to_host(x: Array) -> np.ndarray:
+    return np.asarray(jax.random.key_data(x) if _is_key(x) else x)
+
+
+def _like(host: np.ndarray, like: Array) -> Array:
+    return jax.random.wrap_key_data(host, impl=jax.random.key_impl(like)) if _is_key(like) else jax.numpy.asarray(host)
+
+
+def _checksums(tree: PyTree) -> dict[str, int]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_name(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """The same name for a leaf of a named tuple and of the dictionary that it is read back as."""
+    parts = (getattr(p, "name", getattr(p, "key", getattr(p, "idx", p))) for p in path)
+    return "/".join(str(part) for part in parts)
+
+
+def _cause(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
+
+
+def state_hash(state: PyTree) -> str:
+    """sha256 over every leaf's name, type and bytes, 16 hex digits: equal states have equal hashes."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        host = _to_host(leaf)
+        digest.update(f"{_name(path)} {host.dtype} {host.shape}".encode())
+        digest.update(np.ascontiguousarray(host))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,34 @@
+"""Distributions of the latent code z, as values: `latent(key, n)` draws n codes, `latent.dim` is their length."""
+
+from typing import NamedTuple, Protocol
+
+import jax
+from jax import Array
+from jaxtyping import Float
+
+
+class Latent(Protocol):
+    """Anything that draws n codes of length `dim`."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def __call__(self, key: Array, n: int) -> Float[Array, "n dim"]: ...
+
+
+class Normal(NamedTuple):
+    """z ~ N(0, I)."""
+
+    dim: int
+
+    def __call__(self, key: Array, n: int) -> Float[Array, "n dim"]:
+        return jax.random.normal(key, (n, self.dim))
+
+
+class Uniform(NamedTuple):
+    """z ~ U(-1, 1)^dim, as in DCGAN."""
+
+    dim: int
+
+    def __call__(self, key: Array, n: int) -> Float[Array, "n dim"]:
+        return jax.random.uniform(key, (n, self.dim), minval=-1.0, maxval=1.0)

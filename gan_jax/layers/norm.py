@@ -1,0 +1,35 @@
+"""Normalisation."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+
+def _gain(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
+# Batch normalisation as DCGAN uses it: gains drawn from N(1, 0.02).
+# Differs: epsilon 1e-5 (the paper's code has 1e-8), and running statistics are kept for sampling.
+batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5, scale_init=_gain)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose gain and bias depend on the class (Dumoulin et al. 2016, arXiv:1610.07629)."""
+
+    num_classes: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"], *, train: bool) -> Float[Array, "b h w c"]:
+        x = batch_norm(use_scale=False, use_bias=False, use_running_average=not train, dtype=self.dtype)(x)
+        gain = nn.Embed(self.num_classes, x.shape[-1], embedding_init=_gain, dtype=self.dtype, name="gain")(y)
+        bias = nn.Embed(
+            self.num_classes, x.shape[-1], embedding_init=nn.initializers.zeros, dtype=self.dtype, name="bias"
+        )(y)
+        return x * gain[:, None, None] + bias[:, None, None]

@@ -1,0 +1,1 @@
+"""Flax modules: generators, discriminators, classifiers."""

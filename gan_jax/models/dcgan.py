@@ -1,0 +1,145 @@
+"""DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) for any size 4 * 2^n from 16 to 256."""
+
+import math
+from functools import partial
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+from gan_jax.errors import InputError
+from gan_jax.layers.conv import Conv, ConvTranspose, ResizeConv, one_hot_planes
+from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm
+
+_init = nn.initializers.normal(0.02)
+_leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
+
+
+def stages(height: int, width: int) -> tuple[int, tuple[int, int]]:
+    """The number of doublings n and the coarsest grid, whose shorter side is 4: (64, 96) gives 4 and (4, 6).
+
+    Raises `InputError` unless the shorter side is 4 * 2^n, 16 to 256, and 2^n divides the longer one.
+    """
+    short = min(height, width)
+    n = round(math.log2(max(short, 1) / 4))
+    if short != 4 * 2**n or not 16 <= short <= 256 or max(height, width) % 2**n:
+        near = min((16, 32, 64, 128, 256), key=lambda size: abs(size - short))
+        raise InputError(
+            f"image size {height}x{width} is not one a DCGAN can make: the shorter side must be 16, 32, 64, 128 or 256 and "
+            f"the longer side a multiple of a quarter of it; the nearest square size is {near}x{near}"
+        )
+    return n, (height // 2**n, width // 2**n)
+
+
+def widths(width: int, n: int) -> tuple[int, ...]:
+    """Channels from the finest to the coarsest hidden stage: doubled at each, at most 8 * width, as in the paper at 64x64."""
+    return tuple(width * min(2**i, 8) for i in range(n))
+
+
+class Generator(nn.Module):
+    """Latents (b, z) to images (b, h, w, c) in [-1, 1]: a projection to the coarsest grid, then one doubling a stage.
+
+    `size` is (height, width), `width` the channels before the last layer (128 in the paper, at 64x64). With `num_classes`
+    the label enters as a one-hot vector beside z (`label="concat"`) or through conditional batch norm. `norm="none"` leaves
+    batch norm out, `upsample="resize"` replaces fractional strides by nearest-neighbour resizing and a convolution.
+    `dtype` is the type of the computation; parameters are float32.
+    """
+
+    size: tuple[int, int] = (64, 64)
+    channels: int = 3
+    width: int = 128
+    kernel_size: int = 5
+    norm: Literal["batch", "none"] = "batch"
+    upsample: Literal["transpose", "resize"] = "transpose"
+    spectral_norm: bool = False
+    num_classes: int = 0
+    label: Literal["concat", "batch_norm"] = "concat"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool
+    ) -> Float[Array, "b h w c"]:
+        n, (rows, cols) = stages(*self.size)
+        *hidden, coarsest = widths(self.width, n)
+        up = partial(
+            ConvTranspose if self.upsample == "transpose" else ResizeConv,
+            kernel_size=self.kernel_size,
+            kernel_init=_init,
+            dtype=self.dtype,
+        )
+        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        use_bias = self.norm == "none"
+        if self.num_classes and self.label == "concat":
+            z = jnp.concatenate([z, jax.nn.one_hot(_labels(y), self.num_classes)], axis=-1)
+
+        dense = nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype)
+        x = layer(dense)(z.astype(self.dtype)).reshape(-1, rows, cols, coarsest)  # b h/2^n w/2^n c
+        x = nn.relu(self._normalise(x, y, train))
+        for features in reversed(hidden):
+            x = layer(up(features, use_bias=use_bias))(x)  # b 2h 2w c
+            x = nn.relu(self._normalise(x, y, train))
+        x = layer(up(self.channels))(x)  # b h w c
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def _normalise(self, x: Array, y: Array | None, train: bool) -> Array:
+        if self.norm == "none":
+            return x
+        if self.num_classes and self.label == "batch_norm":
+            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, _labels(y), train=train)
+        return batch_norm(use_running_average=not train, dtype=self.dtype)(x)
+
+
+class Discriminator(nn.Module):
+    """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then one linear unit.
+
+    Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together).
+    With `num_classes` the label is concatenated as one-hot feature maps (`label="concat"`) or enters by an inner product
+    with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3).
+    """
+
+    width: int = 128
+    kernel_size: int = 5
+    norm: Literal["batch", "none"] = "batch"
+    spectral_norm: bool = False
+    num_classes: int = 0
+    label: Literal["concat", "projection"] = "concat"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool
+    ) -> Float[Array, " b"]:
+        n, _ = stages(*x.shape[1:3])
+        down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
+        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        if self.num_classes and self.label == "concat":
+            x = jnp.concatenate([x, one_hot_planes(_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
+
+        x = _leaky_relu(layer(down(self.width))(x.astype(self.dtype)))  # b h/2 w/2 c
+        for features in widths(self.width, n)[1:]:
+            x = layer(down(features, use_bias=self.norm == "none"))(x)  # b h/2 w/2 c
+            if self.norm == "batch":
+                x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
+            x = _leaky_relu(x)
+        h = x.reshape(x.shape[0], -1)
+        logits = layer(nn.Dense(1, kernel_init=_init, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
+        if self.num_classes and self.label == "projection":
+            embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_init, dtype=self.dtype)
+            logits += jnp.sum(layer(embedding)(_labels(y)) * h, axis=-1, dtype=jnp.float32)
+        return logits
+
+
+def _maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
+    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957)."""
+    return partial(nn.SpectralNorm(layer), update_stats=train) if spectral else layer
+
+
+def _labels(y: Array | None) -> Array:
+    if y is None:
+        raise InputError("this network is class-conditional (num_classes > 0): it needs labels y of shape (b,)")
+    return y

@@ -1,0 +1,28 @@
+"""Several CPU devices, strict ranks, checked shapes; the compilation cache makes repeated runs fast."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ.setdefault("NPROC", "16")  # collectives of XLA on CPUs with few cores dead-lock otherwise (jax < 0.12)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("gan_jax", "beartype.beartype").__enter__()
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data that GAN_JAX_DATA names."""
+    folder = os.environ.get("GAN_JAX_DATA")
+    if not folder:
+        pytest.skip("needs real data: set GAN_JAX_DATA to the folder that holds mnist/")
+    return Path(folder)
