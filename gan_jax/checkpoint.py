@@ -48,6 +48,16 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except RunError:
+            if kind is None:  # else the error under way is the one to tell
+                raise
+
     def _score(self, metrics: Mapping[str, float]) -> float:
         return metrics[self.metric or ""]
 
@@ -63,6 +73,8 @@ class Checkpoints:
     def save(self, step: int, state: PyTree, metrics: Mapping[str, float] | None = None) -> None:
         """Begin to write `state`; raises `RunError` if an earlier checkpoint could not be written."""
         host = jax.tree.map(_to_host, state)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
+            raise RunError(f"the state of step {step} has values that are not finite and was not saved")
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave({"crc32": _checksums(host)})
         )

@@ -1,5 +1,6 @@
 """Normalisation."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 
-def _gain(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+def _gain(key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 

@@ -1,0 +1,1 @@
+"""Runnable scripts, one a subject: `python -m experiments.NAME --help`."""

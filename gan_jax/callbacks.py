@@ -1,0 +1,57 @@
+"""What happens at intervals of a run: sheets of samples, scores."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from gan_jax.core import Objective, TrainState, sampling_variables
+from gan_jax.data.dataset import Arrays, Dataset
+from gan_jax.images import film, grid, save, to_uint8
+from gan_jax.judge import Judge, recognition
+from gan_jax.loop import Row
+from gan_jax.run import Run
+from gan_jax.sampling import Statistics, make_draw
+
+Call = Callable[[int, TrainState], Row | None]
+_GRID_SEED, _SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
+
+
+def condition(dataset: Dataset, n: int) -> Arrays:
+    """A batch that asks for n samples, the classes in turn."""
+    return {"label": (np.arange(n) % max(len(dataset.class_names), 1)).astype(np.int32)}
+
+
+def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: Statistics, n: int = 64) -> Call:
+    """Write samples/STEP.png, n samples of fixed noise by the averaged generator; real.png beside it."""
+    scale = max(1, 64 // dataset.train["image"].shape[1])
+    save(grid(dataset.train["image"][:n]), run.path("real.png"), scale)
+    draw = make_draw(objective.inputs, objective.sample, statistics)
+
+    def call(step: int, state: TrainState) -> None:
+        images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n))
+        save(grid(to_uint8(images)), run.path(f"samples/{step:06}.png"), scale)
+
+    return call
+
+
+def recognition_score(objective: Objective, dataset: Dataset, judge: Judge, statistics: Statistics, n: int = 1000) -> Call:
+    """How well n samples of the averaged generator are recognised, see `gan_jax.judge.recognition`."""
+    draw = make_draw(objective.inputs, objective.sample, statistics)
+
+    def call(step: int, state: TrainState) -> Row:
+        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), condition(dataset, n))
+        return recognition(judge, to_uint8(images), dataset.held_out["image"])
+
+    return call
+
+
+def make_film(run: Run, seconds: float = 8.0) -> list:
+    """The sheets of samples so far as a film in video/; returns the files written, none if there are no sheets."""
+    from PIL import Image
+
+    sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
+    frames = [np.atleast_3d(np.asarray(Image.open(sheet))) for sheet in sheets]
+    return film(frames, run.path("video/training"), seconds) if len(frames) > 1 else []
+
+

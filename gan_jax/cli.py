@@ -1,0 +1,46 @@
+"""From the command line to a function: flags out of a dataclass, errors without a stack trace, exit status."""
+
+import errno
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import tyro
+
+from gan_jax.errors import InputError, RunError
+from gan_jax.loop import Interrupted
+
+C = TypeVar("C")
+
+
+def run_command(main: Callable[[C], None], config: type[C], description: str, args: Sequence[str] | None = None) -> None:
+    """Parse flags into `config` and call `main`; ends the process.
+
+    Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    asked = tyro.cli(config, description=description, args=args, config=(tyro.conf.OmitArgPrefixes,))
+    sys.exit(guarded(lambda: main(asked)))
+
+
+def guarded(call: Callable[[], None]) -> int:
+    """Call and give the exit status; errors that are not ours keep their stack trace."""
+    try:
+        call()
+    except (Interrupted, KeyboardInterrupt):
+        return 130
+    except InputError as error:
+        return _complain(str(error), 2)
+    except RunError as error:
+        return _complain(str(error), 1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        return _complain(f"cannot write {error.filename or 'a file'}: {error.strerror}; checkpoints written so far are safe", 1)
+    return 0
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,206 @@
+"""Driving a step: `fit` plays rounds, watches them, reports them and calls back."""
+
+import contextlib
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from gan_jax.core import Metrics, TrainState
+from gan_jax.errors import InputError, RunError
+
+Row = dict[str, float]
+Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
+
+
+class Every(NamedTuple):
+    """Call `call(step, state)` after every `interval` rounds and after the last; what it returns are scores."""
+
+    interval: int
+    call: Callable[[int, TrainState], Row | None]
+
+
+class Save(Protocol):
+    """Write a checkpoint with the scores measured at this step."""
+
+    def __call__(self, step: int, state: TrainState, scores: Row) -> None: ...
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal after the state had been saved."""
+
+    def __init__(self, step: int):
+        super().__init__(f"stopped and saved at step {step}")
+        self.step = step
+
+
+def fit(
+    state: TrainState,
+    advance: Advance,
+    *,
+    steps: int,
+    save: Save,
+    save_every: int,
+    report: "Report",
+    callbacks: Sequence[Every] = (),
+    dispatch: int = 10,
+) -> TrainState:
+    """Play rounds from `state.step` up to `steps`, `dispatch` or fewer at a time, and return the last state.
+
+    Dispatches end at multiples of the greatest common divisor of `dispatch` and all intervals, so that a run cut anywhere
+    plays the same dispatches when it is continued. A checkpoint is written every `save_every` rounds, where callbacks gave
+    scores, and at the end, always after the metrics up to there were seen to be finite.
+
+    Raises `RunError` at the first round with a metric that is not finite, and `Interrupted` after SIGINT or SIGTERM, when
+    the dispatch is finished and the state saved; a second signal stops at once.
+    """
+    intervals = [save_every, report.interval, *(c.interval for c in callbacks)]
+    if min(intervals) < 1:
+        raise InputError("intervals of logging, sampling, scoring and saving must be at least 1 step")
+    dispatch = math.gcd(dispatch, *intervals)
+    step = int(state.step)
+    with _deferred_signals() as stop_asked, report:
+        while step < steps:
+            n = min(dispatch - step % dispatch, steps - step)
+            state, metrics = advance(state, step, n)
+            step += n
+            report.add(step, metrics)
+            stopping, last = stop_asked(), step == steps
+            due = [c for c in callbacks if last or step % c.interval == 0]
+            if due or stopping or last or step % save_every == 0:
+                report.flush()
+                scores: Row = {}
+                for callback in () if stopping and not last else due:
+                    scores |= callback.call(step, state) or {}
+                if scores or stopping or last or step % save_every == 0:
+                    save(step, state, scores)
+            if stopping and not last:
+                raise Interrupted(step)
+    return state
+
+
+class Report:
+    """Metrics of all rounds: checked, averaged over `interval` rounds, shown and handed to `write(step, row)`.
+
+    On a terminal a progress bar, elsewhere a line an interval. Metrics are read one dispatch late, while the next one runs.
+    `images` is the number of real examples in one round.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: int,
+        steps: int,
+        interval: int,
+        images: int,
+        write: Callable[[int, Row], None],
+        show: Callable[[str], None],
+    ):
+        self.start, self.steps, self.interval, self.images = start, steps, interval, images
+        self._write, self._show = write, show
+        self._pending: tuple[int, Metrics] | None = None
+        self._rows: list[dict[str, np.ndarray]] = []
+        self._clock, self._clock_step = time.perf_counter(), start
+
+    def __enter__(self) -> "Report":
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=self.steps, initial=self.start, unit="step", disable=not terminal, dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def add(self, step: int, metrics: Metrics) -> None:
+        """Take the metrics of the dispatch that ended at `step`, with a leading axis of rounds."""
+        self.flush()
+        self._pending = (step, metrics)
+
+    def flush(self) -> None:
+        """Wait for the metrics taken last; raises `RunError` if one is not finite."""
+        if self._pending is None:
+            return
+        (step, metrics), self._pending = self._pending, None
+        host = {name: np.asarray(value, np.float32) for name, value in jax.device_get(metrics).items()}
+        rounds = len(next(iter(host.values())))
+        _check_finite(host, first=step - rounds + 1)
+        self._rows.append(host)
+        self._bar.update(rounds)
+        if step % self.interval == 0 or step == self.steps:
+            self._finish_row(step)
+
+    def _finish_row(self, step: int) -> None:
+        row = {name: float(np.concatenate([r[name] for r in self._rows]).mean()) for name in self._rows[0]}
+        now = time.perf_counter()
+        seconds = (now - self._clock) / max(step - self._clock_step, 1)
+        self._rows, self._clock, self._clock_step = [], now, step
+        line = status_line(step, self.steps, self.images / seconds, (self.steps - step) * seconds, row)
+        self._write(step, {**row, "images_per_second": self.images / seconds})
+        if self._bar.disable:
+            self._show(line)
+        else:
+            self._bar.set_description_str(line.split("|", 3)[-1].strip())
+
+
+def _check_finite(metrics: dict[str, np.ndarray], first: int) -> None:
+    bad = {name: int(np.argmin(np.isfinite(value))) for name, value in metrics.items() if not np.isfinite(value).all()}
+    if bad:
+        round_ = min(bad.values())
+        names = ", ".join(sorted(name for name, i in bad.items() if i == round_))
+        raise RunError(f"{names} was not finite at step {first + round_}; try a lower learning rate or a stronger penalty")
+
+
+def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Row) -> str:
+    """Step, images/s, time left, the losses, D(x) and D(G(z)), diversity of samples against the data's, health."""
+    left = f"{int(seconds_left) // 3600}:{int(seconds_left) // 60 % 60:02}:{int(seconds_left) % 60:02}"
+    parts = [
+        f"step {step}/{steps} {100 * step // steps}%",
+        f"{rate:.0f} img/s",
+        f"left {left}",
+        f"D {row.get('disc/loss', math.nan):.2f} G {row.get('gen/loss', math.nan):.2f}",
+        f"D(x) {row.get('disc/real', math.nan):.2f} D(G(z)) {row.get('disc/fake', math.nan):.2f}",
+        f"div {row.get('gen/diversity', math.nan):.2f}/{row.get('data/diversity', math.nan):.2f}",
+        health(row),
+    ]
+    return " | ".join(parts)
+
+
+def health(row: Row) -> str:
+    """One word on the state of the game, from averaged metrics.
+
+    `collapsing`: samples vary less than a third as much as the data; `D-winning`: a gap above 0.9 between D(x) and D(G(z)).
+    """
+    if row.get("gen/diversity", 1.0) < row.get("data/diversity", 0.0) / 3:
+        return "collapsing"
+    if row.get("disc/real", 0.5) - row.get("disc/fake", 0.5) > 0.9:
+        return "D-winning"
+    return "ok"
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[Callable[[], bool]]:
+    """The first SIGINT or SIGTERM sets a flag; the second one acts as it would without us."""
+    asked = False
+    kinds = (signal.SIGINT, signal.SIGTERM)
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+        print("\nfinishing this step and saving; once more to leave at once", file=sys.stderr, flush=True)
+
+    try:
+        before = {kind: signal.signal(kind, handle) for kind in kinds}
+    except ValueError:  # not in the main thread: signals are not ours
+        before = {}
+    try:
+        yield lambda: asked
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,131 @@
+"""A whole run: begin or continue, play, keep what happened, and end well."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from tensorboardX import SummaryWriter
+
+from gan_jax.checkpoint import Checkpoints
+from gan_jax.core import Step, TrainState
+from gan_jax.data.dataset import Dataset, Order
+from gan_jax.errors import InputError, RunError
+from gan_jax.loop import Every, Interrupted, Report, Row, fit
+from gan_jax.parallel import resident
+from gan_jax.run import Run
+
+
+def train(
+    run: Run,
+    step: Step,
+    state: TrainState,
+    dataset: Dataset,
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    log_every: int,
+    save_every: int,
+    parts: int = 1,
+    metric: str | None = None,
+    callbacks: Sequence[Every] = (),
+    init_from: Path | None = None,
+) -> TrainState:
+    """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
+
+    `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
+    only, and only if this run has no checkpoint yet). `parts` minibatches of `batch` examples make a round
+    (`gan_jax.core.minibatches_per_round`). The best checkpoint by `metric`, one of the callbacks' scores, is kept. Scores go
+    to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
+    """
+    order = Order(seed, len(dataset), batch)  # says what is wrong with the batch before anything is compiled
+    with run.checkpoints(metric=metric) as checkpoints:
+        state = _start(run, checkpoints, state, init_from)
+        start = int(state.step)
+        if start >= steps:
+            run.log(f"{run.directory} has {start} steps already: nothing to train (ask for more by --steps)")
+            return state
+        board = SummaryWriter(str(run.path("tensorboard")), purge_step=start)
+
+        def write(at: int, row: Row) -> None:
+            run.add_row("metrics.jsonl", {"step": at, **row})
+            for name, value in row.items():
+                board.add_scalar(name, value, at)
+
+        def save(at: int, state: TrainState, scores: Row) -> None:
+            if scores:
+                run.add_row("eval.jsonl", {"step": at, **scores})
+            checkpoints.save(at, state, scores)
+
+        if start == 0:
+            for callback in callbacks:
+                callback.call(0, state)
+        report = Report(start=start, steps=steps, interval=log_every, images=batch * parts, write=write, show=run.log)
+        try:
+            return fit(
+                state,
+                resident(step, dataset.train, order, parts),
+                steps=steps,
+                save=save,
+                save_every=save_every,
+                report=report,
+                callbacks=callbacks,
+            )
+        except Interrupted as stop:
+            run.log(f"stopped and saved at step {stop.step}; run the same command again to go on")
+            raise
+        except RunError as error:
+            newest = f"step {checkpoints.steps[-1]}" if checkpoints.steps else "none"
+            raise RunError(f"{error}; newest healthy checkpoint in {checkpoints.directory}: {newest}") from error
+        finally:
+            board.close()
+
+
+def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None) -> TrainState:
+    restored = checkpoints.restore(state)
+    if restored is not None:
+        state, at = restored
+        run.rewind(at)
+        run.log(f"continuing {run.directory} from step {at}")
+        return state
+    run.rewind(-1)
+    if init_from is not None:
+        state = with_weights(state, load_weights(init_from))
+        run.log(f"began with the weights of {init_from}")
+    return state
+
+
+def load_weights(directory: Path, step: int | None = None) -> dict[str, Any]:
+    """A run's saved state as nested dictionaries, from its newest checkpoint or that of `step`."""
+    if not (directory / "checkpoints").is_dir():
+        raise InputError(f"{directory} is no run with checkpoints")
+    with Checkpoints(directory / "checkpoints") as checkpoints:
+        if not checkpoints.steps:
+            raise InputError(f"{directory} has no complete checkpoint yet")
+        return checkpoints.read(checkpoints.steps[-1] if step is None else step)
+
+
+def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
+    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if shapes differ."""
+    gen = state.gen._replace(
+        params=_fitted(saved["gen"]["params"], state.gen.params),
+        stats=_fitted(saved["gen"].get("stats") or {}, state.gen.stats),
+    )
+    disc = state.disc._replace(
+        params=_fitted(saved["disc"]["params"], state.disc.params),
+        stats=_fitted(saved["disc"].get("stats") or {}, state.disc.stats),
+    )
+    return state._replace(gen=gen, disc=disc, ema_params=_fitted(saved["ema_params"], state.ema_params))
+
+
+def _fitted(saved: PyTree, like: PyTree) -> PyTree:
+    try:
+        same = jax.tree.map(lambda s, x: np.shape(s) == np.shape(x), saved, like)
+    except ValueError as error:
+        raise InputError(f"--init-from holds another network: {str(error).splitlines()[0][:200]}") from error
+    if not all(jax.tree.leaves(same)):
+        raise InputError("--init-from holds a network of another size: give the flags that it was trained with")
+    return jax.tree.map(jax.numpy.asarray, saved)
