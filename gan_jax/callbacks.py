@@ -1,9 +1,11 @@
 """What happens at intervals of a run: sheets of samples, scores."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
+from PIL import Image
 
 from gan_jax.core import Objective, TrainState, sampling_variables
 from gan_jax.data.dataset import Arrays, Dataset
@@ -46,12 +48,11 @@ def recognition_score(objective: Objective, dataset: Dataset, judge: Judge, stat
     return call
 
 
-def make_film(run: Run, seconds: float = 8.0) -> list:
-    """The sheets of samples so far as a film in video/; returns the files written, none if there are no sheets."""
-    from PIL import Image
-
+def make_film(run: Run, seconds: float = 8.0, most: int = 120) -> list[Path]:
+    """The sheets of samples so far, at most `most` of them, as a film in video/; returns the files written."""
     sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
-    frames = [np.atleast_3d(np.asarray(Image.open(sheet))) for sheet in sheets]
-    return film(frames, run.path("video/training"), seconds) if len(frames) > 1 else []
-
-
+    if len(sheets) < 2:
+        return []
+    chosen = np.unique(np.linspace(0, len(sheets) - 1, min(most, len(sheets))).round().astype(int))
+    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in chosen]
+    return film(frames, run.path("video/training"), seconds)

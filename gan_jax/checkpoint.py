@@ -29,15 +29,11 @@ class Checkpoints:
     `keep` newest are kept, and the best by `metric`, if one is named. Saving returns at once; `close` waits for the writing.
     """
 
-    def __init__(
-        self, directory: Path, *, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max"
-    ):
+    def __init__(self, directory: Path, *, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max"):
         self.directory, self.metric = directory.absolute(), metric
         policies: list[Any] = [managers.LatestN(keep)]
         if metric:
-            best = managers.BestN(
-                get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False
-            )
+            best = managers.BestN(get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False)
             policies.append(best)
         options = ocp.CheckpointManagerOptions(
             save_decision_policy=managers.FixedIntervalPolicy(1),
@@ -75,9 +71,7 @@ class Checkpoints:
         host = jax.tree.map(_to_host, state)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
             raise RunError(f"the state of step {step} has values that are not finite and was not saved")
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave({"crc32": _checksums(host)})
-        )
+        items = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave({"crc32": _checksums(host)}))
         scored = dict(metrics) if metrics and self.metric in metrics else None
         try:
             self._manager.save(step, args=items, metrics=scored, force=step not in self._manager.all_steps())

@@ -1,10 +1,9 @@
 """From the command line to a function: flags out of a dataclass, errors without a stack trace, exit status."""
 
 import errno
-import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -19,9 +18,18 @@ def run_command(main: Callable[[C], None], config: type[C], description: str, ar
 
     Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    asked = tyro.cli(config, description=description, args=args, config=(tyro.conf.OmitArgPrefixes,))
+    asked = tyro.cli(config, description=description, args=args)
     sys.exit(guarded(lambda: main(asked)))
+
+
+def run_subcommand(
+    commands: dict[str, tuple[Callable[[Any], None], type]], description: str, args: Sequence[str] | None = None
+) -> None:
+    """The same with the command's name first: {"sample": (main, Config), ...}."""
+    by_config = {config: main for main, config in commands.values()}
+    configs = {name: config for name, (_, config) in commands.items()}
+    asked = tyro.extras.subcommand_cli_from_dict(configs, description=description, args=args)
+    sys.exit(guarded(lambda: by_config[type(asked)](asked)))
 
 
 def guarded(call: Callable[[], None]) -> int:

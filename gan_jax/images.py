@@ -52,9 +52,7 @@ def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0) -> list
     pause = max(round(1000 * seconds / len(pictures)), 20)
     durations = [pause] * (len(pictures) - 1) + [1000]
     target = path.with_suffix(".webp")
-    pictures[0].save(
-        target, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=80, method=4
-    )
+    pictures[0].save(target, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=80, method=4)
     return [target, *_mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause)]
 
 

@@ -29,7 +29,7 @@ def train_judge(dataset: Dataset, *, steps: int = 600, batch: int = 64, seed: in
     model = Classifier(len(dataset.class_names))
     tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
     key = jax.random.key(seed)
-    params = jax.jit(model.init, static_argnames="train")(key, to_float(dataset.first(1)["image"]), train=False)
+    params = jax.jit(model.init, static_argnames="train")(key, to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
 
     @jax.jit
     def update(params: PyTree, opt_state: PyTree, images: Array, labels: Array, key: Array) -> tuple[PyTree, PyTree]:

@@ -32,3 +32,6 @@ class Uniform(NamedTuple):
 
     def __call__(self, key: Array, n: int) -> Float[Array, "n dim"]:
         return jax.random.uniform(key, (n, self.dim), minval=-1.0, maxval=1.0)
+
+
+LATENTS = {"normal": Normal, "uniform": Uniform}

@@ -1,6 +1,6 @@
 """A run is one directory: what was asked, on what machine, what happened, and what came out.
 
-    config.json  env.json  model.json  metrics.jsonl  eval.jsonl  log.txt  real.png  samples/  checkpoints/  video/  tensorboard/
+config.json  env.json  model.json  metrics.jsonl  eval.jsonl  log.txt  real.png  samples/  checkpoints/  video/  tensorboard/
 """
 
 import dataclasses
@@ -100,9 +100,10 @@ class Run:
             unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
             unfinished.replace(self.path(name))
 
-    def describe_model(self, sampler: str, **parts: Any) -> None:
-        """Write model.json: the address of the sampler and the networks and latents that it takes."""
-        self.write_json("model.json", {"sampler": sampler, "parts": {name: to_spec(part) for name, part in parts.items()}})
+    def describe_model(self, sampler: str, parts: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Write model.json: the address of the sampler, the networks and latents that it takes, and facts on its samples."""
+        specs = {name: to_spec(part) for name, part in parts.items()}
+        self.write_json("model.json", {"sampler": sampler, "parts": specs, **facts})
 
     def checkpoints(self, keep: int = 3, metric: str | None = None) -> Checkpoints:
         return Checkpoints(self.directory / "checkpoints", keep=keep, metric=metric)

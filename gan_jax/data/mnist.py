@@ -42,7 +42,7 @@ PathLike = str | os.PathLike[str]
 def mnist(size: int = 32, data_dir: PathLike | None = None, archives: PathLike | None = None) -> Dataset:
     """60,000 handwritten digits to train on and 10,000 held out (the test split), (size, size, 1), white on black.
 
-    The 28x28 images are padded with zeros up to `size` 32 and enlarged bicubically beyond it. The prepared set lies in a
+    The 28x28 images are padded with zeros up to `size` 32 and enlarged bicubically beyond. The prepared set lies in a
     folder of its own in `data_dir`, or else in TFDS_DATA_DIR, or else in ~/tensorflow_datasets. The four archives are
     taken from the folder `archives`, or else GAN_JAX_ARCHIVES, or its sub-folder `mnist`; others are downloaded.
     Raises `InputError` if an archive cannot be had or is not the original.
@@ -85,7 +85,7 @@ def _arrays(name: str, size: int, home: Path, archives: PathLike | None) -> Arra
 def _cached(path: Path) -> Arrays | None:
     """The stored arrays, or None if there are none or the file is damaged."""
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             return {f"{split}_{field}": stored[f"{split}_{field}"] for split in FILES for field in ("image", "label")}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
@@ -96,7 +96,7 @@ def _store(path: Path, arrays: Arrays) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore
+            np.savez(file, allow_pickle=False, **arrays)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -251,9 +251,7 @@ def read_idx(path: PathLike, ndim: int) -> np.ndarray:
     start = 4 + 4 * ndim
     magic = content[:4]
     if magic != bytes([0, 0, 8, ndim]) or len(content) < start:  # 8: unsigned byte
-        raise InputError(
-            f"{path} is no idx file of {ndim} dimensions (begins {magic.hex()}): replace it by the original"
-        )
+        raise InputError(f"{path} is no idx file of {ndim} dimensions (begins {magic.hex()}): replace it by the original")
     shape = struct.unpack(f">{ndim}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise InputError(f"{path} promises {shape} bytes and holds {len(content) - start}: replace it by the original")

@@ -26,7 +26,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 def _padding(size: int, stride: int) -> tuple[int, int]:
-    low = (size - stride) // 2
+    low = max(size - stride, 0) // 2
     return low, size - stride - low
 
 
@@ -96,9 +96,7 @@ def _correlate_fwd(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> t
     return _correlate(x, y, stride, shape), (x, y)
 
 
-def _correlate_bwd(
-    stride: int, shape: tuple[int, int], residuals: tuple[Array, Array], g: Array
-) -> tuple[Array, Array]:
+def _correlate_bwd(stride: int, shape: tuple[int, int], residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, y = residuals
     return _adjoint(y, g, stride), conv(x, g, stride)
 

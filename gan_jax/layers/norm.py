@@ -30,7 +30,5 @@ class ConditionalBatchNorm(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"], *, train: bool) -> Float[Array, "b h w c"]:
         x = batch_norm(use_scale=False, use_bias=False, use_running_average=not train, dtype=self.dtype)(x)
         gain = nn.Embed(self.num_classes, x.shape[-1], embedding_init=_gain, dtype=self.dtype, name="gain")(y)
-        bias = nn.Embed(
-            self.num_classes, x.shape[-1], embedding_init=nn.initializers.zeros, dtype=self.dtype, name="bias"
-        )(y)
+        bias = nn.Embed(self.num_classes, x.shape[-1], embedding_init=nn.initializers.zeros, dtype=self.dtype, name="bias")(y)
         return x * gain[:, None, None] + bias[:, None, None]

@@ -15,9 +15,7 @@ class Classifier(nn.Module):
     width: int = 32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, train: bool, key: Array | None = None
-    ) -> Float[Array, "b classes"]:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool, key: Array | None = None) -> Float[Array, "b classes"]:
         for i in range(3):
             x = nn.relu(Conv(self.width * 2**i, kernel_size=4)(x))  # b h/2 w/2 c
         x = x.reshape(x.shape[0], -1)

@@ -61,9 +61,7 @@ class Generator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool
-    ) -> Float[Array, "b h w c"]:
+    def __call__(self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, "b h w c"]:
         n, (rows, cols) = stages(*self.size)
         *hidden, coarsest = widths(self.width, n)
         up = partial(
@@ -111,9 +109,7 @@ class Discriminator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool
-    ) -> Float[Array, " b"]:
+    def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
         n, _ = stages(*x.shape[1:3])
         down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
         layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)

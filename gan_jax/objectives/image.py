@@ -70,9 +70,7 @@ def image_gan(
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         z, y = inputs(key, batch)
         fake, stats = _apply(generator, gen_vars, z, y)
-        real_logits, _ = judge(
-            disc_vars, to_float(batch[real]), y
-        )  # dead code, removed by XLA, unless the loss reads it
+        real_logits, _ = judge(disc_vars, to_float(batch[real]), y)  # dead code, removed by XLA, unless the loss reads it
         fake_logits, _ = judge(disc_vars, fake, y)
         return loss.gen(real_logits, fake_logits), (stats, {})
 
@@ -93,9 +91,7 @@ def image_sampler(generator: nn.Module, latent: Latent) -> tuple[Callable, Calla
         n = jax.tree.leaves(batch)[0].shape[0]
         return latent(key, n), batch["label"] if conditional else None
 
-    def sample(
-        gen_vars: Variables, inputs: Inputs, key: Array, train: bool = False
-    ) -> tuple[Float[Array, "b ..."], PyTree]:
+    def sample(gen_vars: Variables, inputs: Inputs, key: Array, train: bool = False) -> tuple[Float[Array, "b ..."], PyTree]:
         z, y = inputs
         if train:
             return _apply(generator, gen_vars, z, y)
