@@ -22,7 +22,7 @@ import optax
 from gan_jax import cli, core, losses, penalties
 from gan_jax.callbacks import make_film, recognition_score, sample_grid
 from gan_jax.core import Players
-from gan_jax.data import IMAGES
+from gan_jax.data import IMAGES, Order
 from gan_jax.errors import RunError
 from gan_jax.judge import train_judge
 from gan_jax.latents import LATENTS
@@ -157,6 +157,7 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
 def main(config: Config) -> None:
     dcgan.stages(config.image_size, config.image_size)  # says what is wrong with the size before data are read
     dataset = IMAGES[config.data](config.image_size)
+    order = Order(config.seed, len(dataset), config.batch)
     objective, generator, step, tx = build(config, dataset.train["image"].shape[-1], len(dataset.class_names))
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))
     run = Run(config.outdir or Path("runs") / f"dcgan-{config.data}", config, dataset.fingerprint)
@@ -173,10 +174,9 @@ def main(config: Config) -> None:
         run,
         step,
         state,
-        dataset,
+        dataset.train,
+        order,
         steps=config.steps,
-        batch=config.batch,
-        seed=config.seed,
         log_every=config.log_every,
         save_every=config.save_every,
         parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),

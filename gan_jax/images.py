@@ -1,6 +1,7 @@
 """Images between the wire (uint8) and the networks (float in [-1, 1]), grids, files and films."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
         return []
     size = (pictures[0].width, pictures[0].height)
     writer = imageio_ffmpeg.write_frames(str(path), size, fps=fps, macro_block_size=2, ffmpeg_log_level="error")
-    writer.send(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # jax warns of every fork; the child only runs ffmpeg
+        writer.send(None)
     for picture in [*pictures, *[pictures[-1]] * round(fps)]:
         writer.send(np.ascontiguousarray(np.asarray(picture)))
     writer.close()

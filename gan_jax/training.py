@@ -11,7 +11,7 @@ from tensorboardX import SummaryWriter
 
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.core import Step, TrainState
-from gan_jax.data.dataset import Dataset, Order
+from gan_jax.data.dataset import Arrays, Order
 from gan_jax.errors import InputError, RunError
 from gan_jax.loop import Every, Interrupted, Report, Row, fit
 from gan_jax.parallel import resident
@@ -22,11 +22,10 @@ def train(
     run: Run,
     step: Step,
     state: TrainState,
-    dataset: Dataset,
+    arrays: Arrays,
+    order: Order,
     *,
     steps: int,
-    batch: int,
-    seed: int,
     log_every: int,
     save_every: int,
     parts: int = 1,
@@ -37,11 +36,10 @@ def train(
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
     `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
-    only, and only if this run has no checkpoint yet). `parts` minibatches of `batch` examples make a round
+    only, and only if this run has no checkpoint yet). `order` draws minibatches from `arrays`; `parts` of them make a round
     (`gan_jax.core.minibatches_per_round`). The best checkpoint by `metric`, one of the callbacks' scores, is kept. Scores go
     to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
     """
-    order = Order(seed, len(dataset), batch)  # says what is wrong with the batch before anything is compiled
     with run.checkpoints(metric=metric) as checkpoints:
         state = _start(run, checkpoints, state, init_from)
         start = int(state.step)
@@ -63,11 +61,11 @@ def train(
         if start == 0:
             for callback in callbacks:
                 callback.call(0, state)
-        report = Report(start=start, steps=steps, interval=log_every, images=batch * parts, write=write, show=run.log)
+        report = Report(start=start, steps=steps, interval=log_every, images=order.batch * parts, write=write, show=run.log)
         try:
             return fit(
                 state,
-                resident(step, dataset.train, order, parts),
+                resident(step, arrays, order, parts),
                 steps=steps,
                 save=save,
                 save_every=save_every,

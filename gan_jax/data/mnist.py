@@ -9,7 +9,6 @@ import gzip
 import io
 import math
 import os
-import struct
 import sys
 import zipfile
 import zlib
@@ -42,9 +41,10 @@ PathLike = str | os.PathLike[str]
 def mnist(size: int = 32, data_dir: PathLike | None = None, archives: PathLike | None = None) -> Dataset:
     """60,000 handwritten digits to train on and 10,000 held out (the test split), (size, size, 1), white on black.
 
-    The 28x28 images are padded with zeros up to `size` 32 and enlarged bicubically beyond. The prepared set lies in a
-    folder of its own in `data_dir`, or else in TFDS_DATA_DIR, or else in ~/tensorflow_datasets. The four archives are
-    taken from the folder `archives`, or else GAN_JAX_ARCHIVES, or its sub-folder `mnist`; others are downloaded.
+    The 28x28 images are padded with zeros up to `size` 32 and enlarged bicubically beyond it. The prepared set lies in
+    `data_dir`, or else in `TFDS_DATA_DIR`, or else in ~/tensorflow_datasets, in a folder of its own. The four archives
+    are taken from the folder `archives`, or else `GAN_JAX_ARCHIVES`, or from its sub-folder `mnist` if it has one;
+    what is not there is downloaded.
     Raises `InputError` if an archive cannot be had or is not the original.
     """
     return _load("mnist", size, data_dir, archives)
@@ -59,27 +59,21 @@ def _load(name: str, size: int, data_dir: PathLike | None, archives: PathLike | 
     if size < SIDE:
         raise InputError(f"{name} cannot be had at size {size}: its images are {SIDE}x{SIDE}, choose {SIDE} or more")
     home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    arrays = _arrays(name, size, home, archives)
-    train, test = ({field: arrays[f"{split}_{field}"] for field in ("image", "label")} for split in FILES)
-    return Dataset(name, train=train, held_out=test, class_names=CLASS_NAMES[name])
-
-
-def _arrays(name: str, size: int, home: Path, archives: PathLike | None) -> Arrays:
-    """The arrays `train_image`, `train_label`, `test_image`, `test_label`, from their cache if there is one."""
     root = home / "gan_jax_array_record"  # tfds: one directory holds one format, and its own default is tfrecord
     cache = root / name / f"arrays_{size}.npz"
     arrays = _cached(cache)
-    if arrays is not None:
-        return arrays
-    arrays = {}
-    if size == SIDE:
-        for split, source in _prepared(name, home, root, archives).items():
-            arrays[f"{split}_image"], arrays[f"{split}_label"] = _decode(source)
-    else:
-        for field, array in _arrays(name, SIDE, home, archives).items():
-            arrays[field] = _resize(array, size) if field.endswith("image") else array
-    _store(cache, arrays)
-    return arrays
+    if arrays is None:
+        try:
+            sources = _prepared(name, home, root, archives)
+        except ModuleNotFoundError as error:
+            needed = "tensorflow-datasets importlib_resources"  # tfds 4.9.10 does not declare the second
+            raise InputError(f"{name} needs the package {error.name}: pip install {needed}") from error
+        arrays = {}
+        for split, source in sources.items():
+            arrays[f"{split}_image"], arrays[f"{split}_label"] = _decode(source, size)
+        _store(cache, arrays)
+    train, test = ({field: arrays[f"{split}_{field}"] for field in ("image", "label")} for split in FILES)
+    return Dataset(name, train=train, held_out=test, class_names=CLASS_NAMES[name])
 
 
 def _cached(path: Path) -> Arrays | None:
@@ -102,45 +96,31 @@ def _store(path: Path, arrays: Arrays) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _decode(source: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All of a source of PNG bytes: images (n, 28, 28, 1) uint8 and labels (n,) int32."""
-    images = np.empty((len(source), SIDE, SIDE, 1), np.uint8)
+def _decode(source: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """All of a source of PNG bytes: images (n, size, size, 1) uint8 and labels (n,) int32."""
+    side = SIDE if size <= 32 else size
+    inner = slice((size - side) // 2, (size - side) // 2 + side)
+    images = np.zeros((len(source), size, size, 1), np.uint8)
     labels = np.empty(len(source), np.int32)
-    for start in range(0, len(source), 1000):  # many at once: one by one takes twice as long
-        indices = range(start, min(start + 1000, len(source)))
-        for i, example in zip(indices, source.__getitems__(indices), strict=True):
-            images[i, ..., 0] = np.asarray(Image.open(io.BytesIO(example["image"])))
-            labels[i] = example["label"]
+    for i, example in enumerate(source):
+        picture = Image.open(io.BytesIO(example["image"])).resize((side, side), Image.Resampling.BICUBIC)
+        images[i, inner, inner, 0], labels[i] = picture, example["label"]
     return images, labels
-
-
-def _resize(images: np.ndarray, size: int) -> np.ndarray:
-    if size <= 32:
-        before = (size - SIDE) // 2
-        around = (before, size - SIDE - before)
-        return np.pad(images, ((0, 0), around, around, (0, 0)))
-    resized = np.empty((len(images), size, size, 1), np.uint8)
-    for i, image in enumerate(images):
-        resized[i, ..., 0] = np.asarray(Image.fromarray(image[..., 0]).resize((size, size), Image.Resampling.BICUBIC))
-    return resized
 
 
 def _prepared(name: str, home: Path, root: Path, archives: PathLike | None) -> dict[str, Any]:
     """The splits as random-access sources of {"image": PNG bytes, "label"}; prepared first where they are not yet."""
-    try:
-        import tensorflow_datasets as tfds  # 0.5 s
-    except ModuleNotFoundError as error:
-        needed = "tensorflow-datasets importlib_resources"
-        raise InputError(f"{name} needs tensorflow-datasets: pip install {needed}") from error
+    import tensorflow_datasets as tfds  # 0.5 s
+
     builder = _builder(name, root)
     if not builder.data_path.exists():
-        _prepare(builder, home / "downloads", _archive_folder(name, root / "archives", archives))
+        _prepare(builder, home / "downloads", _archive_folder(name, root, archives))
         builder = _builder(name, root)
     return builder.as_data_source(decoders={"image": tfds.decode.SkipDecoding()})  # tfds' decoder warns without OpenCV
 
 
 def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
-    """Has tfds validate the archives in `folder`, or download them, and write the array_record files."""
+    """Has tfds validate the archives in `folder`, or download them, and write the array_record files, all or none."""
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -149,10 +129,11 @@ def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
     at_hand = all((folder / file).is_file() for file in urls)
     downloaded = len(list((downloads / builder.name).glob("*.gz"))) >= len(urls)
     config = tfds.download.DownloadConfig(manual_dir=folder, force_checksums_validation=True, try_download_gcs=False)
+    tfds.disable_progress_bar()
     try:
         if not (at_hand or downloaded):
             requests.head(next(iter(urls.values())), timeout=20)  # without a network tfds goes on trying for minutes
-        with _progress(shown=not at_hand):
+        with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=downloads, download_config=config)
     except NonMatchingChecksumError as error:
         found = str(error).rsplit("\n", 1)[0]  # the last line is for tfds' developers
@@ -160,8 +141,8 @@ def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
     except (requests.RequestException, tfds.download.DownloadError) as error:
         wanted = "".join(f"\n  {file}  {url}" for file, url in urls.items())
         raise InputError(
-            f"{builder.name} is not in {folder} and cannot be downloaded ({type(error).__name__}). Put these four "
-            f"files there, or in a folder that `archives` or GAN_JAX_ARCHIVES names:{wanted}"
+            f"{builder.name} is not in {folder} and cannot be downloaded ({type(error).__name__}). Put these four files "
+            f"there, or in a folder that `archives` or GAN_JAX_ARCHIVES names:{wanted}"
         ) from error
     except OSError as error:
         if not builder.data_path.exists():  # if it does, another process was faster
@@ -171,28 +152,15 @@ def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
             ) from error
 
 
-def _archive_folder(name: str, default: Path, archives: PathLike | None) -> Path:
-    """Where archives lie or belong: the given folder or its sub-folder `name`, whichever has more of the four."""
+def _archive_folder(name: str, root: Path, archives: PathLike | None) -> Path:
+    """Where the archives lie or should be put."""
     given = archives or os.environ.get("GAN_JAX_ARCHIVES")
-    if given and not Path(given).expanduser().is_dir():
-        raise InputError(f"there is no folder {given}: make it, or change `archives` or GAN_JAX_ARCHIVES")
-    base = Path(given).expanduser() if given else default
-    files = [file for pair in FILES.values() for file in pair]
-    return max((base / name, base), key=lambda folder: sum((folder / file).is_file() for file in files))
-
-
-@contextlib.contextmanager
-def _progress(shown: bool) -> Iterator[None]:
-    """What tfds prints goes to stderr with its progress bars, or nowhere."""
-    import tensorflow_datasets as tfds
-
-    if not shown:
-        tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(sys.stderr if shown else io.StringIO()):
-            yield
-    finally:
-        tfds.enable_progress_bar()
+    if not given:
+        return root / "archives" / name
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: make it, or change `archives` or GAN_JAX_ARCHIVES")
+    return folder / name if (folder / name).is_dir() else folder
 
 
 def _builder(dataset: str, root: Path) -> Any:
@@ -244,15 +212,11 @@ def read_idx(path: PathLike, ndim: int) -> np.ndarray:
     Raises `InputError` if the file is something else or not whole.
     """
     try:
-        with gzip.open(path) as file:
-            content = file.read()
+        content = gzip.decompress(Path(path).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is no whole gzip archive ({error}): replace it by the original") from error
     start = 4 + 4 * ndim
-    magic = content[:4]
-    if magic != bytes([0, 0, 8, ndim]) or len(content) < start:  # 8: unsigned byte
-        raise InputError(f"{path} is no idx file of {ndim} dimensions (begins {magic.hex()}): replace it by the original")
-    shape = struct.unpack(f">{ndim}I", content[4:start])
-    if len(content) - start != math.prod(shape):
-        raise InputError(f"{path} promises {shape} bytes and holds {len(content) - start}: replace it by the original")
+    shape = tuple(int.from_bytes(content[i : i + 4]) for i in range(4, start, 4))
+    if content[:4] != bytes([0, 0, 8, ndim]) or len(content) != start + math.prod(shape):  # 8: unsigned byte
+        raise InputError(f"{path} is no whole idx file of {ndim} dimensions: replace it by the original")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

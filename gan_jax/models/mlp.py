@@ -11,11 +11,12 @@ from gan_jax.layers.norm import batch_norm
 
 
 class Generator(nn.Module):
-    """Latents (b, z) to points (b, features) through `depth` hidden layers."""
+    """Latents (b, z) to points (b, features) through `depth` hidden layers; `scale` multiplies the output."""
 
     features: int = 2
     width: int = 256
     depth: int = 3
+    scale: float = 1.0
     norm: Literal["batch", "none"] = "none"
     activation: Literal["relu", "tanh"] = "relu"
 
@@ -27,7 +28,7 @@ class Generator(nn.Module):
             if self.norm == "batch":
                 x = batch_norm(use_running_average=not train)(x)
             x = nn.relu(x) if self.activation == "relu" else jnp.tanh(x)
-        return nn.Dense(self.features)(x)
+        return self.scale * nn.Dense(self.features)(x)
 
 
 class Discriminator(nn.Module):

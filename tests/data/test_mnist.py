@@ -120,7 +120,9 @@ def test_names_are_those_of_tfds(name: str, tmp_path: Path) -> None:
     assert registered == {file for pair in FILES.values() for file in pair}
 
 
-def test_second_call_needs_neither_archives_nor_tfds(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_needs_neither_archives_nor_tfds(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, content = fake
     mnist(data_dir=tmp_path, archives=folder)
     shutil.rmtree(folder)
@@ -147,6 +149,18 @@ def test_a_damaged_cache_is_made_anew(fake: Fake, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_cache_that_cannot_be_written(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, content = fake
+    mnist(28, tmp_path, folder)
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert_holds(mnist(32, tmp_path), content)
+    assert [path.name for path in tmp_path.rglob("arrays_*")] == ["arrays_28.npz"]
+
+
 def test_sizes(fake: Fake, tmp_path: Path) -> None:
     folder, _ = fake
     raw = mnist(28, tmp_path, folder).train["image"]
@@ -160,7 +174,9 @@ def test_sizes(fake: Fake, tmp_path: Path) -> None:
         mnist(27, tmp_path, folder)
 
 
-def test_archives_in_a_sub_folder_and_by_environment(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_in_a_sub_folder_and_by_environment(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, content = fake
     (tmp_path / "all").mkdir()
     folder.rename(tmp_path / "all" / "mnist")
@@ -221,8 +237,9 @@ GARBAGE = {
     "empty": b"",
     "not gzip": b"<html>404</html>",
     "cut off": gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(1568), mtime=0)[:-9],
-    "damaged": gzip.compress(np.random.default_rng(0).bytes(3000), mtime=0)[:1500] + bytes(1500),
+    "damaged": gzip.compress(bytes(100), mtime=0)[:10] + b"\x07" + bytes(20),  # a block of no known type
     "labels": gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 2) + bytes(2), mtime=0),
+    "signed": gzip.compress(bytes([0, 0, 9, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(1568), mtime=0),
     "float": gzip.compress(bytes([0, 0, 13, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(1568 * 4), mtime=0),
     "short header": gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">2I", 2, 28), mtime=0),
     "too few": gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(1567), mtime=0),
@@ -239,7 +256,9 @@ def test_garbage_is_no_idx(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut off", "labels", "two images"])
-def test_garbage_with_the_right_checksum_raises(kind: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_garbage_with_the_right_checksum_raises(
+    kind: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, _ = fake
     images = folder / FILES["train"][0]
     if kind in GARBAGE:
@@ -289,6 +308,7 @@ def test_download(
     captured = capsys.readouterr()
     assert captured.out == "" and "Dl Completed" in captured.err
     shutil.rmtree(tmp_path / "data" / "gan_jax_array_record")
+    monkeypatch.setattr("requests.head", lambda *_, **__: pytest.fail("asked the network for files that lie here"))
     shutil.rmtree(folder)  # the server has nothing any more, tfds' folder of downloads has
     assert_holds(mnist(data_dir=tmp_path / "data"), content)
 

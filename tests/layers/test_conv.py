@@ -70,7 +70,7 @@ def lax_conv_transpose(x, kernel, stride):
 @pytest.mark.parametrize("size", KERNELS)
 @pytest.mark.parametrize(("ours", "theirs"), [(conv, lax_conv), (conv_transpose, lax_conv_transpose)])
 def test_gradients_of_any_order_equal_those_of_lax(ours, theirs, size, stride):
-    """A network up to the penalty R1: first derivatives of <f(x), f(x)> / 2 and of its squared gradient in x."""
+    """Two layers: derivatives of a score, and of its squared gradients in the input (as in R1) and in the kernels."""
     first = jax.random.normal(jax.random.key(1), (size, size, 3, 4))
     second = jax.random.normal(jax.random.key(2), (size, size, 4, 2))
 
@@ -79,9 +79,10 @@ def test_gradients_of_any_order_equal_those_of_lax(ours, theirs, size, stride):
             return jnp.sum(f(jnp.tanh(0.1 * f(x, first, stride)), second, 2) ** 2)
 
         def penalty(x, first, second):
-            return jnp.sum(jax.grad(score)(x, first, second) ** 2)
+            gradients = jax.grad(score, argnums=(0, 1, 2))(x, first, second)
+            return sum(weight * jnp.sum(g**2) for weight, g in zip((10, 1, 1), gradients, strict=True))
 
-        x = X[:, : 2 * stride, : 4 * stride]
+        x = jax.random.normal(jax.random.key(3), (2, 2 * stride, 4 * stride, 3))
         return jax.jit(lambda: [jax.grad(g, argnums=(0, 1, 2))(x, first, second) for g in (score, penalty)])()
 
     close(derivatives(ours), derivatives(theirs))
