@@ -32,7 +32,6 @@ from gan_jax.objectives import image_gan
 from gan_jax.run import Run, read_rows
 from gan_jax.training import train
 
-
 METRIC = "recognised"  # what the best checkpoint is best in
 
 

@@ -33,7 +33,7 @@ from gan_jax.sampling import make_draw
 from gan_jax.training import train
 
 RECIPES = {
-    "regularised": (losses.relativistic_paired, ((1.0, penalties.r1), (1.0, penalties.r2))),
+    "regularised": (losses.relativistic_paired, ((0.1, penalties.r1), (0.1, penalties.r2))),
     "plain": (losses.non_saturating, ()),
 }
 
@@ -47,7 +47,7 @@ class Config:
     """8 Gaussians on a circle, or 25 on a square grid."""
     outdir: Path | None = None
     """Where the two runs go; default runs/toy_2d-DATA."""
-    steps: int = 6000
+    steps: int = 12000
     """Rounds of play for each recipe; may grow when the runs are continued."""
     batch: int = 256
     """Points in a minibatch."""
@@ -105,8 +105,8 @@ def play(name: str, config: Config, mixture: Mixture, dataset: Dataset, run: Run
         points, _ = draw(core.sampling_variables(state), jax.random.key(1), {"point": np.zeros((SAMPLES, 2))})
         coverage = mode_coverage(jnp.asarray(points), jnp.asarray(mixture.means), mixture.sigma)
         score = {name: float(value) for name, value in coverage._asdict().items()}
-        title = f"{name}, step {step}: {score['modes']:.0f} of {len(mixture.means)} modes, {score['high_quality']:.0%} within 3 sigma"
-        picture = frame(points, lambda x: surface(state.disc.variables, x), mixture, title)
+        covered = f"{score['modes']:.0f} of {len(mixture.means)} modes, {score['high_quality']:.0%} within 3 sigma"
+        picture = frame(points, lambda x: surface(state.disc.variables, x), mixture, f"{name}, step {step}: {covered}")
         save(picture, run.path(f"samples/{step:06}.png"))
         return score
 

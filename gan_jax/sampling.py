@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Literal
 
 import jax
@@ -32,10 +33,10 @@ def make_draw(inputs: Callable, sample: Callable, statistics: Statistics = "runn
         if statistics == "standing" and len(variables) > 1:
             variables = restate(variables, {name: np.resize(array, 128) for name, array in batch.items()}, key_stats)
         drawn = inputs(key_inputs, jax.tree.map(jnp.asarray, batch))
-        pieces = [
-            generate(variables, jax.tree.map(lambda x: x[i : i + piece], drawn), jax.random.fold_in(key_sample, i))
-            for i in range(0, n, piece)
-        ]
+        pieces = []
+        for i in range(0, n, piece):
+            part = jax.tree.map(itemgetter(slice(i, i + piece)), drawn)
+            pieces.append(generate(variables, part, jax.random.fold_in(key_sample, i)))
         return np.concatenate([np.asarray(p, np.float32) for p in pieces]), drawn
 
     return draw

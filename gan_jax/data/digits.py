@@ -13,7 +13,7 @@ HELD_OUT = 360
 
 
 def digits(size: int = 32) -> Dataset:
-    """The digits enlarged bicubically to (size, size, 1), white on black; 1,437 to train on, 360 held out, by a fixed shuffle."""
+    """The digits, bicubically enlarged to (size, size, 1): 1,437 to train on, 360 held out by a fixed shuffle."""
     from sklearn.datasets import load_digits  # 0.5 s
 
     data = load_digits()

@@ -137,7 +137,10 @@ def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
             builder.download_and_prepare(download_dir=downloads, download_config=config)
     except NonMatchingChecksumError as error:
         found = str(error).rsplit("\n", 1)[0]  # the last line is for tfds' developers
-        raise InputError(f"{found}\nReplace this file by the original, or remove it to have it downloaded") from error
+        raise InputError(
+            f"{found}\nReplace this file by the original, or remove it to have it downloaded; archives of several sets "
+            f"lie in sub-folders, those of this one in {builder.name}/"
+        ) from error
     except (requests.RequestException, tfds.download.DownloadError) as error:
         wanted = "".join(f"\n  {file}  {url}" for file, url in urls.items())
         raise InputError(

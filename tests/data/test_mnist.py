@@ -120,9 +120,7 @@ def test_names_are_those_of_tfds(name: str, tmp_path: Path) -> None:
     assert registered == {file for pair in FILES.values() for file in pair}
 
 
-def test_second_call_needs_neither_archives_nor_tfds(
-    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_call_needs_neither_archives_nor_tfds(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, content = fake
     mnist(data_dir=tmp_path, archives=folder)
     shutil.rmtree(folder)
@@ -174,9 +172,7 @@ def test_sizes(fake: Fake, tmp_path: Path) -> None:
         mnist(27, tmp_path, folder)
 
 
-def test_archives_in_a_sub_folder_and_by_environment(
-    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archives_in_a_sub_folder_and_by_environment(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, content = fake
     (tmp_path / "all").mkdir()
     folder.rename(tmp_path / "all" / "mnist")
@@ -256,9 +252,7 @@ def test_garbage_is_no_idx(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut off", "labels", "two images"])
-def test_garbage_with_the_right_checksum_raises(
-    kind: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_garbage_with_the_right_checksum_raises(kind: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = fake
     images = folder / FILES["train"][0]
     if kind in GARBAGE:
