@@ -8,7 +8,7 @@ The result can be jitted, scanned, vmapped over seeds and sharded (`gan_jax.para
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,17 @@ from jaxtyping import Float, Int, PyTree
 
 from gan_jax.errors import InputError
 
-T = TypeVar("T")
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
 Batch = dict[str, Array]  # every array has the same first axis
 Metrics = dict[str, Array]  # flat, scalars
 Order = Literal["disc_first", "gen_first", "simultaneous"]
 
 
-class Players(NamedTuple, Generic[T]):
+class Players(NamedTuple):
     """A pair, one entry for each player: variables, optimizers, parameter counts."""
 
-    gen: T
-    disc: T
+    gen: Any
+    disc: Any
 
 
 class Player(NamedTuple):
@@ -66,7 +65,7 @@ class Objective(NamedTuple):
     `count` is the number of updates the player in question has made before this one (schedules, lazy penalties).
     """
 
-    init: Callable[[Array, Batch], Players[Variables]]
+    init: Callable[[Array, Batch], Players]
     disc_loss: Callable[[Variables, Variables, Batch, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
     gen_loss: Callable[[Variables, Variables, Batch, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
     inputs: Callable[[Array, Batch], PyTree]
@@ -76,7 +75,7 @@ class Objective(NamedTuple):
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def init_state(objective: Objective, tx: Players[optax.GradientTransformation], key: Array, batch: Batch) -> TrainState:
+def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> TrainState:
     """The state before the first round; `batch` gives shapes and types only."""
     key_init, key_run = jax.random.split(key)
     variables = objective.init(key_init, batch)
@@ -102,7 +101,7 @@ def minibatches_per_round(disc_steps: int = 1, gen_steps: int = 1) -> int:
 
 def make_step(
     objective: Objective,
-    tx: Players[optax.GradientTransformation],
+    tx: Players,
     *,
     disc_steps: int = 1,
     gen_steps: int = 1,

@@ -1,19 +1,14 @@
 """Distributions of the latent code z, as values: `latent(key, n)` draws n codes, `latent.dim` is their length."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 from jax import Array
 from jaxtyping import Float
 
 
-class Latent(Protocol):
-    """Anything that draws n codes of length `dim`."""
-
-    @property
-    def dim(self) -> int: ...
-
-    def __call__(self, key: Array, n: int) -> Float[Array, "n dim"]: ...
+Latent = Callable[[Array, int], Float[Array, "n dim"]]  # (key, n) -> n codes
 
 
 class Normal(NamedTuple):

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,7 +15,8 @@ from tqdm import tqdm
 from gan_jax.core import Metrics, TrainState
 from gan_jax.errors import InputError, RunError
 
-Row = dict[str, float]
+Row = dict[str, Any]  # numbers by name
+Save = Callable[[int, TrainState, Row], None]  # writes a checkpoint with the scores measured at this step
 Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
 
 
@@ -24,12 +25,6 @@ class Every(NamedTuple):
 
     interval: int
     call: Callable[[int, TrainState], Row | None]
-
-
-class Save(Protocol):
-    """Write a checkpoint with the scores measured at this step."""
-
-    def __call__(self, step: int, state: TrainState, scores: Row) -> None: ...
 
 
 class Interrupted(Exception):

@@ -36,7 +36,7 @@ def image_gan(
     terms = [penalty.Term(*term) for term in penalties]
     inputs, sample = image_sampler(generator, latent)
 
-    def init(key: Array, batch: Batch) -> Players[Variables]:
+    def init(key: Array, batch: Batch) -> Players:
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         z, y = inputs(key_inputs, batch)
         gen_vars = generator.init(key_gen, z, y, train=True)

@@ -1,5 +1,6 @@
 """DCGAN's players: shapes and parameter counts of the paper's networks, labels, normalisation, types."""
 
+import re
 from functools import partial
 
 import jax
@@ -190,6 +191,10 @@ def test_bfloat16_computation_with_float32_parameters(module):
     full, half = module(**fields), module(dtype=jnp.bfloat16, **fields)
     variables = init(half, inputs)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    traced = str(jax.make_jaxpr(partial(half.apply, train=True, mutable="batch_stats"))(variables, inputs))
+    results = re.findall(r"(\w+)\[[\d,]*\] = (?:conv_general_dilated|dot_general)", traced)
+    assert len(results) == 3
+    assert set(results) == {"bf16"}
     exact, rounded = (m.apply(variables, inputs, train=True, mutable="batch_stats")[0] for m in (full, half))
     assert exact.dtype == rounded.dtype == jnp.float32
     error = float(jnp.max(jnp.abs(exact - rounded)) / jnp.max(jnp.abs(exact)))

@@ -1,0 +1,248 @@
+"""The heart: what a step changes, its schedule, its drivers, its keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import core, latents, losses, parallel, penalties
+from gan_jax.checkpoint import state_hash
+from gan_jax.core import Objective, Players
+from gan_jax.errors import InputError
+from gan_jax.models import dcgan
+from gan_jax.objectives import image_gan
+
+
+def small_gan(**changes):
+    """A DCGAN of 16x16 with batch norm, spectral norm, labels and a penalty: every kind of state there is."""
+    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, num_classes=3, label="batch_norm")
+    discriminator = dcgan.Discriminator(width=4, norm="none", spectral_norm=True, num_classes=3, label="projection")
+    return image_gan(generator, discriminator, losses.non_saturating, latents.Normal(5), ((0.5, penalties.r1),), **changes)
+
+
+TX = Players(gen=optax.adam(1e-3, b1=0.5), disc=optax.adam(1e-3, b1=0.5))
+
+
+def images(n=8, seed=0):
+    generator = np.random.default_rng(seed)
+    pictures = generator.integers(0, 256, (n, 16, 16, 1)).astype(np.uint8)
+    return {"image": jnp.asarray(pictures), "label": jnp.asarray(generator.integers(0, 3, n), jnp.int32)}
+
+
+@pytest.fixture(scope="module")
+def played():
+    """The state before and after two rounds (after one, the first Adam moments of some biases may still be zero)."""
+    objective = small_gan()
+    before = core.init_state(objective, TX, jax.random.key(0), images())
+    step = jax.jit(core.make_step(objective, TX))
+    middle, _ = step(before, images())
+    after, metrics = step(middle, images(seed=1))
+    return before, after, metrics
+
+
+def test_every_leaf_changes_but_the_key(played):
+    before, after, _ = played
+    same = [
+        jax.tree_util.keystr(path)
+        for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True)
+        if not jax.dtypes.issubdtype(old.dtype, jax.dtypes.prng_key)
+        and np.array_equal(old, new)
+        and not (old.size == 1 and jax.tree_util.keystr(path).endswith("/u']"))  # the unit vector of a single output
+    ]
+    assert same == []
+    assert int(after.step) == 2
+    np.testing.assert_array_equal(jax.random.key_data(before.key), jax.random.key_data(after.key))
+
+
+@pytest.mark.parametrize("idle", ["gen", "disc"])
+def test_one_players_turn_leaves_the_other_alone(idle):
+    objective, tx = small_gan(), TX._replace(**{idle: optax.set_to_zero()})
+    state = core.init_state(objective, tx, jax.random.key(0), images())
+    after, _ = jax.jit(core.make_step(objective, tx))(state, images())
+    for old, new in zip(
+        jax.tree.leaves(getattr(state, idle).params), jax.tree.leaves(getattr(after, idle).params), strict=True
+    ):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_metrics_are_flat_scalars_with_the_fields_names(played):
+    _, _, metrics = played
+    wanted = {"disc/loss", "gen/loss", "disc/grad_norm", "gen/grad_norm", "disc/real", "disc/fake", "disc/penalty"}
+    assert wanted <= set(metrics)
+    assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
+
+
+# A toy with visible arithmetic: D has one parameter that collects the batches it saw, G one that collects D's.
+def counting_objective() -> Objective:
+    def init(key, batch):
+        return Players(gen={"params": {"w": jnp.zeros(())}}, disc={"params": {"w": jnp.zeros(())}})
+
+    def disc_loss(disc_vars, gen_vars, batch, key, count):
+        signal = jnp.mean(batch["x"]) + 100 * gen_vars["params"]["w"]
+        return -disc_vars["params"]["w"] * signal, ({}, {"disc/count": count.astype(jnp.float32)})
+
+    def gen_loss(gen_vars, disc_vars, batch, key, count):
+        return -gen_vars["params"]["w"] * (jnp.mean(batch["x"]) + 1000 * disc_vars["params"]["w"]), ({}, {})
+
+    return Objective(init, disc_loss, gen_loss, lambda key, batch: (), lambda *_: (jnp.zeros(1), {}))
+
+
+SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "disc", "gen"),
+    [  # batch = [1, 2] in one or two minibatches, by hand
+        ({}, 1.5, 1.5 + 1500),
+        ({"order": "gen_first"}, 1.5 + 150, 1.5),
+        ({"order": "simultaneous"}, 1.5, 1.5),
+        ({"disc_steps": 2}, 3.0, 2 + 3000),  # D sees 1, then 2; G plays on the last one
+        ({"gen_steps": 2}, 1.0, 3 + 2000),  # D sees 1; G sees 1, then 2
+        ({"accumulate": 2}, 1.5, 1.5 + 1500),  # the mean of the gradients
+    ],
+)
+def test_schedule(options, disc, gen):
+    objective = counting_objective()
+    batch = {"x": jnp.asarray([1.0, 2.0])}
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state, _ = core.make_step(objective, SGD, **options)(state, batch)
+    assert float(state.disc.params["w"]) == disc
+    assert float(state.gen.params["w"]) == gen
+
+
+def test_count_is_the_number_of_updates_made_before():
+    objective = counting_objective()
+    batch = {"x": jnp.asarray([1.0, 2.0])}
+    step = core.make_step(objective, SGD, disc_steps=2)
+    state, first = step(core.init_state(objective, SGD, jax.random.key(0), batch), batch)
+    _, second = step(state, batch)
+    assert float(first["disc/count"]) == 0.5  # the mean of 0 and 1
+    assert float(second["disc/count"]) == 2.5
+
+
+def test_moving_average_with_and_without_warmup():
+    objective, batch = counting_objective(), {"x": jnp.ones(2)}
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    for options, rate in (({"ema": 0.9}, 2 / 11), ({"ema": 0.9, "ema_warmup": False}, 0.9), ({"ema": 0.0}, 0.0)):
+        after, _ = core.make_step(objective, SGD, **options)(state, batch)
+        np.testing.assert_allclose(after.ema_params["w"], (1 - rate) * after.gen.params["w"], rtol=1e-6)
+
+
+def test_accumulated_gradients_equal_those_of_the_whole_batch():
+    """Without noise and batch norm the mean over parts is the mean over the whole."""
+    discriminator = dcgan.Discriminator(width=4, norm="none")
+    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, norm="none")
+    objective = image_gan(generator, discriminator, losses.least_squares, lambda key, n: jnp.ones((n, 5)))
+    state = core.init_state(objective, SGD, jax.random.key(0), images())
+    whole, _ = jax.jit(core.make_step(objective, SGD))(state, images())
+    parts, _ = jax.jit(core.make_step(objective, SGD, accumulate=4))(state, images())
+    for a, b in zip(jax.tree.leaves(whole.disc.params), jax.tree.leaves(parts.disc.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["jit", "scan", "vmap"])
+def test_drivers_equal_the_plain_step(name):
+    """Ten rounds: jit and scan agree to the bit; vmap over seeds, whose convolutions are grouped, to rounding (SGD)."""
+    objective, batches = small_gan(), jax.tree.map(lambda *x: jnp.stack(x), *[images(seed=i) for i in range(10)])
+    tx = Players(gen=optax.sgd(0.01), disc=optax.sgd(0.01))
+    step = core.make_step(objective, tx)
+    seeds = [jax.random.key(seed) for seed in range(4)]
+    reference = [core.init_state(objective, tx, key, images()) for key in seeds]
+    single = parallel.jit_step(step)
+    for i in range(10):
+        reference = [single(state, jax.tree.map(lambda x: x[i], batches))[0] for state in reference]
+    start = core.init_state(objective, tx, seeds[0], images())
+    if name == "jit":
+        for i in range(10):
+            start, _ = jax.jit(step)(start, jax.tree.map(lambda x: x[i], batches))
+        assert state_hash(start) == state_hash(reference[0])
+    elif name == "scan":
+        start, metrics = parallel.scan_step(step)(start, batches)
+        assert metrics["disc/loss"].shape == (10,)
+        assert_close(start, reference[0], atol=1e-6)
+    else:
+        population = jax.vmap(lambda key: core.init_state(objective, tx, key, images()))(jnp.stack(seeds))
+        many = parallel.vmap_step(step)
+        for i in range(10):
+            population, _ = many(population, jax.tree.map(lambda x: x[i], batches))
+        for seed in range(4):
+            assert_close(jax.tree.map(lambda x: x[seed], population), reference[seed], atol=1e-5)
+
+
+def assert_close(a, b, atol):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    np.testing.assert_array_equal(jax.random.key_data(a.key), jax.random.key_data(b.key))
+    for x, y in zip(jax.tree.leaves(a._replace(key=None)), jax.tree.leaves(b._replace(key=None)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=atol)
+
+
+def test_one_trace_over_ten_steps():
+    objective, traces = small_gan(), []
+    step = core.make_step(objective, TX)
+
+    def counted(state, batch):
+        traces.append(1)
+        return step(state, batch)
+
+    run = parallel.jit_step(counted)
+    state = jax.jit(lambda key: core.init_state(objective, TX, key, images()))(jax.random.key(0))
+    for i in range(10):
+        state, _ = run(state, images(seed=i))
+    assert len(traces) == 1
+
+
+def test_no_key_is_used_twice():
+    objective = small_gan()
+    with jax.debug_key_reuse(True):
+        state = core.init_state(objective, TX, jax.random.key(0), images())
+        step = jax.jit(core.make_step(objective, TX, disc_steps=2, accumulate=2))
+        state, _ = step(state, images())
+        step(state, images())
+
+
+def test_rounds_and_updates_draw_new_noise():
+    """The same batch and parameters, but another round: another loss."""
+    objective = small_gan()
+    state = core.init_state(objective, TX, jax.random.key(0), images())
+    step = jax.jit(core.make_step(objective, TX))
+    first, again = step(state, images())[1], step(state, images())[1]
+    later = step(state._replace(step=state.step + 1), images())[1]
+    assert float(first["disc/loss"]) == float(again["disc/loss"]) != float(later["disc/loss"])
+
+
+def test_batch_and_standing_statistics():
+    objective = small_gan()
+    state = core.init_state(objective, TX, jax.random.key(0), images())
+    variables = core.sampling_variables(state)
+    inputs = objective.inputs(jax.random.key(1), images(64))
+    draw = {name: core.make_sampler(objective.sample, name) for name in ("running", "batch")}
+    batch = draw["batch"](variables, inputs, jax.random.key(2))
+    stale = draw["running"](variables, inputs, jax.random.key(2))
+    restated = core.standing_statistics(objective.inputs, objective.sample, variables, images(64), jax.random.key(3))
+    standing = draw["running"](restated, inputs, jax.random.key(2))
+    assert float(jnp.mean(jnp.abs(standing - batch))) < 0.3 * float(jnp.mean(jnp.abs(stale - batch)))
+
+
+def test_bf16_computes_with_f32_parameters():
+    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, dtype=jnp.bfloat16)
+    discriminator = dcgan.Discriminator(width=4, dtype=jnp.bfloat16)
+    objective = image_gan(generator, discriminator, losses.hinge, latents.Uniform(5))
+    state = core.init_state(objective, TX, jax.random.key(0), images())
+    after, metrics = jax.jit(core.make_step(objective, TX))(state, images())
+    assert {x.dtype for x in jax.tree.leaves((after.gen.params, after.disc.params))} == {jnp.dtype("float32")}
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize("options", [{"disc_steps": 0}, {"accumulate": 0}, {"ema": 1.0}, {"order": "both"}])
+def test_impossible_schedules_are_named(options):
+    with pytest.raises((InputError, TypeError), match=next(iter(options)) + "|" + str(next(iter(options.values())))):
+        core.make_step(small_gan(), TX, **options)
+
+
+def test_a_batch_that_cannot_be_cut():
+    objective = counting_objective()
+    batch = {"x": jnp.ones(3)}
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    with pytest.raises(InputError, match="cannot be cut into 2"):
+        core.make_step(objective, SGD, disc_steps=2)(state, batch)
