@@ -42,7 +42,7 @@ class Config:
     outdir: Path | None = None
     """The run's directory; default runs/dcgan-DATA."""
     image_size: int = 32
-    """Height and width of the pictures: 32, 64, 128 or 256."""
+    """Height and width of the pictures: 16 (digits only), 32, 64, 128 or 256."""
     steps: int = 3000
     """Rounds of play to train for in all; may grow when a run is continued."""
     batch: int = 64
@@ -167,7 +167,7 @@ def main(config: Config) -> None:
         {"generator": generator, "latent": latent},
         {"statistics": config.statistics, "classes": classes, "metric": METRIC},
     )
-    judge, accuracy = train_judge(dataset)
+    judge, accuracy = train_judge(dataset, cache=run.path("judge.msgpack"))
     run.log(f"{len(dataset)} real pictures; the judge, a small classifier, knows {accuracy:.1%} of those held out")
     train(
         run,

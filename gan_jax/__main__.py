@@ -1,6 +1,5 @@
 """What is done with a finished run: `python -m gan_jax sample RUN`."""
 
-
 from gan_jax import cli
 from gan_jax.commands import sample
 

@@ -82,7 +82,7 @@ class Checkpoints:
         """The state at `step`, or the newest that is whole, with its step; None if there is none.
 
         `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
-        with a warning, unless one was asked for. Raises `InputError` if a checkpoint holds another kind of state.
+        with a warning, and removed once an older one could be read. Raises `InputError` if a checkpoint holds another kind of state.
         """
         target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
         candidates = [step] if step is not None else sorted(self.steps, reverse=True)
@@ -94,6 +94,8 @@ class Checkpoints:
                 failures.append(f"checkpoint {candidate} in {self.directory}: {_cause(error)}")
                 logging.getLogger(__name__).warning("skipped a damaged checkpoint, %s", failures[-1])
                 continue
+            for damaged in candidates[: len(failures)]:
+                self._manager.delete(damaged)  # its step will be played and saved again
             return jax.tree.map(_like, host, like), candidate
         if failures:
             raise InputError("no checkpoint could be read: " + "; ".join(failures))
@@ -123,11 +125,11 @@ class Checkpoints:
             raise RunError(f"the last checkpoint could not be written: {_cause(error)}") from error
 
 
-def _is_key(x: Array) -> bool:
+def _is_key(x: Array | np.ndarray) -> bool:
     return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _to_host(x: Array) -> np.ndarray:
+def _to_host(x: Array | np.ndarray) -> np.ndarray:
     return np.asarray(jax.random.key_data(x) if _is_key(x) else x)
 
 

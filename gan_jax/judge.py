@@ -1,7 +1,9 @@
 """A judge of samples: a small classifier of the real data, trained in seconds and checked on held-out examples."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,18 +20,38 @@ from gan_jax.models.classifier import Classifier
 Judge = Callable[[np.ndarray], Float[Array, "n k"]]  # images (n, h, w, c), uint8 or [-1, 1], to logits
 
 
-def train_judge(dataset: Dataset, *, steps: int = 600, batch: int = 64, seed: int = 0) -> tuple[Judge, float]:
+def train_judge(
+    dataset: Dataset, *, steps: int = 600, batch: int = 64, seed: int = 0, cache: Path | None = None
+) -> tuple[Judge, float]:
     """A classifier of `dataset` and its accuracy on the held-out images; a function of the data and the seed.
 
-    Trained with shifts of up to two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. Raises
-    `InputError` for data without labels or without a held-out part.
+    Trained with shifts of up to two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. With `cache` its
+    parameters are kept in that file, and read from there the next time. Raises `InputError` for data without labels or
+    without a held-out part.
     """
     if not dataset.class_names or not dataset.held_out:
         raise InputError(f"{dataset.name} has no labels or no held-out part: nothing can judge its samples")
     model = Classifier(len(dataset.class_names))
+    params = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
+    if cache and cache.exists():
+        params = flax.serialization.from_bytes(params, cache.read_bytes())
+    else:
+        params = _train(model, params, dataset, steps, batch, seed)
+    if cache and not cache.exists():
+        unfinished = cache.with_name(f".{cache.name}")
+        unfinished.write_bytes(flax.serialization.to_bytes(params))
+        unfinished.replace(cache)
+    apply = jax.jit(lambda params, x: model.apply(params, to_float(x), train=False))
+
+    def judge(images: np.ndarray) -> Float[Array, "n k"]:
+        return jnp.concatenate([apply(params, jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
+
+    return judge, accuracy(judge, dataset.held_out)
+
+
+def _train(model: Classifier, params: PyTree, dataset: Dataset, steps: int, batch: int, seed: int) -> PyTree:
     tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
     key = jax.random.key(seed)
-    params = jax.jit(model.init, static_argnames="train")(key, to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
 
     @jax.jit
     def update(params: PyTree, opt_state: PyTree, images: Array, labels: Array, key: Array) -> tuple[PyTree, PyTree]:
@@ -46,13 +68,7 @@ def train_judge(dataset: Dataset, *, steps: int = 600, batch: int = 64, seed: in
         chosen = order(step)
         images, labels = dataset.train["image"][chosen], dataset.train["label"][chosen]
         params, opt_state = update(params, opt_state, images, labels, jax.random.fold_in(key, step))
-
-    apply = jax.jit(lambda x: model.apply(params, to_float(x), train=False))
-
-    def judge(images: np.ndarray) -> Float[Array, "n k"]:
-        return jnp.concatenate([apply(jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
-
-    return judge, accuracy(judge, dataset.held_out)
+    return params
 
 
 def accuracy(judge: Judge, examples: Arrays) -> float:
