@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, Int, PyTree
@@ -19,7 +20,7 @@ from jaxtyping import Float, Int, PyTree
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
-Batch = dict[str, Array]  # every array has the same first axis
+Batch = dict[str, Array | np.ndarray]  # every array has the same first axis
 Metrics = dict[str, Array]  # flat, scalars
 Order = Literal["disc_first", "gen_first", "simultaneous"]
 

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 
 
-def to_float(x: Array) -> Float[Array, "..."]:
+def to_float(x: Array | np.ndarray) -> Float[Array, "..."]:
     """uint8 to [-1, 1]; floats pass unchanged."""
-    return x.astype(jnp.float32) / 127.5 - 1 if x.dtype == jnp.uint8 else x
+    return jnp.asarray(x, jnp.float32) / 127.5 - 1 if x.dtype == jnp.uint8 else jnp.asarray(x)
 
 
 def to_uint8(x: np.ndarray | Array) -> np.ndarray:

@@ -71,7 +71,8 @@ def _load(name: str, size: int, data_dir: PathLike | None, archives: PathLike | 
         arrays = {}
         for split, source in sources.items():
             arrays[f"{split}_image"], arrays[f"{split}_label"] = _decode(source, size)
-        _store(cache, arrays)
+        with contextlib.suppress(OSError):  # a read-only or full disk costs time next time, no more
+            _store(cache, arrays)
     train, test = ({field: arrays[f"{split}_{field}"] for field in ("image", "label")} for split in FILES)
     return Dataset(name, train=train, held_out=test, class_names=CLASS_NAMES[name])
 
@@ -102,9 +103,11 @@ def _decode(source: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     inner = slice((size - side) // 2, (size - side) // 2 + side)
     images = np.zeros((len(source), size, size, 1), np.uint8)
     labels = np.empty(len(source), np.int32)
-    for i, example in enumerate(source):
-        picture = Image.open(io.BytesIO(example["image"])).resize((side, side), Image.Resampling.BICUBIC)
-        images[i, inner, inner, 0], labels[i] = picture, example["label"]
+    for start in range(0, len(source), 1000):  # many at once: one by one takes three times as long
+        indices = range(start, min(start + 1000, len(source)))
+        for i, example in zip(indices, source.__getitems__(indices), strict=True):
+            picture = Image.open(io.BytesIO(example["image"])).resize((side, side), Image.Resampling.BICUBIC)
+            images[i, inner, inner, 0], labels[i] = np.asarray(picture), example["label"]
     return images, labels
 
 

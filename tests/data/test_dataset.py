@@ -58,11 +58,12 @@ def test_fingerprint_notices_every_change() -> None:
         {"image": image, "label": label[::-1]},
         {"image": image.reshape(3, 2, 8, 1), "label": label},
         {"image": image.view(np.int8), "label": label},
-        {"picture": image, "label": label},
+        {"images": image, "label": label},
         {"image": image},
     ]
     prints = [Dataset("a", arrays).fingerprint for arrays in variants]
-    assert len(set(prints)) == len(variants) and all(len(text) == 16 for text in prints)
+    assert len(set(prints)) == len(variants)
+    assert all(len(text) == 16 for text in prints)
     again = Dataset("b", {"label": label.copy(), "image": np.asfortranarray(image)})
     assert again.fingerprint == prints[0]  # neither name, order of fields nor memory layout matter
 
@@ -71,17 +72,21 @@ def test_length_and_first() -> None:
     dataset = Dataset("a", {"point": np.arange(10.0).reshape(5, 2), "label": np.arange(5)})
     assert len(dataset) == 5
     first = dataset.first(2)
-    assert first["point"].tolist() == [[0, 1], [2, 3]] and first["label"].tolist() == [0, 1]
+    assert first["point"].tolist() == [[0, 1], [2, 3]]
+    assert first["label"].tolist() == [0, 1]
 
 
 def test_digits() -> None:
     dataset = digits()
     assert (len(dataset), dataset.class_names) == (1437, tuple("0123456789"))
     for arrays, n in ((dataset.train, 1437), (dataset.held_out, 360)):
-        assert arrays["image"].shape == (n, 32, 32, 1) and arrays["image"].dtype == np.uint8
-        assert arrays["label"].shape == (n,) and arrays["label"].dtype == np.int32
+        assert arrays["image"].shape == (n, 32, 32, 1)
+        assert arrays["image"].dtype == np.uint8
+        assert arrays["label"].shape == (n,)
+        assert arrays["label"].dtype == np.int32
         assert set(arrays["label"].tolist()) == set(range(10))
-        assert arrays["image"].min() == 0 and arrays["image"].max() == 255
+        assert arrays["image"].min() == 0
+        assert arrays["image"].max() == 255
         assert arrays["image"][:, :, 0].mean() < 10 < 50 < arrays["image"].mean() < 110  # black border, white digits
     assert digits(16).train["image"].shape == (1437, 16, 16, 1)
 
@@ -97,7 +102,8 @@ def test_digits_are_parted_without_loss_or_overlap() -> None:
         for part in (dataset.train, dataset.held_out)
     ]
     assert [len(part) for part in parts] == [1437, 360]
-    assert not parts[0] & parts[1] and parts[0] | parts[1] == set(whole)
+    assert not parts[0] & parts[1]
+    assert parts[0] | parts[1] == set(whole)
 
 
 def scale(images: np.ndarray) -> np.ndarray:
@@ -117,7 +123,8 @@ def test_means_of_ring_and_grid() -> None:
     np.testing.assert_allclose(ring().means, eight, atol=1e-12)
     np.testing.assert_allclose(ring(4, radius=2.0).means, [(2, 0), (0, 2), (-2, 0), (0, -2)], atol=1e-12)
     grid = {(x, y) for x in (-4.0, -2.0, 0.0, 2.0, 4.0) for y in (-4.0, -2.0, 0.0, 2.0, 4.0)}
-    assert square_grid().means.shape == (25, 2) and set(map(tuple, square_grid().means.tolist())) == grid
+    assert square_grid().means.shape == (25, 2)
+    assert set(map(tuple, square_grid().means.tolist())) == grid
     assert (ring().sigma, square_grid().sigma) == (0.01, 0.05)  # Lin et al. 2018
 
 
@@ -127,9 +134,12 @@ def test_points_of_a_mixture(name: str) -> None:
     n, modes = 20_000, len(mixture.means)
     dataset = mixture.dataset(n)
     points, labels = dataset.train["point"], dataset.train["label"]
-    assert dataset.name == mixture.name == name and not dataset.held_out
-    assert points.shape == (n, 2) and points.dtype == np.float32
-    assert labels.shape == (n,) and labels.dtype == np.int32
+    assert dataset.name == mixture.name == name
+    assert not dataset.held_out
+    assert points.shape == (n, 2)
+    assert points.dtype == np.float32
+    assert labels.shape == (n,)
+    assert labels.dtype == np.int32
     counts = np.bincount(labels, minlength=modes)
     assert np.abs(counts - n / modes).max() < 5 * np.sqrt(n / modes)  # 5 standard deviations of a count
     noise = (points - mixture.means[labels]) / mixture.sigma

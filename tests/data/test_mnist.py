@@ -152,15 +152,14 @@ def test_a_damaged_cache_is_made_anew(fake: Fake, tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, _ = fake
+    folder, content = fake
     mnist(28, tmp_path, folder)
 
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        mnist(32, tmp_path)
+    assert_holds(mnist(32, tmp_path), content)
     assert [path.name for path in tmp_path.rglob("arrays_*")] == ["arrays_28.npz"]
 
 

@@ -1,0 +1,164 @@
+"""Every experiment's smallest configuration runs; bad input is told without a stack trace."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import dcgan, toy_2d
+from gan_jax.commands import sample
+from gan_jax.errors import InputError, RunError
+from gan_jax.run import read_rows
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"image_size": 16, "width": 4, "batch": 16, "latent_dim": 8, "steps": 4}
+CADENCE = {"log_every": 2, "sample_every": 2, "score_every": 4, "save_every": 2}
+
+
+def tiny(outdir: Path, **changes) -> dcgan.Config:
+    return dcgan.Config(**{"outdir": outdir, **SMALL, **CADENCE, **changes})
+
+
+def frames(path: Path) -> int:
+    with Image.open(path) as picture:
+        return picture.n_frames
+
+
+def train(config: dcgan.Config) -> None:
+    """Four rounds may well give samples of one class only: that is told at the end, when everything is written."""
+    try:
+        dcgan.main(config)
+    except RunError as error:
+        if "one class" not in str(error):
+            raise
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A class-conditional run of four rounds."""
+    outdir = tmp_path_factory.mktemp("runs") / "conditional"
+    train(tiny(outdir, label="projection", gen_label="batch_norm", disc_steps=2))
+    return outdir
+
+
+def test_a_run_leaves_what_it_promises(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.json", "env.json", "model.json", "metrics.jsonl", "eval.jsonl", "log.txt", "real.png"} <= names
+    assert [path.name for path in sorted((run / "samples").iterdir())] == ["000000.png", "000002.png", "000004.png"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["2", "4"]
+    assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4]
+    assert {"recognised", "classes", "class_entropy"} <= set(read_rows(run / "eval.jsonl")[-1])
+    assert frames(run / "video" / "training.webp") == 3
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_sample_works_from_the_directory_alone(run, tmp_path):
+    for name in ("a", "b"):
+        sample.main(sample.Config(run=run, n=10, label="7", out=tmp_path / name))
+    a, b = (np.load(tmp_path / name / "samples.npz") for name in ("a", "b"))
+    assert a["images"].shape == (10, 16, 16, 1)
+    assert a["images"].dtype == np.uint8
+    assert a["z"].shape == (10, 8)
+    assert set(a["label"]) == {7}
+    np.testing.assert_array_equal(a["images"], b["images"])
+    sample.main(sample.Config(run=run, n=10, label="7", seed=1, checkpoint="best", statistics="batch", out=tmp_path / "c"))
+    assert (np.load(tmp_path / "c" / "samples.npz")["images"] != a["images"]).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "eleven"}, "its classes are 0, 1"),
+        ({"checkpoint": "9"}, "it has 2, 4, last, best"),
+        ({"n": 0}, "at least one"),
+    ],
+)
+def test_sample_says_what_it_cannot_do(run, changes, message):
+    with pytest.raises(InputError, match=message):
+        sample.main(sample.Config(**{"run": run, **changes}))
+    with pytest.raises(InputError, match="no model.json"):
+        sample.main(sample.Config(run=run / "samples"))
+
+
+def test_weights_of_another_run(run, tmp_path):
+    same = {"label": "projection", "gen_label": "batch_norm", "disc_steps": 2, "init_from": run, "steps": 2}
+    train(tiny(tmp_path / "warm", **same))
+    assert "began with the weights" in (tmp_path / "warm" / "log.txt").read_text()
+    first = np.asarray(Image.open(tmp_path / "warm" / "samples" / "000000.png"))
+    np.testing.assert_array_equal(first, np.asarray(Image.open(run / "samples" / "000004.png")))
+    with pytest.raises(InputError, match="another size|another network"):
+        dcgan.main(tiny(tmp_path / "other", **{**same, "width": 8}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"image_size": 48}, InputError, "nearest square size is 32x32"),
+        ({"batch": 5000}, InputError, "cannot be drawn from 1437"),
+        ({"save_every": 0}, InputError, "at least 1"),
+        ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
+        ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),
+    ],
+)
+def test_bad_input(tmp_path, changes, error, message):
+    with pytest.raises(error, match=message):
+        dcgan.main(tiny(tmp_path / "run", **changes))
+
+
+def test_another_configuration_is_refused_and_nothing_is_changed(run):
+    before = (run / "config.json").read_text()
+    with pytest.raises(InputError, match=r"lr: 0\.002 in the run, 0\.1 now"):
+        dcgan.main(tiny(run, label="projection", gen_label="batch_norm", disc_steps=2, lr=0.1))
+    assert (run / "config.json").read_text() == before
+
+
+def test_steps_may_grow_and_a_foreign_folder_is_left_alone(run, tmp_path):
+    train(tiny(run, label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
+    assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4, 6]
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty and is no run"):
+        dcgan.main(tiny(tmp_path))
+
+
+def test_toy_2d_compares_two_recipes(tmp_path, capsys):
+    small = {"width": 8, "depth": 1, "batch": 16, "steps": 4, "frame_every": 2, "log_every": 2, "save_every": 2}
+    toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path, **small))
+    assert (tmp_path / "comparison.png").exists()
+    assert frames(tmp_path / "film.webp") == 3
+    assert "of 2500 samples within 3 sigma" in capsys.readouterr().out
+
+
+def command(*args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", *args], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_command_line():
+    unknown = command("experiments.dcgan", "--stepz", "3")
+    assert unknown.returncode == 2
+    assert "--steps" in unknown.stderr
+    size = command("experiments.dcgan", "--image-size", "48")
+    assert size.returncode == 2
+    assert size.stderr.startswith("error: image size 48x48")
+    assert "Traceback" not in unknown.stderr + size.stderr
+    usage = command("experiments.dcgan", "--help")
+    assert usage.returncode == 0
+    assert "Adam's decay of the mean gradient." in usage.stdout
+
+
+@pytest.mark.parametrize("limit", [20_000, 200_000])
+def test_a_full_disk_is_told(tmp_path, limit):
+    """Files may not grow beyond a limit: the first line of metrics, or a checkpoint, cannot be written."""
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, **CADENCE, "steps": 400}.items()]
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (%d, %d)); "
+        "sys.argv = ['dcgan', *%r]; import runpy; runpy.run_module('experiments.dcgan', run_name='__main__')"
+    ) % (limit, limit, [*flags, f"--outdir={tmp_path / 'run'}"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1, done.stderr
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 400
