@@ -23,7 +23,7 @@ from gan_jax import cli, core, losses, penalties
 from gan_jax.callbacks import make_film, recognition_score, sample_grid
 from gan_jax.core import Players
 from gan_jax.data import IMAGES, Order
-from gan_jax.errors import RunError
+from gan_jax.errors import InputError, RunError
 from gan_jax.judge import train_judge
 from gan_jax.latents import LATENTS
 from gan_jax.loop import Every
@@ -156,6 +156,8 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
 def main(config: Config) -> None:
     dcgan.stages(config.image_size, config.image_size)  # says what is wrong with the size before data are read
     dataset = IMAGES[config.data](config.image_size)
+    if config.steps < 1 or config.lazy < 1:
+        raise InputError("--steps and --lazy must be at least 1")
     order = Order(config.seed, len(dataset), config.batch)
     objective, generator, step, tx = build(config, dataset.train["image"].shape[-1], len(dataset.class_names))
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))
@@ -193,7 +195,7 @@ def conclude(run: Run) -> None:
     """Make the film and say where everything is; raises `RunError` if the samples are of one class only."""
     films = make_film(run)
     score = read_rows(run.directory / "eval.jsonl")[-1]
-    sheet = sorted(run.directory.glob("samples/[0-9]*.png"))[-1]
+    sheet = run.directory / "samples" / f"{score['step']:06}.png"
     run.log(f"samples     {sheet}   (real ones: {run.directory / 'real.png'})")
     run.log(f"film        {', '.join(map(str, films)) or 'none'}")
     run.log(f"checkpoint  {run.directory / 'checkpoints' / str(score['step'])}")

@@ -10,18 +10,20 @@ modes covered in the protocol of PacGAN (2,500 samples, 3 sigma), and a film of 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Players, TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture, Order
+from gan_jax.errors import InputError
 from gan_jax.images import film, save
 from gan_jax.latents import Normal
 from gan_jax.loop import Every, Row
@@ -76,6 +78,8 @@ class Config:
 
 
 def main(config: Config) -> None:
+    if config.steps < 1 or config.seed < 0:
+        raise InputError("--steps must be at least 1 and --seed at least 0")
     mixture = MIXTURES[config.data]()
     dataset = mixture.dataset(seed=config.seed)
     outdir = config.outdir or Path("runs") / f"toy_2d-{config.data}"
@@ -95,7 +99,7 @@ def play(name: str, config: Config, mixture: Mixture, dataset: Dataset, run: Run
     adam = optax.adam(config.lr, b1=config.b1, b2=config.b2)
     tx = Players(gen=adam, disc=adam)
     state = core.init_state(objective, tx, jax.random.key(config.seed), dataset.first(2))
-    facts = {"statistics": "running", "classes": [], "metric": None}
+    facts: dict[str, Any] = {"statistics": "running", "classes": [], "metric": None}
     run.describe_model("gan_jax.objectives.image:image_sampler", {"generator": generator, "latent": latent}, facts)
     run.log(f"{config.data}, {name}")
     draw = make_draw(objective.inputs, objective.sample, piece=SAMPLES)
@@ -130,24 +134,24 @@ def frame(points: np.ndarray, surface: Callable, mixture: Mixture, title: str) -
     plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     logits = np.asarray(surface(plane)).reshape(60, 60)
     limit = max(float(np.abs(logits - np.median(logits)).max()), 1e-3)
-    figure = plt.figure(figsize=(4.2, 4.5), dpi=80)
+    figure = Figure(figsize=(4.2, 4.5), dpi=80)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.9))
     levels = np.linspace(-limit, limit, 17)
     axes.contourf(axis, axis, logits - np.median(logits), levels=levels, cmap="RdBu_r", alpha=0.6, extend="both")
-    axes.scatter(*mixture.means.T, s=90, facecolors="none", edgecolors="black", linewidths=0.8)
-    axes.scatter(*points.T, s=2, color="black", alpha=0.5)
+    axes.scatter(mixture.means[:, 0], mixture.means[:, 1], s=90, facecolors="none", edgecolors="black", linewidths=0.8)
+    axes.scatter(points[:, 0], points[:, 1], s=2, color="black", alpha=0.5)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
     axes.set_title(title, fontsize=8)
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-    plt.close(figure)
-    return picture
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def compare(outdir: Path) -> None:
     """The two recipes beside each other: last frames as a picture, all frames as a film, the coverage as lines of text."""
-    sheets = [sorted((outdir / name / "samples").glob("[0-9]*.png")) for name in RECIPES]
-    frames = [np.concatenate([np.asarray(Image.open(path)) for path in pair], axis=1) for pair in zip(*sheets, strict=True)]
+    folders = [outdir / name / "samples" for name in RECIPES]
+    shared = set.intersection(*({path.name for path in folder.glob("[0-9]*.png")} for folder in folders))
+    frames = [np.concatenate([np.asarray(Image.open(folder / name)) for folder in folders], axis=1) for name in sorted(shared)]
     save(frames[-1], outdir / "comparison.png")
     films = film(frames, outdir / "film")
     for name in RECIPES:

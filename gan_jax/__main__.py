@@ -1,9 +1,11 @@
 """What is done with a finished run: `python -m gan_jax sample RUN`."""
 
+from typing import Any
+
 from gan_jax import cli
 from gan_jax.commands import sample
 
-COMMANDS = {"sample": (sample.main, sample.Config)}
+COMMANDS: dict[str, Any] = {"sample": (sample.main, sample.Config)}
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: St
     """Write samples/STEP.png, n samples of fixed noise by the averaged generator; real.png beside it."""
     scale = max(1, 64 // dataset.train["image"].shape[1])
     save(grid(dataset.train["image"][:n]), run.path("real.png"), scale)
-    draw = make_draw(objective.inputs, objective.sample, statistics)
+    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset, 128)
 
     def call(step: int, state: TrainState) -> None:
-        images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n))
+        images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n), everything)
         save(grid(to_uint8(images)), run.path(f"samples/{step:06}.png"), scale)
 
     return call
@@ -39,10 +39,10 @@ def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: St
 
 def recognition_score(objective: Objective, dataset: Dataset, judge: Judge, statistics: Statistics, n: int = 1000) -> Call:
     """How well n samples of the averaged generator are recognised, see `gan_jax.judge.recognition`."""
-    draw = make_draw(objective.inputs, objective.sample, statistics)
+    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset, 128)
 
     def call(step: int, state: TrainState) -> Row:
-        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), condition(dataset, n))
+        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), condition(dataset, n), everything)
         return recognition(judge, to_uint8(images), dataset.held_out["image"])
 
     return call

@@ -6,6 +6,7 @@ trees (keys as their data), so that they open on any number of devices.
 
 import hashlib
 import logging
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,20 +28,31 @@ class Checkpoints:
     """The checkpoints of one directory.
 
     `keep` newest are kept, and the best by `metric`, if one is named. Saving returns at once; `close` waits for the writing.
+    With `read_only` nothing in the directory is touched: a run may be writing there.
     """
 
-    def __init__(self, directory: Path, *, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max"):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int = 3,
+        metric: str | None = None,
+        mode: Literal["max", "min"] = "max",
+        read_only: bool = False,
+    ):
         self.directory, self.metric = directory.absolute(), metric
         policies: list[Any] = [managers.LatestN(keep)]
         if metric:
             best = managers.BestN(get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False)
             policies.append(best)
         options = ocp.CheckpointManagerOptions(
-            save_decision_policy=managers.FixedIntervalPolicy(1),
+            save_decision_policy=None if read_only else managers.FixedIntervalPolicy(1),
             preservation_policy=managers.AnyPreservationPolicy(policies),
             best_fn=self._score if metric else None,  # without it Orbax writes no metrics
             best_mode=mode,
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+            read_only=read_only,
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -82,7 +94,8 @@ class Checkpoints:
         """The state at `step`, or the newest that is whole, with its step; None if there is none.
 
         `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
-        with a warning, and removed once an older one could be read. Raises `InputError` if a checkpoint holds another kind of state.
+        with a warning, and set aside as damaged-STEP once an older one could be read. Raises `InputError` if none can be
+        read, or if they hold another kind of state.
         """
         target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
         candidates = [step] if step is not None else sorted(self.steps, reverse=True)
@@ -90,16 +103,23 @@ class Checkpoints:
         for candidate in candidates:
             try:
                 host = self._read(candidate, ocp.args.StandardRestore(target))
+            except (MemoryError, PermissionError) as error:  # passing: nothing is known of the checkpoint
+                raise RunError(f"checkpoint {candidate} could not be read now: {_cause(error)}") from error
             except Exception as error:  # Orbax raises bare Exception among others for damaged files
                 failures.append(f"checkpoint {candidate} in {self.directory}: {_cause(error)}")
                 logging.getLogger(__name__).warning("skipped a damaged checkpoint, %s", failures[-1])
                 continue
-            for damaged in candidates[: len(failures)]:
-                self._manager.delete(damaged)  # its step will be played and saved again
+            self._set_aside(candidates[: len(failures)])
             return jax.tree.map(_like, host, like), candidate
         if failures:
             raise InputError("no checkpoint could be read: " + "; ".join(failures))
         return None
+
+    def _set_aside(self, damaged: list[int]) -> None:
+        for step in damaged:  # it will be played and saved again
+            (self.directory / str(step)).rename(self.directory / f"damaged-{step}-{time.time_ns()}")
+        if damaged:
+            self._manager.reload()
 
     def read(self, step: int) -> dict[str, Any]:
         """The state at `step` as nested dictionaries of arrays, without knowing what made it."""
@@ -134,12 +154,16 @@ def _to_host(x: Array | np.ndarray) -> np.ndarray:
 
 
 def _like(host: np.ndarray, like: Array) -> Array:
-    return jax.random.wrap_key_data(host, impl=jax.random.key_impl(like)) if _is_key(like) else jax.numpy.asarray(host)
+    return (
+        jax.random.wrap_key_data(jax.numpy.asarray(host), impl=jax.random.key_impl(like))
+        if _is_key(like)
+        else jax.numpy.asarray(host)
+    )
 
 
 def _checksums(tree: PyTree) -> dict[str, int]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {_name(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+    return {_name(path): zlib.crc32(np.asarray(leaf).tobytes()) for path, leaf in leaves}
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -159,5 +183,5 @@ def state_hash(state: PyTree) -> str:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         host = _to_host(leaf)
         digest.update(f"{_name(path)} {host.dtype} {host.shape}".encode())
-        digest.update(np.ascontiguousarray(host))
+        digest.update(host.tobytes())
     return digest.hexdigest()[:16]

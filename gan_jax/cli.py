@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -23,11 +23,13 @@ def run_command(main: Callable[[C], None], config: type[C], description: str, ar
 
 
 def run_subcommand(
-    commands: dict[str, tuple[Callable[[Any], None], type]], description: str, args: Sequence[str] | None = None
+    commands: Mapping[str, tuple[Callable[[Any], None], Callable[..., Any]]],
+    description: str,
+    args: Sequence[str] | None = None,
 ) -> None:
     """The same with the command's name first: {"sample": (main, Config), ...}."""
-    by_config = {config: main for main, config in commands.values()}
-    configs = {name: config for name, (_, config) in commands.items()}
+    by_config: dict[Any, Callable[[Any], None]] = {config: main for main, config in commands.values()}
+    configs: dict[str, Callable[..., Any]] = {name: config for name, (_, config) in commands.items()}
     asked = tyro.extras.subcommand_cli_from_dict(configs, description=description, args=args)
     sys.exit(guarded(lambda: by_config[type(asked)](asked)))
 

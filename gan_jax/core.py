@@ -7,7 +7,7 @@ discriminator updates, generator updates and the generator's moving average. It 
 The result can be jitted, scanned, vmapped over seeds and sharded (`gan_jax.parallel`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, PyTree
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
-Batch = dict[str, Array | np.ndarray]  # every array has the same first axis
+Batch = Mapping[str, Array | np.ndarray]  # every array has the same first axis
 Metrics = dict[str, Array]  # flat, scalars
 Order = Literal["disc_first", "gen_first", "simultaneous"]
 

@@ -21,13 +21,13 @@ Judge = Callable[[np.ndarray], Float[Array, "n k"]]  # images (n, h, w, c), uint
 
 
 def train_judge(
-    dataset: Dataset, *, steps: int = 600, batch: int = 64, seed: int = 0, cache: Path | None = None
+    dataset: Dataset, *, steps: int | None = None, batch: int = 64, seed: int = 0, cache: Path | None = None
 ) -> tuple[Judge, float]:
     """A classifier of `dataset` and its accuracy on the held-out images; a function of the data and the seed.
 
-    Trained with shifts of up to two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. With `cache` its
-    parameters are kept in that file, and read from there the next time. Raises `InputError` for data without labels or
-    without a held-out part.
+    Trained for `steps` (default 600, or two epochs of large data) with shifts of up to two pixels and noise of standard
+    deviation 0.1, Adam 1e-3 decaying to 0. With `cache` its parameters are kept in that file, and read from there the next
+    time. Raises `InputError` for data without labels or without a held-out part.
     """
     if not dataset.class_names or not dataset.held_out:
         raise InputError(f"{dataset.name} has no labels or no held-out part: nothing can judge its samples")
@@ -36,7 +36,7 @@ def train_judge(
     if cache and cache.exists():
         params = flax.serialization.from_bytes(params, cache.read_bytes())
     else:
-        params = _train(model, params, dataset, steps, batch, seed)
+        params = _train(model, params, dataset, steps or max(600, len(dataset) // 30), batch, seed)
     if cache and not cache.exists():
         unfinished = cache.with_name(f".{cache.name}")
         unfinished.write_bytes(flax.serialization.to_bytes(params))

@@ -1,17 +1,17 @@
 """Distributions of the latent code z, as values: `latent(key, n)` draws n codes, `latent.dim` is their length."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import jax
 from jax import Array
 from jaxtyping import Float
 
-
 Latent = Callable[[Array, int], Float[Array, "n dim"]]  # (key, n) -> n codes
 
 
-class Normal(NamedTuple):
+@dataclass(frozen=True)
+class Normal:
     """z ~ N(0, I)."""
 
     dim: int
@@ -20,7 +20,8 @@ class Normal(NamedTuple):
         return jax.random.normal(key, (n, self.dim))
 
 
-class Uniform(NamedTuple):
+@dataclass(frozen=True)
+class Uniform:
     """z ~ U(-1, 1)^dim, as in DCGAN."""
 
     dim: int
@@ -29,4 +30,4 @@ class Uniform(NamedTuple):
         return jax.random.uniform(key, (n, self.dim), minval=-1.0, maxval=1.0)
 
 
-LATENTS = {"normal": Normal, "uniform": Uniform}
+LATENTS: dict[str, Callable[[int], Latent]] = {"normal": Normal, "uniform": Uniform}

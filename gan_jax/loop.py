@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -71,11 +73,11 @@ def fit(
             if due or stopping or last or step % save_every == 0:
                 report.flush()
                 scores: Row = {}
-                for callback in () if stopping and not last else due:
+                for callback in due:
                     scores |= callback.call(step, state) or {}
                 if scores or stopping or last or step % save_every == 0:
                     save(step, state, scores)
-            if stopping and not last:
+            if stopping:
                 raise Interrupted(step)
     return state
 
@@ -188,12 +190,13 @@ def _deferred_signals() -> Iterator[Callable[[], bool]]:
         asked = True
         for kind, handler in before.items():
             signal.signal(kind, handler)
-        print("\nfinishing this step and saving; once more to leave at once", file=sys.stderr, flush=True)
+        os.write(2, b"\nfinishing this step and saving; once more to leave at once\n")
 
-    try:
-        before = {kind: signal.signal(kind, handle) for kind in kinds}
-    except ValueError:  # not in the main thread: signals are not ours
-        before = {}
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere signals are not ours
+        before = {kind: signal.getsignal(kind) for kind in kinds}
+        for kind in kinds:
+            signal.signal(kind, handle)
     try:
         yield lambda: asked
     finally:

@@ -6,6 +6,7 @@ Each driver takes the pure `step` of `gan_jax.core.make_step` and leaves it unch
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Int, PyTree
@@ -48,6 +49,6 @@ def resident(step: Step, arrays: dict[str, np.ndarray], order: Callable[[int], n
 
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
         rounds = [[order(parts * s + i) for i in range(parts)] for s in range(first_step, first_step + n)]
-        return play(state, data, np.stack([np.concatenate(r) for r in rounds]))
+        return play(state, data, jnp.asarray(np.stack([np.concatenate(r) for r in rounds])))
 
     return advance

@@ -24,24 +24,24 @@ _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 class Run:
     """The directory of a run, opened for training: begun anew, or continued with the same configuration.
 
-    Raises `InputError` if the directory cannot be written, holds other things, or belongs to another configuration or other
-    data; nothing is changed in it then.
+    Raises `InputError` if the directory cannot be written, holds other things, or has checkpoints of another configuration
+    or of other data; its files are left as they are then.
     """
 
     def __init__(self, directory: Path, config: Any, fingerprint: str, quiet: bool = False):
         self.directory, self.quiet = directory, quiet
         asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
         self._check_directory()
-        self._check_same(asked)
-        environment = _environment(fingerprint)
-        known = self.read_json("env.json") or environment
-        if known["data"] != fingerprint:
-            raise InputError(
-                f"{directory} was trained on other data (fingerprint {known['data']}, now {fingerprint}): "
-                "choose another --outdir"
-            )
+        if self._began():
+            self._check_same(asked, fingerprint)
+        else:  # what a run that never saved left behind may not fit these flags
+            self.path("judge.msgpack").unlink(missing_ok=True)
         self.write_json("config.json", asked)
-        self.write_json("env.json", environment)
+        self.write_json("env.json", _environment(fingerprint))
+
+    def _began(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any((self.directory / "checkpoints").glob("[0-9]*"))
 
     def _check_directory(self) -> None:
         try:
@@ -51,11 +51,12 @@ class Run:
             probe.unlink()
         except OSError as error:
             raise InputError(f"cannot write to {self.directory}: {error.strerror}; choose another --outdir") from error
-        if any(self.directory.iterdir()) and not (self.directory / "config.json").exists():
+        visible = [path for path in self.directory.iterdir() if not path.name.startswith(".")]
+        if visible and not (self.directory / "config.json").exists():
             raise InputError(f"{self.directory} is not empty and is no run: choose another --outdir")
 
-    def _check_same(self, asked: dict[str, Any]) -> None:
-        saved = self.read_json("config.json") or asked
+    def _check_same(self, asked: dict[str, Any], fingerprint: str) -> None:
+        saved = self.read_json("config.json")
         keys = sorted((saved.keys() | asked.keys()) - set(MAY_CHANGE))
         different = [key for key in keys if saved.get(key) != asked.get(key)]
         if different:
@@ -63,6 +64,11 @@ class Run:
             raise InputError(
                 f"{self.directory} holds a run of another configuration:{rows}\n"
                 "give the same flags to continue it, or choose another --outdir"
+            )
+        known = (self.read_json("env.json") or {}).get("data", fingerprint)
+        if known != fingerprint:
+            raise InputError(
+                f"{self.directory} was trained on other data (fingerprint {known}, now {fingerprint}): choose another --outdir"
             )
 
     def path(self, name: str) -> Path:
@@ -113,8 +119,10 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file, None if there is none; raises `InputError` if it is damaged."""
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
 

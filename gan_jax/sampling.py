@@ -1,7 +1,9 @@
 """Drawing samples: many, in pieces, with the chosen normalisation statistics."""
 
+import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from operator import itemgetter
 from typing import Literal
 
@@ -14,29 +16,35 @@ from jaxtyping import PyTree
 from gan_jax.core import Batch, Variables, make_sampler, standing_statistics
 
 Statistics = Literal["running", "batch", "standing"]
-Draw = Callable[[Variables, Array, Batch], tuple[np.ndarray, PyTree]]
+Draw = Callable[..., tuple[np.ndarray, PyTree]]
 
 
 def make_draw(inputs: Callable, sample: Callable, statistics: Statistics = "running", piece: int = 250) -> Draw:
-    """`draw(variables, key, batch)`: one sample for each entry of `batch`, float32 in [-1, 1], and the inputs they came from.
+    """`draw(variables, key, batch, population)`: a sample for each entry of `batch`, in [-1, 1], and its inputs.
 
     `inputs` and `sample` are those of an objective. `batch` gives the number of samples and their condition, such as
     {"label": ...}; at most `piece` samples are made at a time (with `statistics="batch"` they are normalised together).
-    A pure function of its arguments.
+    Standing statistics are those of inputs like `population`'s, by default the batch's. A pure function of its arguments.
     """
     generate = jax.jit(make_sampler(sample, "batch" if statistics == "batch" else "running"))
     restate = jax.jit(partial(standing_statistics, inputs, sample))
 
-    def draw(variables: Variables, key: Array, batch: Batch) -> tuple[np.ndarray, PyTree]:
+    def draw(variables: Variables, key: Array, batch: Batch, population: Batch | None = None) -> tuple[np.ndarray, PyTree]:
         key_inputs, key_sample, key_stats = jax.random.split(key, 3)
         n = len(next(iter(batch.values())))
         if statistics == "standing" and len(variables) > 1:
-            variables = restate(variables, {name: np.resize(array, 128) for name, array in batch.items()}, key_stats)
+            variables = restate(variables, _first(population or batch, 128), key_stats)
         drawn = inputs(key_inputs, jax.tree.map(jnp.asarray, batch))
         pieces = []
-        for i in range(0, n, piece):
-            part = jax.tree.map(itemgetter(slice(i, i + piece)), drawn)
-            pieces.append(generate(variables, part, jax.random.fold_in(key_sample, i)))
+        bounds = np.linspace(0, n, math.ceil(n / piece) + 1).astype(int).tolist()  # pieces of equal size
+        for start, stop in pairwise(bounds):
+            part = jax.tree.map(itemgetter(slice(start, stop)), drawn)
+            pieces.append(generate(variables, part, jax.random.fold_in(key_sample, start)))
         return np.concatenate([np.asarray(p, np.float32) for p in pieces]), drawn
 
     return draw
+
+
+def _first(batch: Batch, n: int) -> Batch:
+    """The first n entries, the batch repeated if it is shorter."""
+    return {name: np.resize(array, (n, *np.shape(array)[1:])) for name, array in batch.items()}

@@ -46,7 +46,7 @@ def train(
         if start >= steps:
             run.log(f"{run.directory} has {start} steps already: nothing to train (ask for more by --steps)")
             return state
-        board = SummaryWriter(str(run.path("tensorboard")), purge_step=start)
+        board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
 
         def write(at: int, row: Row) -> None:
             run.add_row("metrics.jsonl", {"step": at, **row})
@@ -59,8 +59,11 @@ def train(
             checkpoints.save(at, state, scores)
 
         if start == 0:
+            scores: Row = {}
             for callback in callbacks:
-                callback.call(0, state)
+                scores |= callback.call(0, state) or {}
+            if scores:
+                run.add_row("eval.jsonl", {"step": 0, **scores})
         report = Report(start=start, steps=steps, interval=log_every, images=order.batch * parts, write=write, show=run.log)
         try:
             return fit(
@@ -100,7 +103,7 @@ def load_weights(directory: Path, step: int | None = None) -> dict[str, Any]:
     """A run's saved state as nested dictionaries, from its newest checkpoint or that of `step`."""
     if not (directory / "checkpoints").is_dir():
         raise InputError(f"{directory} is no run with checkpoints")
-    with Checkpoints(directory / "checkpoints") as checkpoints:
+    with Checkpoints(directory / "checkpoints", read_only=True) as checkpoints:
         if not checkpoints.steps:
             raise InputError(f"{directory} has no complete checkpoint yet")
         return checkpoints.read(checkpoints.steps[-1] if step is None else step)

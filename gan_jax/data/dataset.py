@@ -32,7 +32,7 @@ class Dataset:
         for name in sorted(self.train):
             array = self.train[name]
             digest.update(f"{name} {array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
     def first(self, n: int) -> Arrays:
@@ -44,10 +44,12 @@ class Order:
 
     Permutations of 0..size-1, one an epoch, stand in a row and are cut into batches, so that every epoch shows every example
     once, also where `batch` does not divide `size`. Nothing is remembered but the permutation last used.
-    Raises `InputError` if the batch is larger than the data.
+    Raises `InputError` if the batch is larger than the data, or for a negative seed.
     """
 
     def __init__(self, seed: int, size: int, batch: int):
+        if seed < 0:
+            raise InputError(f"the seed of the order must be 0 or more, not {seed}")
         if not 1 <= batch <= size:
             raise InputError(
                 f"a batch of {batch} cannot be drawn from {size} examples: choose a batch from 1 to {size}, or more data"

@@ -132,7 +132,8 @@ def _prepare(builder: Any, downloads: Path, folder: Path) -> None:
     at_hand = all((folder / file).is_file() for file in urls)
     downloaded = len(list((downloads / builder.name).glob("*.gz"))) >= len(urls)
     config = tfds.download.DownloadConfig(manual_dir=folder, force_checksums_validation=True, try_download_gcs=False)
-    tfds.disable_progress_bar()
+    if at_hand:
+        tfds.disable_progress_bar()
     try:
         if not (at_hand or downloaded):
             requests.head(next(iter(urls.values())), timeout=20)  # without a network tfds goes on trying for minutes
@@ -175,7 +176,7 @@ def _builder(dataset: str, root: Path) -> Any:
 
     registered: dict[str, Any] = tfds.builder_cls(dataset).url_infos or {}
 
-    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
         name = dataset
         VERSION = tfds.core.Version("1.0.0")
         url_infos = registered

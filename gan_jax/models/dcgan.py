@@ -63,6 +63,8 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, "b h w c"]:
         n, (rows, cols) = stages(*self.size)
+        if self.num_classes and self.label == "batch_norm" and self.norm == "none":
+            raise InputError('label="batch_norm" needs norm="batch": use label="concat" without batch norm')
         *hidden, coarsest = widths(self.width, n)
         up = partial(
             ConvTranspose if self.upsample == "transpose" else ResizeConv,

@@ -77,7 +77,7 @@ def image_gan(
     return Objective(init, disc_loss, gen_loss, inputs, sample)
 
 
-Inputs = tuple[Float[Array, "b z"], Array | None]
+Inputs = tuple[Float[Array, "b z"], Any]  # latents, and labels or None
 
 
 def image_sampler(generator: nn.Module, latent: Latent) -> tuple[Callable, Callable]:
@@ -95,7 +95,8 @@ def image_sampler(generator: nn.Module, latent: Latent) -> tuple[Callable, Calla
         z, y = inputs
         if train:
             return _apply(generator, gen_vars, z, y)
-        return generator.apply(gen_vars, z, y, train=False), split_variables(gen_vars)[1]
+        images: Any = generator.apply(gen_vars, z, y, train=False)
+        return images, split_variables(gen_vars)[1]
 
     return inputs, sample
 
