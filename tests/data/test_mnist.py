@@ -76,10 +76,9 @@ def assert_holds(dataset: Dataset, content: dict[str, np.ndarray]) -> None:
         assert arrays["image"].sum(dtype=np.int64) == middle.sum(dtype=np.int64)  # the border is 0
 
 
-def test_real_archives(tmp_path: Path) -> None:
-    folder = Path(os.environ.get("GAN_JAX_DATA", "/nowhere"), "mnist")
-    if not folder.is_dir():
-        pytest.skip("needs the four MNIST archives in the folder mnist/ of the folder that GAN_JAX_DATA names")
+def test_real_archives(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "mnist"
+    assert folder.is_dir(), "GAN_JAX_DATA names a folder without mnist/"
     dataset = mnist(data_dir=tmp_path, archives=folder)
     images, labels = dataset.train["image"], dataset.train["label"]
     assert images.shape == (60000, 32, 32, 1)
