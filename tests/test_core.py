@@ -201,6 +201,32 @@ def test_no_key_is_used_twice():
         step(state, images())
 
 
+def test_every_update_has_a_key_of_its_own():
+    """Players, rounds, updates of a round and parts of a minibatch: the first number drawn from each key is another one."""
+
+    def noisy(name):
+        def loss(own, other, batch, key, count):
+            drawn = jax.random.uniform(key)
+            return 0 * own["params"]["w"], ({}, {f"{name}/drawn": drawn, f"{name}/drawn_squared": drawn**2})
+
+        return loss
+
+    objective = counting_objective()._replace(disc_loss=noisy("disc"), gen_loss=noisy("gen"))
+    batch = {"x": jnp.ones(4)}
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    step = jax.jit(core.make_step(objective, SGD))
+    drawn = []
+    for _ in range(3):
+        state, metrics = step(state, batch)
+        drawn += [float(metrics["disc/drawn"]), float(metrics["gen/drawn"])]
+    assert len(set(drawn)) == 6
+    for options in ({"disc_steps": 2, "gen_steps": 2}, {"accumulate": 2}):
+        _, metrics = core.make_step(objective, SGD, **options)(state, batch)
+        for name in ("disc", "gen"):
+            variance = float(metrics[f"{name}/drawn_squared"]) - float(metrics[f"{name}/drawn"]) ** 2
+            assert variance > 1e-6, (options, name)
+
+
 def test_rounds_and_updates_draw_new_noise():
     """The same batch and parameters, but another round: another loss."""
     objective = small_gan()
