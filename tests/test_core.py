@@ -143,7 +143,7 @@ def test_accumulated_gradients_equal_those_of_the_whole_batch():
 
 @pytest.mark.parametrize("name", ["jit", "scan", "vmap"])
 def test_drivers_equal_the_plain_step(name):
-    """Ten rounds: jit and scan agree to the bit; vmap over seeds, whose convolutions are grouped, to rounding (SGD)."""
+    """Ten rounds with SGD: jit agrees to the bit, scan and vmap over seeds (grouped convolutions) to rounding."""
     objective, batches = small_gan(), jax.tree.map(lambda *x: jnp.stack(x), *[images(seed=i) for i in range(10)])
     tx = Players(gen=optax.sgd(0.01), disc=optax.sgd(0.01))
     step = core.make_step(objective, tx)
