@@ -28,8 +28,8 @@ class Run:
     or of other data; its files are left as they are then.
     """
 
-    def __init__(self, directory: Path, config: Any, fingerprint: str, quiet: bool = False):
-        self.directory, self.quiet = directory, quiet
+    def __init__(self, directory: Path, config: Any, fingerprint: str):
+        self.directory = directory
         asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
         self._check_directory()
         if self._began():
@@ -79,8 +79,7 @@ class Run:
 
     def log(self, line: str) -> None:
         """Print a line and keep it in log.txt."""
-        if not self.quiet:
-            print(line, flush=True)
+        print(line, flush=True)
         with self.path("log.txt").open("a") as file:
             file.write(line + "\n")
 
