@@ -1,7 +1,9 @@
-"""DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) on handwritten digits or clothing, judged by a classifier.
+"""DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) on any pictures, judged by a classifier where there are labels.
 
     python -m experiments.dcgan                       scikit-learn's 1,797 digits
     python -m experiments.dcgan --data mnist          the 60,000 of MNIST
+    python -m experiments.dcgan --data my_pictures.zip --image-size 64 --mirror --augment diffaugment
+    python -m experiments.dcgan --data lsun/bedroom --image-size 64
     python -m experiments.dcgan --label projection --gen-label batch_norm    class-conditional
     python -m experiments.dcgan --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5 --b2 0.999 --width 128    as in the paper
 
@@ -21,9 +23,10 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import cli, core, losses, penalties
+from gan_jax.augment import AUGMENTATIONS
 from gan_jax.callbacks import make_film, recognition_score, sample_grid
 from gan_jax.core import Players
-from gan_jax.data import IMAGES, Order
+from gan_jax.data import Order, PictureFlags, Rounds
 from gan_jax.errors import InputError, RunError
 from gan_jax.judge import train_judge
 from gan_jax.latents import LATENTS
@@ -31,19 +34,25 @@ from gan_jax.loop import Every
 from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
 from gan_jax.run import Run, read_rows
-from gan_jax.training import train
+from gan_jax.training import Feed, train
 
 METRIC = "recognised"  # what the best checkpoint is best in
 
 
 @dataclass(frozen=True)
-class Config:
-    data: Literal["digits", "mnist", "fashion_mnist"] = "digits"
-    """What to learn from."""
+class Config(PictureFlags):
     outdir: Path | None = None
     """The run's directory; default runs/dcgan-DATA."""
-    image_size: int = 32
-    """Height and width of the pictures: 16 (digits only), 32, 64, 128 or 256."""
+    mirror: bool = False
+    """Show the pictures as they are and mirrored left to right, at random."""
+    crop: int = 0
+    """Shift each picture at random by up to so many pixels each way, its edge reflected."""
+    augment: Literal["none", "diffaugment", "ada"] = "none"
+    """What the discriminator sees altered, real or generated, against learning few pictures by heart."""
+    feed: Feed = "auto"
+    """Where the pictures lie while training: on the device if there is room, or on the host."""
+    judge: bool = True
+    """Where the pictures have labels, measure the samples by a small classifier of them."""
     steps: int = 3000
     """Rounds of play to train for in all; may grow when a run is continued."""
     batch: int = 64
@@ -117,7 +126,7 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
     dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     num_classes = classes if config.label != "none" else 0
     generator = dcgan.Generator(
-        size=(config.image_size, config.image_size),
+        size=config.size,
         channels=channels,
         width=config.width,
         norm=config.gen_norm,
@@ -139,7 +148,9 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
         loss = losses.smooth_labels(loss, 1 - config.label_smoothing)
     terms = [(config.r1, penalties.r1, config.lazy), (config.r2, penalties.r2, config.lazy)]
     latent = LATENTS[config.latent](config.latent_dim)
-    objective = image_gan(generator, discriminator, loss, latent, [term for term in terms if term[0]])
+    objective = image_gan(
+        generator, discriminator, loss, latent, [term for term in terms if term[0]], augment=AUGMENTATIONS[config.augment]
+    )
     adam = partial(optax.adam, config.lr, b1=config.b1, b2=config.b2)
     tx = Players(gen=adam(), disc=adam())
     step = core.make_step(
@@ -155,38 +166,48 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
 
 
 def main(config: Config) -> None:
-    dcgan.stages(config.image_size, config.image_size)  # says what is wrong with the size before data are read
-    dataset = IMAGES[config.data](config.image_size)
+    dcgan.stages(*config.size)  # says what is wrong with the size before data are read
     if config.steps < 1 or config.lazy < 1:
         raise InputError("--steps and --lazy must be at least 1")
-    order = Order(config.seed, len(dataset), config.batch)
+    dataset = config.load()
+    if config.label != "none":
+        dataset.require("label")
+    rounds = Rounds(
+        {name: dataset.train[name] for name in (("image", "label") if config.label != "none" else ("image",))},
+        Order(config.seed, len(dataset), config.batch),
+        parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),
+        mirror=config.mirror,
+        crop=config.crop,
+    )
     objective, generator, step, tx = build(config, dataset.train["image"].shape[-1], len(dataset.class_names))
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))
-    run = Run(config.outdir or Path("runs") / f"dcgan-{config.data}", config, dataset.fingerprint)
+    run = Run(config.outdir or Path("runs") / f"dcgan-{dataset.name.replace('/', '-')}", config, dataset.fingerprint)
+    for note in dataset.notes:
+        run.log(f"note        {note}")
     latent = LATENTS[config.latent](config.latent_dim)
     classes = dataset.class_names if config.label != "none" else ()
+    callbacks = [Every(config.sample_every, sample_grid(run, objective, dataset, config.statistics))]
+    judged = config.judge and bool(dataset.class_names) and bool(dataset.held_out)
     run.describe_model(
         "gan_jax.objectives.image:image_sampler",
         {"generator": generator, "latent": latent},
-        {"statistics": config.statistics, "classes": classes, "metric": METRIC},
+        {"statistics": config.statistics, "classes": classes, "metric": METRIC if judged else None},
     )
-    judge, accuracy = train_judge(dataset, cache=run.path("judge.msgpack"))
-    run.log(f"{len(dataset)} real pictures; the judge, a small classifier, knows {accuracy:.1%} of those held out")
+    if judged:
+        judge, accuracy = train_judge(dataset, cache=run.path("judge.msgpack"))
+        run.log(f"judge       a small classifier that knows {accuracy:.1%} of the held-out pictures")
+        callbacks.append(Every(config.score_every, recognition_score(objective, dataset, judge, config.statistics)))
     train(
         run,
         step,
         state,
-        dataset.train,
-        order,
+        rounds,
         steps=config.steps,
         log_every=config.log_every,
         save_every=config.save_every,
-        parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),
-        metric=METRIC,
-        callbacks=[
-            Every(config.sample_every, sample_grid(run, objective, dataset, config.statistics)),
-            Every(config.score_every, recognition_score(objective, dataset, judge, config.statistics)),
-        ],
+        feed=config.feed,
+        metric=METRIC if judged else None,
+        callbacks=callbacks,
         init_from=config.init_from,
     )
     conclude(run)
@@ -195,18 +216,20 @@ def main(config: Config) -> None:
 def conclude(run: Run) -> None:
     """Make the film and say where everything is; raises `RunError` if the samples are of one class only."""
     films = make_film(run)
-    score = read_rows(run.directory / "eval.jsonl")[-1]
-    sheet = run.directory / "samples" / f"{score['step']:06}.png"
-    run.log(f"samples     {sheet}   (real ones: {run.directory / 'real.png'})")
+    step = read_rows(run.directory / "metrics.jsonl")[-1]["step"]
+    run.log(f"samples     {run.directory / 'samples' / f'{step:06}.png'}   (real ones: {run.directory / 'real.png'})")
     run.log(f"film        {', '.join(map(str, films)) or 'none'}")
-    run.log(f"checkpoint  {run.directory / 'checkpoints' / str(score['step'])}")
-    run.log(
-        f"recognised  {score['recognised']:.3f} of 1,000 samples with confidence over 0.9, real held-out pictures "
-        f"{score['real_recognised']:.3f}, ratio {score['recognised_ratio']:.3f}"
-    )
-    run.log(f"classes     {score['classes']} present, entropy {score['class_entropy']:.3f} of the largest")
+    run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
     run.log(f"more        python -m gan_jax sample {run.directory}")
-    if score["classes"] < 2:
+    scores = read_rows(run.directory / "eval.jsonl")
+    if not scores:
+        return
+    run.log(
+        f"recognised  {scores[-1]['recognised']:.3f} of 1,000 samples with confidence over 0.9, real held-out pictures "
+        f"{scores[-1]['real_recognised']:.3f}, ratio {scores[-1]['recognised_ratio']:.3f}"
+    )
+    run.log(f"classes     {scores[-1]['classes']} present, entropy {scores[-1]['class_entropy']:.3f} of the largest")
+    if scores[-1]["classes"] < 2:
         raise RunError("all samples are of one class: the run has collapsed")
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Players, TrainState
-from gan_jax.data import MIXTURES, Dataset, Mixture, Order
+from gan_jax.data import MIXTURES, Dataset, Mixture, Order, Rounds
 from gan_jax.errors import InputError
 from gan_jax.images import film, save
 from gan_jax.latents import Normal
@@ -121,8 +121,7 @@ def play(name: str, config: Config, mixture: Mixture, dataset: Dataset, run: Run
         run,
         core.make_step(objective, tx, ema=config.ema),
         state,
-        dataset.train,
-        Order(config.seed, len(dataset), config.batch),
+        Rounds(dataset.train, Order(config.seed, len(dataset), config.batch)),
         steps=config.steps,
         log_every=config.log_every,
         save_every=config.save_every,

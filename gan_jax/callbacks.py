@@ -25,9 +25,10 @@ def condition(dataset: Dataset, n: int) -> Arrays:
 
 
 def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: Statistics, n: int = 64) -> Call:
-    """Write samples/STEP.png, n samples of fixed noise by the averaged generator; real.png beside it."""
+    """Write samples/STEP.png, n samples of fixed noise by the averaged generator; real.png, n real ones, beside it."""
     scale = max(1, 64 // dataset.train["image"].shape[1])
-    save(grid(dataset.train["image"][:n]), run.path("real.png"), scale)
+    spread = np.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().astype(int)
+    save(grid(dataset.train["image"][spread]), run.path("real.png"), scale)
     draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset, 128)
 
     def call(step: int, state: TrainState) -> None:

@@ -3,16 +3,20 @@
 Each driver takes the pure `step` of `gan_jax.core.make_step` and leaves it unchanged. States are donated: use the result.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Int, PyTree
+from jaxtyping import PyTree
 
 from gan_jax.core import Batch, Metrics, Step, TrainState
 
+Plan = Callable[[int], dict[str, np.ndarray]]
+Finish = Callable[[Any], Any]
 Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
 
 
@@ -31,24 +35,64 @@ def vmap_step(step: Step) -> Callable[[TrainState, Batch], tuple[TrainState, Met
     return jax.jit(jax.vmap(step, in_axes=(0, None)), donate_argnums=0)
 
 
-def resident(step: Step, arrays: dict[str, np.ndarray], order: Callable[[int], np.ndarray], parts: int = 1) -> Advance:
+def resident(step: Step, arrays: dict[str, np.ndarray], plan: Plan, finish: Finish = dict) -> Advance:
     """Rounds on data that lie on the device: `advance(state, first_step, n)` plays n rounds in one dispatch.
 
-    Only indices travel from the host: `order(i)` names the examples of minibatch i, and `parts` minibatches make one round
-    (`gan_jax.core.minibatches_per_round`). Metrics have a leading axis n.
+    Only the plan travels from the host: `plan(i)` names the examples of round i by `index` (b,) and may say more of each;
+    `finish(batch)` makes the step's batch of the chosen examples and the rest of the plan. Metrics have a leading axis n.
     """
     data = jax.device_put(arrays)
 
-    def play(state: TrainState, data: Batch, indices: Int[Array, "n b"]) -> tuple[TrainState, Metrics]:
-        def body(state: TrainState, chosen: Array) -> tuple[TrainState, Metrics]:
-            return step(state, {name: array[chosen] for name, array in data.items()})
+    def play(state: TrainState, data: Batch, plans: dict[str, Array]) -> tuple[TrainState, Metrics]:
+        def body(state: TrainState, plan: dict[str, Array]) -> tuple[TrainState, Metrics]:
+            chosen: dict[str, Any] = {name: array[plan["index"]] for name, array in data.items()}
+            return step(state, finish(chosen | {name: value for name, value in plan.items() if name != "index"}))
 
-        return jax.lax.scan(body, state, indices)
+        return jax.lax.scan(body, state, plans)
 
     play = jax.jit(play, donate_argnums=0)
 
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
-        rounds = [[order(parts * s + i) for i in range(parts)] for s in range(first_step, first_step + n)]
-        return play(state, data, jnp.asarray(np.stack([np.concatenate(r) for r in rounds])))
+        plans = [plan(i) for i in range(first_step, first_step + n)]
+        return play(state, data, {name: np.stack([p[name] for p in plans]) for name in plans[0]})
 
     return advance
+
+
+def streamed(step: Step, load: Plan, finish: Finish = dict, *, ahead: int = 8, threads: int = 2) -> Advance:
+    """Rounds on data that stay on the host: the same function as `resident` gives, with batches sent while others are played.
+
+    `load(i)` gives the examples of round i and the rest of its plan; `threads` threads of grain call it for up to `ahead`
+    rounds to come.
+    """
+    play = jax.jit(lambda state, batch: step(state, finish(batch)), donate_argnums=0)
+    batches: Iterator[dict[str, Array]] = iter(())
+    expected = -1
+
+    def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
+        nonlocal batches, expected
+        if first_step != expected:
+            batches = _ahead(load, first_step, ahead, threads)
+        rows = []
+        for _ in range(n):
+            state, metrics = play(state, next(batches))
+            rows.append(metrics)
+        expected = first_step + n
+        return state, jax.tree.map(lambda *x: jnp.stack(x), *rows)
+
+    return advance
+
+
+def _ahead(load: Plan, first: int, ahead: int, threads: int) -> Iterator[dict[str, Array]]:
+    """`load(first)`, `load(first + 1)`, ... on the device, a few of them before they are asked for."""
+    import grain  # 1 s
+
+    steps = grain.MapDataset.range(first, 2**31 - 1).map(lambda i: jax.device_put(load(int(i))))
+    return iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)))
+
+
+def room_on_device(nbytes: int, share: float = 0.3) -> bool:
+    """Whether so many bytes are at most `share` of what the device has; a CPU has the memory that is free now."""
+    stats = jax.devices()[0].memory_stats() or {}
+    total = stats.get("bytes_limit") or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return nbytes <= share * total

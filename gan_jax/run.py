@@ -17,7 +17,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.errors import InputError
 from gan_jax.spec import json_default, to_spec
 
-MAY_CHANGE = ("outdir", "steps")  # what may differ when a run is continued
+MAY_CHANGE = ("outdir", "steps", "feed")  # what may differ when a run is continued
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 

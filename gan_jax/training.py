@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -11,24 +11,25 @@ from tensorboardX import SummaryWriter
 
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.core import Step, TrainState
-from gan_jax.data.dataset import Arrays, Order
+from gan_jax.data.rounds import Rounds
 from gan_jax.errors import InputError, RunError
-from gan_jax.loop import Every, Interrupted, Report, Row, fit
-from gan_jax.parallel import resident
+from gan_jax.loop import Advance, Every, Interrupted, Report, Row, fit
+from gan_jax.parallel import resident, room_on_device, streamed
 from gan_jax.run import Run
+
+Feed = Literal["auto", "device", "host"]
 
 
 def train(
     run: Run,
     step: Step,
     state: TrainState,
-    arrays: Arrays,
-    order: Order,
+    rounds: Rounds,
     *,
     steps: int,
     log_every: int,
     save_every: int,
-    parts: int = 1,
+    feed: Feed = "auto",
     metric: str | None = None,
     callbacks: Sequence[Every] = (),
     init_from: Path | None = None,
@@ -36,9 +37,9 @@ def train(
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
     `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
-    only, and only if this run has no checkpoint yet). `order` draws minibatches from `arrays`; `parts` of them make a round
-    (`gan_jax.core.minibatches_per_round`). The best checkpoint by `metric`, one of the callbacks' scores, is kept. Scores go
-    to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
+    only, and only if this run has no checkpoint yet). `rounds` says what each round is played on; its data lie on the
+    device if there is room, or stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
+    scores, is kept. Scores go to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
     """
     with run.checkpoints(metric=metric) as checkpoints:
         state = _start(run, checkpoints, state, init_from)
@@ -64,11 +65,11 @@ def train(
                 scores |= callback.call(0, state) or {}
             if scores:
                 run.add_row("eval.jsonl", {"step": 0, **scores})
-        report = Report(start=start, steps=steps, interval=log_every, images=order.batch * parts, write=write, show=run.log)
+        report = Report(start=start, steps=steps, interval=log_every, images=rounds.examples, write=write, show=run.log)
         try:
             return fit(
                 state,
-                resident(step, arrays, order, parts),
+                _feeder(run, step, rounds, feed),
                 steps=steps,
                 save=save,
                 save_every=save_every,
@@ -83,6 +84,17 @@ def train(
             raise RunError(f"{error}; newest healthy checkpoint in {checkpoints.directory}: {newest}") from error
         finally:
             board.close()
+
+
+def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed) -> Advance:
+    """The driver for these data, and a line that says which."""
+    nbytes = sum(array.nbytes for array in rounds.arrays.values())
+    on_device = feed == "device" or (feed == "auto" and room_on_device(nbytes))
+    where = "on the device" if on_device else "mapped from disk and sent ahead of the step"
+    run.log(f"data        {len(rounds)} examples, {nbytes / 1e6:,.1f} MB, {where}")
+    if on_device:
+        return resident(step, rounds.arrays, rounds.plan, rounds.finish)
+    return streamed(step, rounds.load, rounds.finish)
 
 
 def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None) -> TrainState:
@@ -113,13 +125,21 @@ def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
     """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if shapes differ."""
     gen = state.gen._replace(
         params=_fitted(saved["gen"]["params"], state.gen.params),
-        stats=_fitted(saved["gen"].get("stats") or {}, state.gen.stats),
+        stats=_collections(saved["gen"].get("stats") or {}, state.gen.stats),
     )
     disc = state.disc._replace(
         params=_fitted(saved["disc"]["params"], state.disc.params),
-        stats=_fitted(saved["disc"].get("stats") or {}, state.disc.stats),
+        stats=_collections(saved["disc"].get("stats") or {}, state.disc.stats),
     )
     return state._replace(gen=gen, disc=disc, ema_params=_fitted(saved["ema_params"], state.ema_params))
+
+
+def _collections(saved: PyTree, like: PyTree) -> PyTree:
+    """The saved collections, but an augmentation's state begins anew if only one of the runs has one."""
+    rest = {name: value for name, value in saved.items() if name != "augment" or name in like}
+    return {name: like[name] for name in like if name == "augment" and name not in saved} | _fitted(
+        rest, {name: value for name, value in like.items() if name != "augment" or name in saved}
+    )
 
 
 def _fitted(saved: PyTree, like: PyTree) -> PyTree:

@@ -1,21 +1,25 @@
-"""Data sets as arrays on the host, in batches that are a pure function of (seed, step)."""
+"""Data sets as arrays, from any pictures, in batches that are a pure function of (seed, step)."""
 
 from gan_jax.data.dataset import Dataset, Order
 from gan_jax.data.digits import digits
+from gan_jax.data.load import PictureFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
-from gan_jax.data.mnist import fashion_mnist, mnist
-
-IMAGES = {"digits": digits, "mnist": mnist, "fashion_mnist": fashion_mnist}
+from gan_jax.data.rounds import Rounds
+from gan_jax.data.source import Example, Source, Split
 
 __all__ = [
-    "IMAGES",
     "MIXTURES",
     "Dataset",
+    "Example",
     "Mixture",
     "Order",
+    "PictureFlags",
+    "Rounds",
+    "Source",
+    "Split",
     "digits",
-    "fashion_mnist",
-    "mnist",
+    "load",
+    "parse_size",
     "ring",
     "square_grid",
 ]

@@ -12,15 +12,21 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Named arrays of equal length, `image` uint8 (n, h, w, c) and `label` int32 (n,), or `point` float32 (n, 2).
+    """Named arrays of equal length, in memory or mapped from disk.
 
-    `held_out` has the same names; nothing is trained on it. `class_names` are the names of the labels, if there are any.
+    `image` uint8 (n, h, w, c); `label` int32 (n,), named by `class_names`; `attributes` float32 (n, k), named by
+    `attribute_names`, NaN where unknown; `caption` uint8 (n, k, t), see `gan_jax.data.captions`; `point` float32 (n, 2).
+    `held_out` has the same names; nothing is trained on it. `notes` are lines on the data that a user should see, and
+    `stored_fingerprint` is the fingerprint where it is known already.
     """
 
     name: str
     train: Arrays
     held_out: Arrays = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    attribute_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stored_fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(next(iter(self.train.values())))
@@ -28,15 +34,32 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """sha256 over names, shapes, types and bytes of the training arrays, 16 hex digits."""
-        digest = hashlib.sha256()
-        for name in sorted(self.train):
-            array = self.train[name]
-            digest.update(f"{name} {array.shape} {array.dtype}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()[:16]
+        return self.stored_fingerprint or fingerprint(self.train)
 
     def first(self, n: int) -> Arrays:
-        return {name: array[:n] for name, array in self.train.items()}
+        return {name: np.asarray(array[:n]) for name, array in self.train.items()}
+
+    def require(self, name: str) -> None:
+        """Raises `InputError` if the data have no such array: label, attributes, caption, ..."""
+        if name not in self.train:
+            raise InputError(f"{self.name} has no {name}: it has {', '.join(self.train)}. {_CURES.get(name, '')}".strip())
+
+
+_CURES = {
+    "label": "Put the pictures of each class into a folder of its own, or train without labels",
+    "attributes": "Put a table attributes.csv with a column `file` and a column of numbers for each attribute beside them",
+    "caption": "Put a NAME.txt beside each NAME.png, or a table with the columns `file` and `caption`",
+}
+
+
+def fingerprint(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        for start in range(0, len(array), 4096):  # pieces: mapped arrays may be larger than the memory
+            digest.update(array[start : start + 4096].tobytes())
+    return digest.hexdigest()[:16]
 
 
 class Order:
@@ -55,7 +78,7 @@ class Order:
                 f"a batch of {batch} cannot be drawn from {size} examples: choose a batch from 1 to {size}, or more data"
             )
         self.seed, self.size, self.batch = seed, size, batch
-        self._epoch, self._permutation = -1, np.empty(0, np.int32)
+        self._last = (-1, np.empty(0, np.int32))
 
     def __call__(self, step: int) -> np.ndarray:
         start, stop = step * self.batch, (step + 1) * self.batch
@@ -68,7 +91,9 @@ class Order:
         return np.concatenate(parts)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        if epoch != self._epoch:
+        known, permutation = self._last  # read and replaced whole: several threads may ask
+        if epoch != known:
             generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-            self._epoch, self._permutation = epoch, generator.permutation(self.size).astype(np.int32)
-        return self._permutation
+            permutation = generator.permutation(self.size).astype(np.int32)
+            self._last = (epoch, permutation)
+        return permutation

@@ -8,28 +8,44 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.data.dataset import Dataset
+from gan_jax.data.source import Example, Source, Split
 
 HELD_OUT = 360
 
 
-def digits(size: int = 32) -> Dataset:
-    """The digits, bicubically enlarged to (size, size, 1): 1,437 to train on, 360 held out by a fixed shuffle."""
+def digits(size: int | tuple[int, int] = 32) -> Dataset:
+    """The digits in memory, bicubically enlarged to (height, width, 1): 1,437 to train on, 360 held out by a fixed shuffle."""
+    source = digits_source((size, size) if isinstance(size, int) else size)
+    arrays = {}
+    for name, split in source.splits.items():
+        examples = [split.read(i) for i in range(split.size)]
+        images = np.stack([np.asarray(example.image) for example in examples])[..., None]
+        arrays[name] = {"image": images, "label": np.array([example.label for example in examples], np.int32)}
+    return Dataset(source.name, arrays["train"], arrays["held_out"], class_names=source.class_names)
+
+
+def digits_source(size: tuple[int, int]) -> Source:
+    """The same as a reader, at `size` (height, width); black is added at the sides of what is not square."""
     from sklearn.datasets import load_digits  # 0.5 s
 
     data = load_digits()
-    images = np.stack([_enlarge(image, size) for image in data.images])[..., None]
-    labels = data.target.astype(np.int32)
-    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(labels))
-    train, held_out = order[HELD_OUT:], order[:HELD_OUT]
-    return Dataset(
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(data.target))
+
+    def split(chosen: np.ndarray) -> Split:
+        return Split(len(chosen), lambda i: Example(_enlarge(data.images[chosen[i]], size), label=int(data.target[chosen[i]])))
+
+    return Source(
         name="digits",
-        train={"image": images[train], "label": labels[train]},
-        held_out={"image": images[held_out], "label": labels[held_out]},
+        identity=f"digits of scikit-learn, drawn at {size}",
+        splits={"train": split(order[HELD_OUT:]), "held_out": split(order[:HELD_OUT])},
         class_names=tuple("0123456789"),
     )
 
 
-def _enlarge(image: np.ndarray, size: int) -> np.ndarray:
-    """(8, 8) with values 0 to 16 to (size, size) uint8."""
-    picture = Image.fromarray(image.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
-    return np.clip(np.rint(np.asarray(picture) * (255 / 16)), 0, 255).astype(np.uint8)
+def _enlarge(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(8, 8) with values 0 to 16 to (height, width) uint8."""
+    side = min(size)
+    picture = Image.fromarray(image.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    square = np.clip(np.rint(np.asarray(picture) * (255 / 16)), 0, 255).astype(np.uint8)
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    return np.pad(square, ((top, size[0] - side - top), (left, size[1] - side - left)))

@@ -10,6 +10,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from gan_jax import penalties as penalty
+from gan_jax.augment import Augment
 from gan_jax.core import Batch, Metrics, Objective, Players, Variables, split_variables
 from gan_jax.images import to_float
 from gan_jax.latents import Latent
@@ -23,55 +24,73 @@ def image_gan(
     latent: Latent,
     penalties: Sequence[penalty.Term | tuple[Any, ...]] = (),
     real: str = "image",
+    augment: Augment | None = None,
 ) -> Objective:
     """The two-player game on `batch[real]`, uint8 or float in [-1, 1], with labels `batch["label"]` for conditional nets.
 
     `generator(z, y, train=)` gives images, `discriminator(x, y, train=)` logits (b,); y is None without labels. Fakes take
     the labels of the batch. Real and generated examples pass the discriminator separately, so that batch norm sees one kind
-    at a time. `penalties` holds (weight, penalty) or (weight, penalty, every), see `gan_jax.penalties.Term`.
+    at a time. `penalties` holds (weight, penalty) or (weight, penalty, every), see `gan_jax.penalties.Term`. What the
+    discriminator judges, real or generated, for either player's loss, passes `augment` first; its state is the
+    discriminator's collection "augment".
 
     Metrics: `disc/real` and `disc/fake`, the mean D(x) and D(G(z)); `disc/penalty`; `data/diversity` and `gen/diversity`,
-    the root mean square distance of an example to the batch's mean.
+    the root mean square distance of an example to the batch's mean; `augment/...`, the numbers in the augmentation's state.
     """
     terms = [penalty.Term(*term) for term in penalties]
+    before = augment.init() if augment else {}
     inputs, sample = image_sampler(generator, latent)
 
     def init(key: Array, batch: Batch) -> Players:
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         z, y = inputs(key_inputs, batch)
         gen_vars = generator.init(key_gen, z, y, train=True)
-        return Players(gen=gen_vars, disc=discriminator.init(key_disc, to_float(batch[real]), y, train=True))
+        disc_vars = discriminator.init(key_disc, to_float(batch[real]), y, train=True)
+        return Players(gen=gen_vars, disc={**disc_vars, "augment": before} if before else disc_vars)
 
-    def judge(disc_vars: Variables, x: Array, y: Array | None) -> tuple[Array, Variables]:
-        logits, stats = _apply(discriminator, disc_vars, x, y)
+    def judge(disc_vars: Variables, x: Array, y: Array | None, key: Array) -> tuple[Array, Variables]:
+        state = disc_vars.get("augment", {})
+        seen = augment.apply(x, key, state) if augment else x
+        network = {name: value for name, value in disc_vars.items() if name != "augment"}
+        logits, stats = _apply(discriminator, network, seen, y)
         return logits, {**disc_vars, **stats}
+
+    def remember(variables: Variables, real_logits: Array) -> tuple[Variables, Metrics]:
+        if augment is None or not before:
+            return variables, {}
+        state = augment.update(variables["augment"], real_logits)
+        numbers = {f"augment/{name}": value for name, value in state.items() if jnp.ndim(value) == 0}
+        return {**variables, "augment": state}, numbers
 
     def disc_loss(
         disc_vars: Variables, gen_vars: Variables, batch: Batch, key: Array, count: Array
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        key_inputs, key_penalty = jax.random.split(key)
+        key_inputs, key_penalty, key_real, key_fake = jax.random.split(key, 4)
         x = to_float(batch[real])
         z, y = inputs(key_inputs, batch)
         fake, _ = _apply(generator, gen_vars, z, y)
-        real_logits, new_vars = judge(disc_vars, x, y)
-        fake_logits, new_vars = judge(new_vars, fake, y)
-        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y)[0], x, fake, key_penalty, count)
+        real_logits, new_vars = judge(disc_vars, x, y, key_real)
+        fake_logits, new_vars = judge(new_vars, fake, y, key_fake)
+        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, count)
+        new_vars, numbers = remember(new_vars, real_logits)
         metrics = {
             "disc/real": jnp.mean(jax.nn.sigmoid(real_logits)),
             "disc/fake": jnp.mean(jax.nn.sigmoid(fake_logits)),
             "disc/penalty": regulariser,
             "data/diversity": _diversity(x),
             "gen/diversity": _diversity(fake),
+            **numbers,
         }
         return loss.disc(real_logits, fake_logits) + regulariser, (split_variables(new_vars)[1], metrics)
 
     def gen_loss(
         gen_vars: Variables, disc_vars: Variables, batch: Batch, key: Array, count: Array
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        z, y = inputs(key, batch)
+        key_inputs, key_real, key_fake = jax.random.split(key, 3)
+        z, y = inputs(key_inputs, batch)
         fake, stats = _apply(generator, gen_vars, z, y)
-        real_logits, _ = judge(disc_vars, to_float(batch[real]), y)  # dead code, removed by XLA, unless the loss reads it
-        fake_logits, _ = judge(disc_vars, fake, y)
+        real_logits, _ = judge(disc_vars, to_float(batch[real]), y, key_real)  # dead code unless the loss reads it
+        fake_logits, _ = judge(disc_vars, fake, y, key_fake)
         return loss.gen(real_logits, fake_logits), (stats, {})
 
     return Objective(init, disc_loss, gen_loss, inputs, sample)

@@ -1,0 +1,292 @@
+"""Augmentations that a discriminator sees in place of images, real and generated alike, for training on small data sets.
+
+They are pure in the key, draw anew for every example, and are linear in the image up to a shift, so that gradients, also
+the second ones of gradient penalties, pass through. An `Augment` is what a game needs of one; ADA's strength is its state.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int
+
+from gan_jax.errors import InputError
+
+Images = Float[Array, "b h w c"]
+Amount = Float[Array, " b"]  # one number an example
+State = dict[str, Array]
+
+
+class Augment(NamedTuple):
+    """An augmentation and what it remembers.
+
+    init:   () -> state, arrays to be kept from step to step; {} where there is nothing to remember
+    apply:  (x, key, state) -> x
+    update: (state, real_logits) -> state, after a minibatch on which D gave these logits to augmented real images
+    """
+
+    init: Callable[[], State]
+    apply: Callable[[Images, Array, State], Images]
+    update: Callable[[State, Array], State]
+
+
+def _stateless(apply: Callable[[Images, Array], Images]) -> Augment:
+    return Augment(lambda: {}, lambda x, key, state: apply(x, key), lambda state, real_logits: state)
+
+
+def _each(amount: Amount) -> Float[Array, "b 1 1 1"]:
+    return amount.reshape(-1, 1, 1, 1)
+
+
+def _on_colours(change: Callable[[Images], Images], x: Images) -> Images:
+    """`change` all channels but the alpha of grey (2) and colour (4 channels) images."""
+    n = {2: 1, 4: 3}.get(x.shape[-1], x.shape[-1])
+    return change(x) if n == x.shape[-1] else jnp.concatenate([change(x[..., :n]), x[..., n:]], axis=-1)
+
+
+def _grey(x: Images) -> Images:
+    """The mean of the channels, in each of them: as a sum of turned arrays, since XLA reduces and spreads short axes slowly."""
+    return sum((jnp.roll(x, i, axis=-1) for i in range(1, x.shape[-1])), start=x) / x.shape[-1]
+
+
+def diff_augment(x: Images, key: Array, policy: Sequence[str] = ("color", "translation", "cutout")) -> Images:
+    """Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738, section 4), images in [-1, 1], as in the authors' code.
+
+    color: brightness x + U(-0.5, 0.5); saturation, the distance to the mean of the pixel times U(0, 2); contrast, the distance
+    to the mean of the image times U(0.5, 1.5). translation: by up to 1/8 of each side, zeros move in. cutout: a box of half
+    the sides at a random centre becomes 0. The parts come in the order of `policy`. Values may leave [-1, 1].
+
+    Differs: color leaves the alpha channel of images with 2 or 4 channels alone. Saturation does nothing to grey images, there
+    as here. Raises `InputError` for an unknown part.
+    """
+    if unknown := set(policy) - set(DIFF_AUGMENT):
+        raise InputError(f"a policy of DiffAugment holds {', '.join(DIFF_AUGMENT)}, not {', '.join(sorted(unknown))}")
+    y = x
+    for i, part in enumerate(policy):
+        y = DIFF_AUGMENT[part](y, jax.random.fold_in(key, i))
+    return y.astype(x.dtype)
+
+
+def _color(x: Images, key: Array) -> Images:
+    brightness, saturation, contrast = map(_each, jax.random.uniform(key, (3, x.shape[0])))
+
+    def change(x: Images) -> Images:
+        mean, grey = jnp.mean(x, axis=(1, 2, 3), keepdims=True), _grey(x)
+        saturated = grey - mean + 2 * saturation * (x - grey)  # from the mean, which saturation keeps
+        return mean + (brightness - 0.5) + (contrast + 0.5) * saturated
+
+    return _on_colours(change, x)
+
+
+def _translation(x: Images, key: Array) -> Images:
+    b, h, w, c = x.shape
+    most = jnp.array([h // 8, w // 8])
+    corner = jax.random.randint(key, (b, 2), 0, 2 * most[None] + 1)
+    padded = jnp.pad(x, ((0, 0), (h // 8, h // 8), (w // 8, w // 8), (0, 0)))
+    return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (h, w, c)))(padded, corner)
+
+
+def _cutout(x: Images, key: Array) -> Images:
+    key_y, key_x = jax.random.split(key)
+    rows, columns = _segment(key_y, x.shape[0], x.shape[1]), _segment(key_x, x.shape[0], x.shape[2])
+    return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], 0, x)
+
+
+def _segment(key: Array, b: int, n: int) -> Array:
+    """For each of b examples, which of n places lie in a segment of n // 2 around a random centre: bool (b, n)."""
+    size = n // 2
+    first = jax.random.randint(key, (b, 1), 0, n + 1 - size % 2) - size // 2  # an even segment lies around a gap
+    at = jnp.arange(n)[None]
+    return (at >= first) & (at < first + size)
+
+
+DIFF_AUGMENT: dict[str, Callable[[Images, Array], Images]] = {
+    "color": _color,
+    "translation": _translation,
+    "cutout": _cutout,
+}
+
+
+class Geometry(NamedTuple):
+    """What happens to the place of pixels, in this order; 0 is nothing. Lengths are shares of the image's side."""
+
+    flip: Amount  # 0, or 1: left and right change places
+    turn: Amount  # quarters of a circle, whole
+    shift_x: Amount  # rounded to whole pixels
+    shift_y: Amount
+    scale: Amount  # log2
+    pre: Amount  # rotation before `stretch`, radians
+    stretch: Amount  # log2, of the width; the height shrinks as much
+    post: Amount
+    move_x: Amount
+    move_y: Amount
+
+
+class Colour(NamedTuple):
+    """What happens to the colour, in this order; 0 is nothing."""
+
+    brightness: Amount
+    contrast: Amount  # log2
+    luma: Amount  # 0, or 1: the brightness changes its sign, hue and saturation stay
+    hue: Amount  # radians around the grey axis
+    saturation: Amount  # log2
+
+
+def ada_augment(x: Images, key: Array, p: Float[Array, ""] | float) -> Images:
+    """The pipeline "bgc" of ADA (Karras et al. 2020, arXiv:2006.06676, appendix B), images in [-1, 1], each part with
+    probability p in [0, 1] for each example.
+
+    Places: flip; quarter turns; whole-pixel shift, U(-1/8, 1/8) of a side; scale 2^N(0, 0.2^2); rotation U(-pi, pi); stretch
+    2^N(0, 0.2^2); the second rotation; shift N(0, (1/8)^2). Each rotation has probability 1 - sqrt(1 - p), one of them p.
+    Colours: brightness N(0, 0.2^2); contrast 2^N(0, 0.5^2); luma flip; hue U(-pi, pi); saturation 2^N(0, 1).
+
+    Differs: one bilinear sampling, reflected at the borders without end, where the paper samples between two wavelet filters
+    (sym6) and reflects once: rotated and moved images are a little softer here. Half turns only where an image is not square.
+    The alpha channel of images with 2 or 4 channels keeps its values. Raises `InputError` for more channels.
+    """
+    b, h, w, c = x.shape
+    if c > 4:
+        raise InputError(f"ADA changes colours of images with 1 to 4 channels, not {c}")
+    key_geometry, key_colour = jax.random.split(key)
+    coloured = _on_colours(partial(recolour, colour=draw_colour(key_colour, p, b)), x)  # either order, this one is faster
+    return warp(coloured, draw_geometry(key_geometry, p, b, square=h == w)).astype(x.dtype)
+
+
+def draw_geometry(key: Array, p: Float[Array, ""] | float, b: int, square: bool = True) -> Geometry:
+    """Amounts for b examples, each 0 with probability 1 - p."""
+    key_on, key_u, key_n = jax.random.split(key, 3)
+    u, n = jax.random.uniform(key_u, (6, b)), jax.random.normal(key_n, (4, b))
+    chance = jnp.full((8, 1), p).at[jnp.array([4, 6])].set(1 - jnp.sqrt(1 - p))  # one of two rotations has probability p
+    flip, turn, shift, scale, pre, stretch, post, move = jnp.where(jax.random.uniform(key_on, (8, b)) < chance, 1.0, 0.0)
+    return Geometry(
+        flip=flip * jnp.floor(2 * u[0]),
+        turn=turn * (jnp.floor(4 * u[1]) if square else 2 * jnp.floor(2 * u[1])),
+        shift_x=shift * (2 * u[2] - 1) / 8,
+        shift_y=shift * (2 * u[3] - 1) / 8,
+        scale=scale * 0.2 * n[0],
+        pre=pre * (2 * u[4] - 1) * jnp.pi,
+        stretch=stretch * 0.2 * n[1],
+        post=post * (2 * u[5] - 1) * jnp.pi,
+        move_x=move * n[2] / 8,
+        move_y=move * n[3] / 8,
+    )
+
+
+def draw_colour(key: Array, p: Float[Array, ""] | float, b: int) -> Colour:
+    """Amounts for b examples, each 0 with probability 1 - p."""
+    key_on, key_u, key_n = jax.random.split(key, 3)
+    u, n = jax.random.uniform(key_u, (2, b)), jax.random.normal(key_n, (3, b))
+    brightness, contrast, luma, hue, saturation = jnp.where(jax.random.uniform(key_on, (5, b)) < p, 1.0, 0.0)
+    return Colour(
+        brightness=brightness * 0.2 * n[0],
+        contrast=contrast * 0.5 * n[1],
+        luma=luma * jnp.floor(2 * u[0]),
+        hue=hue * (2 * u[1] - 1) * jnp.pi,
+        saturation=saturation * n[2],
+    )
+
+
+def warp(x: Images, geometry: Geometry) -> Images:
+    """Pixels moved, sampled bilinearly, reflected at the borders (about the centres of the outermost pixels)."""
+    _, h, w, _ = x.shape
+    row, column = _sources(geometry, h, w)
+    return jax.vmap(_sample)(x, _reflect(row, h), _reflect(column, w))
+
+
+def _sources(geometry: Geometry, h: int, w: int) -> tuple[Float[Array, "b h w"], Float[Array, "b h w"]]:
+    """Row and column that each pixel of the result comes from: the steps undone, the last first, about the centre."""
+    g = Geometry(*(amount.reshape(-1, 1, 1) for amount in geometry))
+    x = jnp.arange(w)[None, None, :] - (w - 1) / 2 - w * g.move_x
+    y = jnp.arange(h)[None, :, None] - (h - 1) / 2 - h * g.move_y
+    x, y = _rotate(x, y, jnp.cos(g.post), jnp.sin(g.post))
+    x, y = x * jnp.exp2(-g.stretch), y * jnp.exp2(g.stretch)
+    x, y = _rotate(x, y, jnp.cos(g.pre), jnp.sin(g.pre))
+    x, y = x * jnp.exp2(-g.scale) - jnp.round(w * g.shift_x), y * jnp.exp2(-g.scale) - jnp.round(h * g.shift_y)
+    angle = g.turn * jnp.pi / 2
+    x, y = _rotate(x, y, jnp.round(jnp.cos(angle)), jnp.round(jnp.sin(angle)))  # exactly 0 and 1: pixels stay whole
+    return y + (h - 1) / 2, x * (1 - 2 * g.flip) + (w - 1) / 2
+
+
+def _rotate(x: Array, y: Array, cos: Array, sin: Array) -> tuple[Array, Array]:
+    return cos * x - sin * y, sin * x + cos * y
+
+
+def _reflect(place: Array, n: int) -> Array:
+    """Places on a line folded into [0, n - 1]."""
+    folded = jnp.abs(jnp.mod(place + (n - 1), max(2 * (n - 1), 1)) - (n - 1))
+    return jnp.clip(folded, 0, n - 1)  # rounding, and images of one pixel
+
+
+def _sample(image: Float[Array, "h w c"], row: Float[Array, "h w"], column: Float[Array, "h w"]) -> Float[Array, "h w c"]:
+    h, w, c = image.shape
+    top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
+    bottom, right = jnp.minimum(top + 1, h - 1), jnp.minimum(left + 1, w - 1)
+    down, along = (row - top)[..., None], (column - left)[..., None]
+    pixels = image.reshape(h * w, c)
+
+    def at(row: Int[Array, "h w"], column: Int[Array, "h w"]) -> Float[Array, "h w c"]:
+        return pixels.at[row * w + column].get(mode="promise_in_bounds")
+
+    above = (1 - along) * at(top, left) + along * at(top, right)
+    below = (1 - along) * at(bottom, left) + along * at(bottom, right)
+    return (1 - down) * above + down * below
+
+
+def recolour(x: Images, colour: Colour) -> Images:
+    """Colour matrices applied to images of 1 or 3 channels.
+
+    The paper's matrices share the grey axis v = (1, 1, 1) / sqrt(3). Their product multiplies along v by the contrast c and the
+    luma flip f = 1 or -1, across it by c, the saturation s and a rotation by the hue t,
+    c (s cos(t) I + (f - s cos(t)) v v^T + s sin(t) [v]_x), so that it is circulant: the channels turned, times three numbers.
+    """
+    brightness, contrast, luma, hue, saturation = map(_each, colour)
+    c, s = jnp.exp2(contrast), jnp.exp2(saturation)
+    along, across, turned = c * (1 - 2 * luma - s * jnp.cos(hue)) / 3, c * s * jnp.cos(hue), c * s * jnp.sin(hue) / 3**0.5
+    y = x + brightness
+    previous, following = jnp.roll(y, 1, axis=-1), jnp.roll(y, -1, axis=-1)
+    return (across + along) * y + (along + turned) * previous + (along - turned) * following
+
+
+def ada_update(
+    state: State, real_logits: Float[Array, " b"], target: float = 0.6, images: int = 500_000, every: int = 4
+) -> State:
+    """At every `every`-th minibatch, p += sign(r_t - target) every b / images, r_t = E sign(D(x)) over those minibatches.
+
+    D(x) are logits of augmented real images; r_t is 0 without overfitting and 1 with a discriminator that knows its examples
+    by heart (Karras et al. 2020, eq. 1 and section 3). `images` is how many it takes p to go from 0 to 1. State: `p`; `r`, the
+    last r_t; `signs` and `batches`, sums since then. Differs: p stays in [0, 1], the paper has no upper bound.
+    """
+    signs = state["signs"] + jnp.mean(jnp.sign(real_logits.astype(jnp.float32)))
+    batches = state["batches"] + 1
+    due = batches >= every
+    r = jnp.where(due, signs / batches, state["r"])
+    change = jnp.where(due, jnp.sign(r - target) * every * real_logits.shape[0] / images, 0.0)
+    p = jnp.clip(state["p"] + change, 0, 1)
+    return {"p": p, "r": r, "signs": jnp.where(due, 0.0, signs), "batches": jnp.where(due, 0.0, batches)}
+
+
+none = _stateless(lambda x, key: x)
+
+
+def diffaugment(policy: Sequence[str] = ("color", "translation", "cutout")) -> Augment:
+    """`diff_augment` with this policy; on all of CIFAR-10 the authors leave translation out, on few images they use all."""
+    return _stateless(partial(diff_augment, policy=tuple(policy)))
+
+
+def ada(target: float = 0.6, images: int = 500_000, every: int = 4) -> Augment:
+    """`ada_augment` with p from 0 on, controlled by `ada_update`. Raises `InputError` for a target outside (-1, 1)."""
+    if not -1 < target < 1 or images < 1 or every < 1:
+        raise InputError(
+            f"ADA needs a target between -1 and 1, and images and every at least 1, not {target}, {images}, {every}"
+        )
+    return Augment(
+        init=lambda: {name: jnp.zeros(()) for name in ("p", "r", "signs", "batches")},
+        apply=lambda x, key, state: ada_augment(x, key, state["p"]),
+        update=partial(ada_update, target=target, images=images, every=every),
+    )
+
+
+AUGMENTATIONS: dict[str, Augment] = {"none": none, "diffaugment": diffaugment(), "ada": ada()}

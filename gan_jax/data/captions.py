@@ -1,0 +1,31 @@
+"""Captions as arrays, so that they travel with the pictures: UTF-8 bytes padded with zeros."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def encode(captions: Sequence[Sequence[str]], length: int | None = None) -> np.ndarray:
+    """uint8 (n, k, t) for n pictures with up to k captions of up to t bytes; who has fewer repeats them in turn.
+
+    t is at most `length`, by default the longest caption's; longer ones are cut, between two characters. A picture without
+    captions has the empty one.
+    """
+    rows = [list(row) or [""] for row in captions]
+    most = max(map(len, rows), default=1)
+    cut = [[_cut(row[i % len(row)].strip().encode(), length) for i in range(most)] for row in rows]
+    longest = max((len(text) for row in cut for text in row), default=0)
+    array = np.zeros((len(rows), most, max(longest, 1)), np.uint8)
+    for i, row in enumerate(cut):
+        for j, text in enumerate(row):
+            array[i, j, : len(text)] = np.frombuffer(text, np.uint8)
+    return array
+
+
+def decode(array: np.ndarray) -> str:
+    """The text of one caption, uint8 (t,)."""
+    return bytes(np.asarray(array, np.uint8)).rstrip(b"\0").decode()
+
+
+def _cut(text: bytes, length: int | None) -> bytes:
+    return text if length is None else text[:length].decode(errors="ignore").encode()

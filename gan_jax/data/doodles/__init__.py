@@ -1,0 +1,30 @@
+"""Drawn faces, birds and flowers: pictures without end whose every attribute is known.
+
+They stand for what the talk shows of real ones: arithmetic with glasses and sexes, wrong numbers of eyes, text to image,
+poses, and generators that draw one kind of flower only.
+"""
+
+from gan_jax.data.doodles.birds import BIRDS, Bird, doodle_birds, draw_bird
+from gan_jax.data.doodles.drawn import Kind, truth_of
+from gan_jax.data.doodles.faces import FACES, Face, doodle_faces, draw_face
+from gan_jax.data.doodles.flowers import FLOWERS, Flower, doodle_flowers, draw_flower
+
+KINDS: dict[str, Kind] = {"faces": FACES, "birds": BIRDS, "flowers": FLOWERS}
+
+__all__ = [
+    "BIRDS",
+    "FACES",
+    "FLOWERS",
+    "KINDS",
+    "Bird",
+    "Face",
+    "Flower",
+    "Kind",
+    "doodle_birds",
+    "doodle_faces",
+    "doodle_flowers",
+    "draw_bird",
+    "draw_face",
+    "draw_flower",
+    "truth_of",
+]

@@ -1,0 +1,92 @@
+"""Drawn faces whose glasses, hat, beard, smile, hair, skin, sex and pose are known: the truth, in numbers and in words."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
+from gan_jax.data.doodles.face_drawing import HAIR, SKIN, FaceStyle, draw_face
+from gan_jax.data.source import Source
+
+HAIRS, SKINS = tuple(HAIR), tuple(SKIN)
+
+
+class Face(NamedTuple):
+    """All that a drawn face shows; `style` holds what has no name, each from -1 to 1."""
+
+    glasses: bool
+    hat: bool
+    beard: bool
+    smile: bool
+    male: bool
+    long_hair: bool
+    hair: str
+    skin: str
+    yaw: float  # degrees, positive towards the right of the picture
+    style: FaceStyle
+    eyes: int = 2
+    mouths: int = 1
+    noses: int = 1
+
+
+def sample_face(generator: np.random.Generator) -> Face:
+    """A face as people have them: two eyes, a nose, a mouth; beards on men only, long hair mostly on women."""
+    chance = generator.random(6)
+    male = bool(chance[0] < 0.5)
+    return Face(
+        glasses=bool(chance[1] < 0.4),
+        hat=bool(chance[2] < 0.35),
+        beard=male and bool(chance[3] < 0.5),
+        smile=bool(chance[4] < 0.55),
+        male=male,
+        long_hair=bool(chance[5] < (0.15 if male else 0.75)),
+        hair=HAIRS[generator.integers(len(HAIRS))],
+        skin=SKINS[generator.integers(len(SKINS))],
+        yaw=float(generator.uniform(-30, 30)),
+        style=FaceStyle(*generator.uniform(-1, 1, len(FaceStyle._fields)).tolist()),
+    )
+
+
+def miscounted_face(face: Face, generator: np.random.Generator) -> Face:
+    """The face with 0 to 5 eyes, 0 to 3 mouths and 0 to 2 noses; each number is equally frequent."""
+    return face._replace(eyes=int(generator.integers(6)), mouths=int(generator.integers(4)), noses=int(generator.integers(3)))
+
+
+def face_attributes(face: Face) -> dict[str, float]:
+    """The truth in numbers: 0 or 1, counts, and `yaw` in degrees."""
+    switches = {name: float(getattr(face, name)) for name in ("male", "glasses", "hat", "beard", "smile", "long_hair")}
+    counts = {name: float(getattr(face, name)) for name in ("eyes", "mouths", "noses")}
+    return switches | one_hot("hair", HAIRS, face.hair) | one_hot("skin", SKINS, face.skin) | counts | {"yaw": face.yaw}
+
+
+def caption_face(face: Face) -> tuple[str, ...]:
+    """Two sentences on the face."""
+    who = "man" if face.male else "woman"
+    parts = [f"{'long' if face.long_hair else 'short'} {face.hair} hair"]
+    parts += ["a beard"] * face.beard + ["glasses"] * face.glasses + ["a hat"] * face.hat
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return (f"a {'smiling ' if face.smile else ''}{who} with {listed}", f"a {who} with {' and '.join(parts[1:]) or parts[0]}")
+
+
+def parse_caption(text: str) -> dict[str, Any]:
+    """What a caption of `caption_face` says: `male`, and what else it names.
+
+    Only what is named is in the answer: `hair` and `long_hair`, or `beard`, `glasses`, `hat`, `smile` as True.
+    """
+    words = text.lower().replace(",", " ").split()
+    said: dict[str, Any] = {"male": "man" in words}
+    said |= {name: True for name in ("beard", "glasses", "hat") if name in words}
+    if "smiling" in words:
+        said["smile"] = True
+    if "hair" in words:
+        place = words.index("hair")
+        said |= {"hair": words[place - 1], "long_hair": words[place - 2] == "long"}
+    return said
+
+
+FACES = Kind("doodle_faces", "1", sample_face, draw_face, face_attributes, caption_face, miscounted_face)
+
+
+def doodle_faces(n: int = 20_000, held_out: int = 2_000, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Source:
+    """Drawn faces of `size` (h, w); picture i is a function of the seed and i. Raises `InputError` for impossible numbers."""
+    return drawn_source(FACES, n, held_out, seed, size)

@@ -1,0 +1,262 @@
+"""A folder or a zip of pictures, with what lies beside them, as a source."""
+
+import difflib
+import hashlib
+import os
+import posixpath
+import re
+import threading
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.data import rows, tables
+from gan_jax.data.pictures import SUFFIXES, File
+from gan_jax.data.source import Example, Source, Split, Unreadable
+from gan_jax.errors import InputError
+
+SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
+    ("test", "testing", "val", "valid", "validation", "held_out", "heldout"), "held_out"
+)
+LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
+ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z", ".zst")
+SENSIBLE = "a few thousand are a good start, a hundred of one kind of thing the least"
+FEWEST_TO_SHARE = 20  # of fewer pictures none is held out
+
+
+class _Tree(NamedTuple):
+    """Files under a root: name with "/" -> what changes when the file does. `read` raises `Unreadable` with the name."""
+
+    stamps: dict[str, tuple[int, int]]
+    read: Callable[[str], bytes]
+
+
+class _Layout(NamedTuple):
+    """What the sub-folders say: for each picture its split, if there are any, and its class, if there are any."""
+
+    splits: list[str] | None
+    classes: list[str] | None
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """In order, with all that is known of them."""
+
+    tree: _Tree
+    names: list[str]
+    labels: list[int] | None
+    beside: tables.Beside
+
+    def read(self, i: int) -> Example:
+        return Example(
+            File(self.tree.read(self.names[i]), self.names[i]),
+            None if self.labels is None else self.labels[i],
+            tuple(self.beside.attributes[i].tolist()),
+            self.beside.captions[i],
+        )
+
+
+def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: int | None = None) -> Source:
+    """The pictures in a folder or a .zip and all its sub-folders, in natural order of their paths (2.png before 10.png).
+
+    Sub-folders train and test (val, valid, validation, held_out) are the splits; otherwise the share `held_out` of the
+    pictures is drawn, always the same, and at least one of 20 or more. Two or more sub-folders that hold all pictures are
+    classes, unless `gan_jax.data.tables.read_beside` finds others. With a `limit` so many are drawn, always the same.
+    `read` gives a `File`; it raises `Unreadable` for files that have vanished and damaged members.
+    Raises `InputError` for what is not such a folder, with what was found instead and what to do.
+    """
+    path = Path(path).expanduser()
+    _check_numbers(held_out, limit)
+    tree = _opened(path)
+    names = sorted((name for name in tree.stamps if _suffix(name) in SUFFIXES), key=_natural)
+    sides = sorted(name for name in tree.stamps if _suffix(name) in rows.SUFFIXES)
+    others = tree.stamps.keys() - set(names) - set(sides)
+    if len(names) < 2:
+        raise InputError(_too_few(path, names, [*others, *sides]))
+    try:
+        beside = tables.read_beside(names, sides, tree.read)
+    except Unreadable as error:
+        raise InputError(f"{path}: {error}") from error
+    layout = _layout(names)
+    class_names, labels, notes = _labels(layout, beside)
+    splits = _splits(layout.splits, len(names), held_out, limit)
+    pictures = _Pictures(tree, names, labels, beside)
+    return Source(
+        name=path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name,
+        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit),
+        splits={name: Split(len(indices), _reader(pictures, indices)) for name, indices in splits.items()},
+        class_names=class_names,
+        attribute_names=beside.attribute_names,
+        captioned=any(map(any, beside.captions)),
+        notes=(*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])),
+    )
+
+
+def _reader(pictures: _Pictures, indices: Sequence[int]) -> Callable[[int], Example]:
+    return lambda i: pictures.read(indices[i])
+
+
+def _check_numbers(held_out: float, limit: int | None) -> None:
+    if not 0 <= held_out < 1:
+        raise InputError(f"the share of pictures held out must be at least 0 and less than 1, not {held_out}")
+    if limit is not None and limit < 2:
+        raise InputError(f"a limit of {limit} leaves nothing to learn from: {SENSIBLE}")
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
+
+
+def _natural(name: str) -> tuple[tuple[tuple[str | int, ...], ...], str]:
+    parts = name.split("/")
+    return tuple(tuple(int(t) if i % 2 else t for i, t in enumerate(re.split("([0-9]+)", part))) for part in parts), name
+
+
+def _is_litter(name: str) -> bool:
+    return any(part.startswith(".") or part.lower() in LITTER for part in name.split("/"))
+
+
+def _opened(path: Path) -> _Tree:
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _zip(path)
+    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, siblings, 1, 0.5)
+    raise InputError(
+        f"there is no {path}" + (f": do you mean {path.parent / near[0]}?" if near else ": give a folder or a .zip")
+    )
+
+
+def _folder(root: Path) -> _Tree:
+    def read(name: str) -> bytes:
+        try:
+            return (root / name).read_bytes()
+        except OSError as error:
+            raise Unreadable(f"{name}: {error.strerror or error}") from error
+
+    try:
+        return _Tree({name: stamp for name, stamp in _walk(root, "", set()) if not _is_litter(name)}, read)
+    except OSError as error:
+        raise InputError(f"cannot look into {error.filename}: {error.strerror}; make it readable, or move it away") from error
+
+
+def _walk(folder: Path, before: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Files under the folder with size and time of change; links are followed, but into no folder twice."""
+    place = folder.stat()
+    if (place.st_dev, place.st_ino) in seen:
+        return
+    seen.add((place.st_dev, place.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                if not _is_litter(entry.name):
+                    yield from _walk(Path(entry.path), f"{before}{entry.name}/", seen)
+            elif entry.is_file():
+                yield before + entry.name, (entry.stat().st_size, entry.stat().st_mtime_ns)
+
+
+def _zip(path: Path) -> _Tree:
+    kind = next((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), None)
+    if kind:
+        raise InputError(f"{path} is a {kind} archive, which is not read directly: unpack it and give the folder")
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f"{path} is one picture: give the folder that holds it and others ({SENSIBLE})")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        what = "a damaged or incomplete zip" if path.suffix.lower() == ".zip" else "neither a folder nor a zip"
+        raise InputError(f"{path} is {what} ({error}): get it anew, or give the unpacked folder") from error
+    members = {info.filename.replace("\\", "/"): info for info in archive.infolist() if not info.is_dir()}
+    members = {name: info for name, info in members.items() if not _is_litter(name)}
+    if any(info.flag_bits & 1 for info in members.values()):
+        raise InputError(f"{path} is encrypted: unpack it with its password and give the folder")
+    lock = threading.Lock()
+
+    def read(name: str) -> bytes:
+        try:
+            with lock:
+                return archive.read(members[name])
+        except Exception as error:  # of zipfile, of four decompressors, and of the disk
+            raise Unreadable(f"{name}: damaged in {path.name} ({error})") from error
+
+    return _Tree({name: (info.file_size, info.CRC) for name, info in members.items()}, read)
+
+
+def _too_few(path: Path, names: Sequence[str], others: Sequence[str]) -> str:
+    if names:
+        return f"{path} holds one picture only, {names[0]}: a GAN needs at least 2 ({SENSIBLE})"
+    if not others:
+        return f"{path} is empty: put pictures there ({', '.join(SUFFIXES)})"
+    archives = [name for name in others if _suffix(name) in (".zip", *ARCHIVES)]
+    what = f"unpack {archives[0]}, or give it itself if it is a .zip" if archives else f"pictures end in {', '.join(SUFFIXES)}"
+    return f"{path} holds no pictures, but {_counted(others)}: {what}"
+
+
+def _counted(names: Sequence[str]) -> str:
+    kinds = Counter(_suffix(name) or "without suffix" for name in names).most_common(5)
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+
+
+def _note_on_others(names: Sequence[str]) -> list[str]:
+    return [f"{len(names):,} other files are left out ({_counted(names)})"] if names else []
+
+
+def _layout(names: Sequence[str]) -> _Layout:
+    folders = _without_common([name.split("/")[:-1] for name in names])
+    tops = {folder[0].lower() if folder else "" for folder in folders}
+    splits = None
+    if tops <= SPLITS.keys() and {SPLITS[top] for top in tops} == {"train", "held_out"}:
+        splits = [SPLITS[folder[0].lower()] for folder in folders]
+        folders = _without_common([folder[1:] for folder in folders])
+    classes = {folder[0] if folder else "" for folder in folders}
+    if "" in classes and len(classes) > 2:
+        stray = sum(not folder for folder in folders)
+        return _Layout(splits, None, [f"the sub-folders are no classes, because {stray:,} pictures lie outside of them"])
+    return _Layout(splits, None if "" in classes or len(classes) < 2 else [folder[0] for folder in folders], [])
+
+
+def _without_common(folders: list[list[str]]) -> list[list[str]]:
+    first, last = min(folders), max(folders)  # what these two share, all between them do
+    same = [a == b for a, b in zip(first, last, strict=False)]
+    common = next((depth for depth, equal in enumerate(same) if not equal), len(same))
+    return [folder[common:] for folder in folders]
+
+
+def _labels(layout: _Layout, beside: tables.Beside) -> tuple[tuple[str, ...], list[int] | None, list[str]]:
+    if layout.classes is None or beside.labels is not None:
+        notes = ["the classes are those of a table, not the sub-folders"] if layout.classes else []
+        return beside.class_names, beside.labels, notes
+    class_names = tables.sort_classes(layout.classes)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return class_names, [numbers[name] for name in layout.classes], [f"{len(class_names):,} sub-folders are taken for classes"]
+
+
+def _splits(given: list[str] | None, size: int, held_out: float, limit: int | None) -> dict[str, list[int]]:
+    chosen = list(range(size)) if limit is None else _drawn(size, limit)
+    if given is None:
+        count = min(max(round(len(chosen) * held_out), 1), len(chosen) - 2)
+        drawn = set(_drawn(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
+        given = ["train"] * size
+        for place in drawn:
+            given[chosen[place]] = "held_out"
+    splits = {name: [i for i in chosen if given[i] == name] for name in ("train", "held_out")}
+    if len(splits["train"]) < 2:
+        raise InputError(f"only {len(splits['train'])} of the pictures are to train on: {SENSIBLE}")
+    return {name: indices for name, indices in splits.items() if indices}
+
+
+def _drawn(size: int, count: int) -> list[int]:
+    generator = np.random.Generator(np.random.Philox(key=0))
+    return sorted(generator.permutation(size)[:count].tolist())
+
+
+def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None) -> str:
+    content = repr((sorted(stamps.items()), float(held_out), limit))
+    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]

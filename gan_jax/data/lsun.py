@@ -1,0 +1,80 @@
+"""LSUN (Yu et al. 2015, arXiv:1506.03365), read from the LMDB folders that it ships.
+
+tensorflow-datasets' own builder needs tensorflow-io, which no longer installs beside a current TensorFlow.
+"""
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+from gan_jax.data.source import Example, Source, Split, Unreadable
+from gan_jax.errors import InputError
+
+ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
+
+
+def lmdb_source(folder: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
+    """The pictures in one LMDB folder, such as bedroom_train_lmdb: 3,033,042 bedrooms.
+
+    `limit` takes the first so many. Held out are the pictures of bedroom_val_lmdb where it lies beside it, or else a share
+    of them. Raises `InputError` if the folder is no LMDB.
+    """
+    beside = folder.with_name(folder.name.replace("_train_", "_val_"))
+    if beside != folder and is_lmdb(beside):
+        splits = {"train": _split(folder, slice(0, limit)), "held_out": _split(beside, slice(0, None))}
+        return Source(folder.name, _identity(folder, beside, limit), splits)
+    total = min(entries(folder), limit or entries(folder))
+    kept = total - round(held_out * total)
+    splits = {"train": _split(folder, slice(0, kept)), "held_out": _split(folder, slice(kept, total))}
+    return Source(folder.name, _identity(folder, held_out, limit), {k: v for k, v in splits.items() if v.size})
+
+
+def lsun_source(category: str, home: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
+    """ "bedroom" and so on, from CATEGORY_train_lmdb below `home`; raises `InputError` that says where to get it."""
+    folder = home / f"{category}_train_lmdb"
+    if not is_lmdb(folder):
+        raise InputError(
+            f"LSUN's {category} is not in {folder}: get {ADDRESS.format(category)} (the bedrooms are 43 GB), unpack it, and "
+            "give its folder to --data, or put it there"
+        )
+    return lmdb_source(folder, held_out, limit)
+
+
+def is_lmdb(path: Path) -> bool:
+    return (path / "data.mdb").is_file()
+
+
+def entries(folder: Path) -> int:
+    with _opened(folder) as environment:
+        return environment.stat()["entries"]
+
+
+def _opened(folder: Path) -> Any:
+    import lmdb
+
+    try:
+        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=2048, create=False)
+    except lmdb.Error as error:
+        raise InputError(f"{folder} is no whole LMDB ({error}): unpack the archive again") from error
+
+
+def _split(folder: Path, part: slice) -> Split:
+    environment = _opened(folder)
+    with environment.begin() as transaction:
+        cursor = transaction.cursor()
+        keys = list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
+
+    def read(i: int) -> Example:
+        with environment.begin() as transaction:
+            content = transaction.get(keys[i])
+        if content is None:
+            raise Unreadable(f"{folder.name}/{keys[i].decode(errors='replace')}: no such entry")
+        return Example(image=content)
+
+    return Split(len(keys), read)
+
+
+def _identity(folder: Path, *rest: object) -> str:
+    stat = os.stat(folder / "data.mdb")
+    return f"lmdb {stat.st_size} {stat.st_mtime_ns} {[str(r) for r in rest]}"

@@ -1,0 +1,189 @@
+"""Data sets of tensorflow-datasets by name, read through its random access, without TensorFlow.
+
+They are prepared once as array_record files: MNIST, Fashion-MNIST and CIFAR-10 by ourselves (`gan_jax.data.archives`), all
+others by tensorflow-datasets' own builders, which need TensorFlow for that (`pip install 'gan_jax[prepare]'`).
+"""
+
+import contextlib
+import difflib
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax.data.archives import ARCHIVES, PathLike, archive_folder, prepare_archive
+from gan_jax.data.source import Example, Source, Split
+from gan_jax.errors import InputError
+
+HELD_OUT_SPLITS = ("test", "validation", "val", "valid")
+_BLOCK = 512  # examples read at once: one by one takes five times as long
+
+
+def named_source(
+    name: str, split: str | None = None, data_dir: PathLike | None = None, archives: PathLike | None = None
+) -> Source:
+    """A data set of tensorflow-datasets, such as "celeb_a" or "coco_captions/2014".
+
+    `split` (default "train") is what to train on, in tfds' language: "train[:20%]", "train+validation". Held out are the
+    test or the validation examples, or the last twentieth where there is nothing but a training split. Prepared sets lie in
+    `data_dir`, or else in `TFDS_DATA_DIR`, or else in ~/tensorflow_datasets, in a folder of our own. Archives are taken from
+    `archives`, or else `GAN_JAX_ARCHIVES`, or from its sub-folder of the set's name; what is not there is downloaded.
+
+    Labels are the feature `label`, attributes a dictionary of truth values (CelebA), captions the feature `captions` (COCO).
+    Raises `InputError` for unknown names and splits, for sets without pictures, and where the set cannot be prepared.
+    """
+    home, root = homes(data_dir)
+    if _prepared_folder(name, root) is None:
+        _prepare(name, home, root, archives)
+    folder, identity = _prepared_folder(name, root), named_identity(name, split, data_dir)
+    assert folder is not None
+    assert identity is not None
+    return _source(name, folder, split, identity)
+
+
+def named_identity(name: str, split: str | None = None, data_dir: PathLike | None = None) -> str | None:
+    """What `named_source` will call itself, without tensorflow-datasets; None if the set is not prepared yet."""
+    folder = _prepared_folder(name, homes(data_dir)[1])
+    if folder is None:
+        return None
+    return f"tfds {hashlib.sha256((folder / 'dataset_info.json').read_bytes()).hexdigest()} {split}"
+
+
+def homes(data_dir: PathLike | None = None) -> tuple[Path, Path]:
+    """tfds' folder, and that of our sets in it: tfds keeps one format in a folder, and its own default is another."""
+    home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return home, home / "gan_jax_array_record"
+
+
+def _prepared_folder(name: str, root: Path) -> Path | None:
+    """The newest version's folder, root/name[/config]/version, that holds a complete set."""
+    found = [path.parent for depth in ("*", "*/*") for path in (root / name).glob(f"{depth}/features.json")]
+    versions = [path for path in found if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    return max(versions, key=lambda path: [int(number) for number in path.name.split(".")], default=None)
+
+
+def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> None:
+    try:
+        import tensorflow_datasets as tfds  # 0.5 s
+    except ModuleNotFoundError as error:
+        needed = "tensorflow-datasets importlib_resources"  # tfds 4.9.10 does not declare the second
+        raise InputError(f"{name} needs the package {error.name}: pip install {needed}") from error
+    if name in ARCHIVES:
+        prepare_archive(name, home, root, archive_folder(name, root, archives))
+        return
+    known = tfds.list_builders(with_community_datasets=False)
+    base = name.split("/")[0]
+    if base not in known:
+        near = difflib.get_close_matches(base, known, n=3, cutoff=0.5)
+        hint = f"the nearest names are {', '.join(near)}" if near else "see https://www.tensorflow.org/datasets/catalog"
+        raise InputError(f"there is no file and no data set {name!r} in tensorflow-datasets; {hint}")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            f"{name} has to be prepared once by TensorFlow, which is not installed: pip install 'gan_jax[prepare]', and run "
+            f"the same command again. It will be kept in {root / name}; afterwards TensorFlow is not needed"
+        )
+    _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
+
+
+def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name, data_dir=root, file_format="array_record")
+    config = tfds.download.DownloadConfig(manual_dir=folder if folder.is_dir() else None, try_download_gcs=False)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare(download_dir=home / "downloads", download_config=config)
+    except Exception as error:  # tfds has a dozen kinds for an archive that is missing or refused
+        manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").strip()
+        how = f"It must be downloaded by hand:\n{manual}\n" if manual else "Its archives may be had by hand, too. "
+        raise InputError(
+            f"{name} cannot be prepared: {type(error).__name__}: {str(error)[:500]}\n{how}Put the files into {folder}, "
+            "or into the sub-folder of that name in a folder that GAN_JAX_ARCHIVES names, and run the same command again"
+        ) from error
+
+
+def _source(name: str, folder: Path, split: str | None, identity: str) -> Source:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    features = dict(builder.info.features)
+    image = _image_feature(name, features, tfds)
+    label = next((key for key in ("label", "labels") if isinstance(features.get(key), tfds.features.ClassLabel)), None)
+    attributes = _attribute_names(features)
+    captioned = "captions" in features
+    chosen = _splits(name, list(builder.info.splits), split)
+    skipped = {key: tfds.decode.SkipDecoding() for key, kind in features.items() if isinstance(kind, tfds.features.Image)}
+
+    def example(record: Mapping[str, Any]) -> Example:
+        return Example(
+            image=record[image],
+            label=int(record[label]) if label else None,
+            attributes=tuple(float(record["attributes"][key]) for key in attributes),
+            captions=_texts(record["captions"]) if captioned else (),
+        )
+
+    splits = {}
+    for ours, theirs in chosen.items():
+        try:
+            source = builder.as_data_source(split=theirs, decoders=skipped)
+        except (ValueError, KeyError, AssertionError) as error:
+            names = ", ".join(builder.info.splits)
+            raise InputError(f"{name} has no split {theirs!r}: its splits are {names}, such as train[:20%]") from error
+        splits[ours] = Split(len(source), _in_blocks(source, example))
+    return Source(
+        name=name,
+        identity=identity,
+        splits=splits,
+        class_names=tuple(features[label].names) if label else (),
+        attribute_names=attributes,
+        captioned=captioned,
+        border=2 if name in ("mnist", "fashion_mnist") else 0,
+    )
+
+
+def _image_feature(name: str, features: dict[str, Any], tfds: Any) -> str:
+    found = [key for key, kind in features.items() if type(kind) is tfds.features.Image]
+    if not found:
+        raise InputError(f"{name} has no pictures: its features are {', '.join(features)}")
+    return "image" if "image" in found else found[0]
+
+
+def _attribute_names(features: dict[str, Any]) -> tuple[str, ...]:
+    kinds = features.get("attributes")
+    return tuple(kinds) if isinstance(kinds, Mapping) else ()
+
+
+def _texts(captions: Any) -> tuple[str, ...]:
+    """The sentences of COCO's feature, a dictionary of equally long lists, or of plain texts."""
+    texts = captions["text"] if isinstance(captions, Mapping) else captions
+    return tuple(text.decode() if isinstance(text, bytes) else str(text) for text in texts)
+
+
+def _splits(name: str, known: list[str], asked: str | None) -> dict[str, str]:
+    train = asked or "train"
+    held_out = next((split for split in HELD_OUT_SPLITS if split in known and split not in re.findall(r"\w+", train)), None)
+    if held_out:
+        return {"train": train, "held_out": held_out}
+    return {"train": "train[:95%]", "held_out": "train[95%:]"} if train == "train" else {"train": train}
+
+
+def _in_blocks(source: Any, example: Callable[[Mapping[str, Any]], Example]) -> Callable[[int], Example]:
+    """Example i of a random-access source, read with its neighbours."""
+    lock = threading.Lock()
+    block: tuple[int, Any] = (-1, [])
+
+    def read(i: int) -> Example:
+        nonlocal block
+        with lock:
+            if block[0] != i // _BLOCK:
+                start = i - i % _BLOCK
+                block = (i // _BLOCK, source.__getitems__(range(start, min(start + _BLOCK, len(source)))))
+            record = block[1][i % _BLOCK]
+        return example(record)
+
+    return read

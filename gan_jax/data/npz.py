@@ -1,0 +1,81 @@
+"""Pictures that are arrays already: NumPy's .npz files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data.source import Example, Source, Split
+from gan_jax.errors import InputError
+
+
+def npz_source(path: Path, held_out: float = 0.05) -> Source:
+    """A file with `image` (or `images`) uint8 (n, h, w) or (n, h, w, c), and perhaps `label` int (n,) with `class_names`,
+    `attributes` (n, k) with `attribute_names`, and `caption` strings (n,) or (n, k).
+
+    Held out are the arrays held_out_image, held_out_label and so on, or else the share `held_out` at the end.
+    Raises `InputError` if the file is damaged or its arrays do not fit together.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name.replace("images", "image"): file[name] for name in file.files}
+    except Exception as error:  # zipfile and numpy have a dozen kinds
+        raise InputError(f"{path} is no whole .npz file of plain arrays: {error}") from error
+    splits = {"train": _part(arrays, ""), "held_out": _part(arrays, "held_out_")}
+    if "image" not in splits["train"]:
+        raise InputError(f"{path} has no array `image`: it has {', '.join(arrays) or 'none'}")
+    if not splits["held_out"]:
+        n = len(splits["train"]["image"])
+        splits = {
+            "train": {name: array[: n - round(held_out * n)] for name, array in splits["train"].items()},
+            "held_out": {name: array[n - round(held_out * n) :] for name, array in splits["train"].items()},
+        }
+    for part in splits.values():
+        _check(path, part)
+    train, stat = splits["train"], path.stat()
+    labels = np.unique(train["label"]) if "label" in train else ()
+    return Source(
+        name=path.stem,
+        identity=f"npz {path.name} {stat.st_size} {stat.st_mtime_ns} {held_out}",
+        splits={name: Split(len(part["image"]), _reader(part)) for name, part in splits.items() if part and len(part["image"])},
+        class_names=_names(arrays, "class_names", int(max(labels)) + 1 if len(labels) else 0),
+        attribute_names=_names(arrays, "attribute_names", train["attributes"].shape[1] if "attributes" in train else 0),
+        captioned="caption" in train,
+    )
+
+
+def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    fields = ("image", "label", "attributes", "caption")
+    return {field: arrays[prefix + field] for field in fields if prefix + field in arrays}
+
+
+def _names(arrays: dict[str, np.ndarray], name: str, n: int) -> tuple[str, ...]:
+    given = tuple(map(str, arrays[name])) if name in arrays else ()
+    return given if len(given) >= n else tuple(map(str, range(n)))
+
+
+def _check(path: Path, part: dict[str, np.ndarray]) -> None:
+    if not part:
+        return
+    image = part["image"]
+    if image.dtype != np.uint8 or image.ndim not in (3, 4) or (image.ndim == 4 and image.shape[-1] not in (1, 3, 4)):
+        raise InputError(
+            f"{path}: images are {image.dtype} {image.shape}, where uint8 (n, h, w) or (n, h, w, 1, 3 or 4) is wanted"
+        )
+    lengths = {name: len(array) for name, array in part.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"{path}: its arrays are of different lengths: {lengths}")
+    if "label" in part and (part["label"].ndim != 1 or part["label"].dtype.kind not in "iu" or part["label"].min() < 0):
+        raise InputError(f"{path}: labels must be integers from 0 on, one for each picture")
+
+
+def _reader(part: dict[str, np.ndarray]) -> Any:
+    def read(i: int) -> Example:
+        return Example(
+            image=part["image"][i],
+            label=int(part["label"][i]) if "label" in part else None,
+            attributes=tuple(map(float, part["attributes"][i])) if "attributes" in part else (),
+            captions=tuple(map(str, np.atleast_1d(part["caption"][i]))) if "caption" in part else (),
+        )
+
+    return read

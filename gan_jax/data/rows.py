@@ -1,0 +1,122 @@
+"""Tables and texts in files, in whatever of the usual ways they are written, as rows."""
+
+import csv
+import io
+import json
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from gan_jax.errors import InputError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".txt")
+FILE_COLUMNS = ("file", "file_name", "filename", "image", "image_id")  # if there are several, the first of these
+
+Row = dict[str, Any]  # by column; a value is text in CSV, of any kind in JSON
+Rows = Iterator[tuple[str, Row]]  # with the place for messages, as in "a.csv, line 3"
+
+
+def text_of(file: str, read: Callable[[str], bytes]) -> str:
+    """The text of a file, without a byte order mark; raises `InputError` if it is not UTF-8."""
+    try:
+        return read(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+
+
+def rows_of(file: str, read: Callable[[str], bytes]) -> Rows | None:
+    """The rows of CSV (with , ; or tabs), JSON Lines, a JSON list, StyleGAN's dataset.json or CelebA's .txt; else None.
+
+    Raises `InputError` with the line where a table cannot be understood.
+    """
+    suffix = posixpath.splitext(file)[1].lower()
+    if suffix == ".jsonl":
+        return _json_lines(file, text_of(file, read))
+    if suffix == ".json":
+        return _json_list(file, text_of(file, read))
+    if suffix == ".txt":
+        text = read(file).decode("utf-8-sig", "replace")  # most texts have nothing to do with the pictures
+        first = text.split("\n", 1)[0].lower().split(",")
+        is_csv = len(first) > 1 and first[0].strip() in FILE_COLUMNS  # Flickr8k's captions.txt
+        return _csv(file, text) if is_csv else _celeba(file, text)
+    return _csv(file, text_of(file, read))
+
+
+def require_file_column(columns: Sequence[str], place: str) -> str:
+    """The column that names the picture; raises `InputError` if there is none."""
+    lower = {column.strip().lower(): column for column in reversed(columns)}
+    for name in FILE_COLUMNS:
+        if name in lower:
+            return lower[name]
+    raise InputError(
+        f"{place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} says which picture is meant, only "
+        f"{', '.join(columns) or 'nothing'}: rename the column with the pictures' file names, or take the table away"
+    )
+
+
+def _json_lines(file: str, text: str) -> Rows:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield _object(_json(line, f"{file}, line {number}"), f"{file}, line {number}")
+
+
+def _json_list(file: str, text: str) -> Rows | None:
+    content = _json(text, file)
+    if isinstance(content, dict) and isinstance(labels := content.get("labels"), list):
+        content = [{"file": pair[0], "label": pair[1]} for pair in labels if isinstance(pair, list) and len(pair) == 2]
+    if not isinstance(content, list):
+        return None
+    return (_object(item, f"{file}, entry {number}") for number, item in enumerate(content, 1))
+
+
+def _json(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and ", line " not in place else ""
+        raise InputError(f"{place}{where} is not JSON ({error}): correct it, or take the file away") from error
+
+
+def _object(item: Any, place: str) -> tuple[str, Row]:
+    if not isinstance(item, dict):
+        raise InputError(f'{place} is no object such as {{"file": "a.png", "caption": "..."}}: {str(item)[:50]}')
+    return place, item
+
+
+def _csv(file: str, text: str) -> Rows:
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)  # the first of equals
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            place = f"{file}, line {reader.line_num}"
+            if header is None:
+                header = [cell.strip() for cell in cells]
+                require_file_column(header, place)  # also where no row follows
+            elif len(cells) > 1 or (cells and cells[0].strip()):
+                yield place, _zipped(header, cells, place)
+        if header is None:
+            require_file_column((), f"{file}, line 1")
+    except csv.Error as error:
+        raise InputError(f"{file}, line {reader.line_num} is no CSV ({error}): correct it") from error
+
+
+def _zipped(header: Sequence[str], cells: Sequence[str], place: str) -> Row:
+    if len(cells) != len(header):
+        raise InputError(
+            f"{place} has {len(cells)} fields where the table has {len(header)} columns: put text with commas in quotes"
+        )
+    return dict(zip(header, cells, strict=True))
+
+
+def _celeba(file: str, text: str) -> Rows | None:
+    """CelebA's own tables: the number of rows, the names of the columns, and rows of a picture's name and values."""
+    lines = text.splitlines()
+    if len(lines) < 3 or not lines[0].strip().isdecimal() or len(lines[2].split()) < 2:
+        return None
+    header = lines[1].split()
+    if header and header[0].lower() not in FILE_COLUMNS:
+        header = ["image_id", *header]
+    rows = ((f"{file}, line {number}", line.split()) for number, line in enumerate(lines[2:], 3))
+    return ((place, _zipped(header, cells, place)) for place, cells in rows if cells)

@@ -1,0 +1,247 @@
+"""Pictures decoded once: fitted, as uint8 arrays in files that are mapped into memory.
+
+One data set in one preparation is one folder NAME-KEY: a file of bytes for each array, and meta.json. It is made under
+another name and renamed when it is whole, so that a kill leaves nothing that could be taken for a data set.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_jax.data import captions
+from gan_jax.data.dataset import Arrays, Dataset, fingerprint
+from gan_jax.data.pictures import Fit, decode, is_grey
+from gan_jax.data.source import Source, Split, Unreadable
+from gan_jax.errors import InputError
+
+FORMAT = 1  # of the folders; others are made anew
+TOLERATED = 0.01  # share of the pictures that may be unreadable
+_PIECE = 512  # pictures decoded before they are written
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What pictures are made into: (height, width), see `gan_jax.data.pictures.decode`; "auto" channels are 1 or 3."""
+
+    size: tuple[int, int]
+    fit: Fit = "crop"
+    channels: Literal["auto", 1, 3, 4] = "auto"
+
+
+def default_cache() -> Path:
+    """`GAN_JAX_CACHE`, or else gan_jax in the user's folder for caches."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
+
+
+class Store:
+    """A folder of prepared data sets."""
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder or default_cache()
+
+    def prepared(self, source: Source, how: Preparation) -> Dataset:
+        """From the cache, or else read, fitted and kept there.
+
+        Raises `InputError` if more than 1 % of the pictures are unreadable, or if there is no room for the result.
+        """
+        return self.find(source.name, source.identity, how) or self.build(source, how)
+
+    def place(self, name: str, identity: str, how: Preparation) -> Path:
+        key = hashlib.sha256(json.dumps([FORMAT, identity, asdict(how)]).encode()).hexdigest()[:16]
+        return self.folder / f"{''.join(c if c.isalnum() else '_' for c in name)}-{key}"
+
+    def find(self, name: str, identity: str, how: Preparation) -> Dataset | None:
+        """The prepared data set; None if there is none, or if its files are not whole."""
+        return _open(self.place(name, identity, how))
+
+    def build(self, source: Source, how: Preparation) -> Dataset:
+        final = self.place(source.name, source.identity, how)
+        unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.partial")
+        try:
+            unfinished.mkdir(parents=True, exist_ok=True)
+            _forget_dead(final)
+            _check_room(source, how, self.folder)
+            _write(source, how, unfinished)
+            shutil.rmtree(final, ignore_errors=True)  # one that is damaged, or of another process that was faster
+            unfinished.rename(final)
+        except OSError as error:
+            if (other := _open(final)) is not None:
+                return other
+            raise InputError(
+                f"cannot keep the decoded pictures in {self.folder}: {error.strerror or error}. Make room there, or name "
+                "another folder in the environment variable GAN_JAX_CACHE"
+            ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        dataset = _open(final)
+        assert dataset is not None
+        return dataset
+
+
+def _open(folder: Path) -> Dataset | None:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        splits = {
+            split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
+            for split, arrays in meta["splits"].items()
+        }
+        return Dataset(
+            name=meta["name"],
+            train=splits["train"],
+            held_out=splits.get("held_out", {}),
+            class_names=tuple(meta["class_names"]),
+            attribute_names=tuple(meta["attribute_names"]),
+            notes=tuple(meta["notes"]),
+            stored_fingerprint=meta["fingerprint"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _map(path: Path, shape: list[int], dtype: str) -> np.ndarray:
+    if path.stat().st_size != np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64):
+        raise ValueError(f"{path} is not whole")
+    return np.memmap(path, dtype, mode="r", shape=tuple(shape))
+
+
+def _write(source: Source, how: Preparation, folder: Path) -> None:
+    """All splits and meta.json."""
+    lost: list[str] = []
+    total = sum(split.size for split in source.splits.values())
+    with tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None) as bar:
+        written = {name: _write_split(source, name, how, folder, lost, bar) for name in source.splits}
+    if len(lost) > TOLERATED * total or not written["train"].known:
+        raise InputError(_refusal(source, lost, total))
+    if how.channels == "auto" and all(split.grey for split in written.values()):
+        for name in written:
+            _keep_one_channel(folder / f"{name}.image")
+    specs = {name: _write_sides(source, name, split.known, how, folder) for name, split in written.items() if split.known}
+    mapped = {field: _map(folder / f"train.{field}", **spec) for field, spec in specs["train"].items()}
+    meta = {
+        "name": source.name,
+        "splits": specs,
+        "class_names": source.class_names,
+        "attribute_names": source.attribute_names,
+        "notes": [*source.notes, *(f"skipped, not readable: {line}" for line in lost)],
+        "fingerprint": fingerprint(mapped),
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+class _Written(NamedTuple):
+    known: list[tuple[Any, ...]]  # label, attributes and captions of each picture that was readable
+    grey: bool
+
+
+def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost: list[str], bar: tqdm) -> _Written:
+    known, grey = [], True
+    with (folder / f"{name}.image").open("wb") as file:
+        for start in range(0, source.splits[name].size, _PIECE):
+            indices = range(start, min(start + _PIECE, source.splits[name].size))
+            found = _decode_piece(source.splits[name], indices, how, source.border, lost)
+            bar.update(len(indices))
+            if found:
+                pictures = np.stack([picture for picture, _ in found])
+                grey = grey and is_grey(pictures)
+                file.write((_luma(pictures) if how.channels == 1 else pictures).tobytes())
+                known += [sides for _, sides in found]
+    return _Written(known, grey)
+
+
+def _decode_piece(
+    split: Split, indices: range, how: Preparation, border: int, lost: list[str]
+) -> list[tuple[np.ndarray, tuple[Any, ...]]]:
+    """Readable pictures of a split in their order, with what is known of each; the others' names go to `lost`."""
+
+    def one(i: int) -> tuple[np.ndarray, tuple[Any, ...]] | str:
+        try:
+            image, *sides = split.read(i)
+            return decode(image, how.size, how.fit, channels=4 if how.channels == 4 else 3, border=border), tuple(sides)
+        except Unreadable as error:
+            return str(error)
+
+    with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:
+        results = list(pool.map(one, indices))
+    lost += [result for result in results if isinstance(result, str)]
+    return [result for result in results if not isinstance(result, str)]
+
+
+def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: Preparation, folder: Path) -> dict[str, Any]:
+    """The arrays beside the pictures; returns the shapes and types of all."""
+    labels, attributes, texts = zip(*known, strict=True)
+    arrays: Arrays = {}
+    if source.class_names:
+        arrays["label"] = np.asarray(labels, np.int32)
+    if source.attribute_names:
+        arrays["attributes"] = np.asarray(attributes, np.float32)
+    if source.captioned:
+        arrays["caption"] = captions.encode(texts)
+    for field, array in arrays.items():
+        (folder / f"{name}.{field}").write_bytes(array.tobytes())
+    size = (folder / f"{name}.image").stat().st_size
+    channels = size // (len(known) * how.size[0] * how.size[1])
+    return {
+        "image": {"shape": [len(known), *how.size, channels], "dtype": "uint8"},
+        **{field: {"shape": list(array.shape), "dtype": str(array.dtype)} for field, array in arrays.items()},
+    }
+
+
+def _luma(pictures: np.ndarray) -> np.ndarray:
+    """Brightness (ITU-R BT.601) of pictures (n, h, w, 3), as (n, h, w, 1)."""
+    return np.rint(pictures @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+
+
+def _keep_one_channel(path: Path) -> None:
+    """Drop the second and third of three equal channels."""
+    unfinished = path.with_suffix(".grey")
+    with path.open("rb") as coloured, unfinished.open("wb") as grey:
+        while piece := coloured.read(3 << 20):
+            grey.write(piece[::3])
+    unfinished.replace(path)
+
+
+def _refusal(source: Source, lost: list[str], total: int) -> str:
+    if not lost:
+        return f"{source.name} has no pictures to train on"
+    named = "".join(f"\n  {line}" for line in lost[:10]) + ("\n  ..." if len(lost) > 10 else "")
+    return (
+        f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:{named}\n"
+        "replace or remove them; `python -m gan_jax data check` names them all"
+    )
+
+
+def _check_room(source: Source, how: Preparation, folder: Path) -> None:
+    total = sum(split.size for split in source.splits.values())
+    needed = total * how.size[0] * how.size[1] * (how.channels if how.channels in (1, 4) else 3)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free")
+
+
+def _forget_dead(final: Path) -> None:
+    """Remove what killed processes of this machine left behind."""
+    for path in final.parent.glob(f"{final.name}.{socket.gethostname()}.*.partial"):
+        pid = int(path.suffixes[-2][1:])
+        if not _alive(pid):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

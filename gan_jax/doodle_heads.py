@@ -1,0 +1,178 @@
+"""What is read of each kind of drawn picture: choices, numbers and angles, each with its loss, its decoding and its score.
+
+A head turns truths into targets (NaN where the picture does not show the attribute), and outputs of a network into values.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from gan_jax.data.doodles.birds import BIRD_COLOURS
+from gan_jax.data.doodles.faces import HAIRS, SKINS
+from gan_jax.data.doodles.flowers import COUNTS, PETAL_COLOURS, STAMEN_COLOURS
+
+Readings = dict[str, np.ndarray]
+
+
+class Head(Protocol):
+    """`outputs` numbers of the network become one attribute; `targets` numbers teach it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tolerance(self) -> float: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def targets(self) -> int: ...
+    def encode(self, truths: Sequence[Any]) -> np.ndarray: ...
+    def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]: ...
+    def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]: ...
+    def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]: ...
+
+
+def shows(name: str, truth: Any) -> bool:
+    """Whether a picture of this truth shows the attribute: no mouth, no smile; seen from the front, no side."""
+    if name == "smile":
+        return truth.mouths > 0
+    return name != "tilt_direction" or truth.tilt >= 15
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values: cross-entropy."""
+
+    name: str
+    options: tuple[Any, ...] = (False, True)
+    tolerance: float = 0.0
+    targets: ClassVar[int] = 1
+
+    @property
+    def outputs(self) -> int:
+        return len(self.options)
+
+    def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        values = [self.options.index(getattr(t, self.name)) if shows(self.name, t) else math.nan for t in truths]
+        return np.array(values, np.float32)[:, None]
+
+    def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, targets[:, 0].astype(jnp.int32))[:, None]
+
+    def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.array(self.options)[outputs.argmax(axis=1)], weights.max(axis=1) / weights.sum(axis=1)
+
+    def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        right = [value == getattr(t, self.name) for value, t in zip(values, truths, strict=True) if shows(self.name, t)]
+        return {self.name: float(np.mean(right))}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value around `middle`, mostly within `spread`: the likelihood of a normal distribution whose width is learnt too."""
+
+    name: str
+    middle: float
+    spread: float
+    tolerance: float
+    outputs: ClassVar[int] = 2
+    targets: ClassVar[int] = 1
+
+    def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        values = np.array([getattr(t, self.name) for t in truths], np.float32)
+        return (values[:, None] - self.middle) / self.spread
+
+    def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        log_width = jnp.clip(outputs[:, 1:], -4.0, 2.0)
+        return 0.5 * ((targets - outputs[:, :1]) * jnp.exp(-log_width)) ** 2 + log_width
+
+    def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        width = np.exp(np.clip(outputs[:, 1], -4.0, 2.0)) * self.spread
+        inside = [math.erf(self.tolerance / (math.sqrt(2) * w)) for w in width.tolist()]
+        return outputs[:, 0] * self.spread + self.middle, np.array(inside)
+
+    def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        errors = np.abs(values - [getattr(t, self.name) for t in truths])
+        return {self.name: float(np.mean(errors <= self.tolerance)), f"{self.name}_error": float(np.mean(errors))}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An angle in degrees that repeats `times` in a circle, perhaps as often as the attribute `by` says: cosine and sine."""
+
+    name: str
+    tolerance: float
+    times: tuple[int, ...] = (1,)
+    by: str = ""
+
+    @property
+    def outputs(self) -> int:
+        return 2 * len(self.times)
+
+    @property
+    def targets(self) -> int:
+        return self.outputs
+
+    def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        aims = np.full((len(truths), len(self.times), 2), np.nan, np.float32)
+        for i, truth in enumerate(truths):
+            if shows(self.name, truth):
+                times = getattr(truth, self.by) if self.by else self.times[0]
+                angle = math.radians(getattr(truth, self.name)) * times
+                aims[i, self.times.index(times)] = math.cos(angle), math.sin(angle)
+        return aims.reshape(len(truths), -1)
+
+    def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        return 2 * (outputs - targets) ** 2
+
+    def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(len(outputs))
+        times = readings[self.by] if self.by else np.full(len(rows), self.times[0])
+        cos, sin = outputs.reshape(len(rows), -1, 2)[rows, np.searchsorted(self.times, times)].T
+        return np.degrees(np.arctan2(sin, cos)) % 360 / times, np.minimum(np.hypot(cos, sin), 1)
+
+    def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        errors = []
+        for value, truth in zip(values.tolist(), truths, strict=True):
+            if shows(self.name, truth):
+                period = 360 / (getattr(truth, self.by) if self.by else self.times[0])
+                errors.append(abs((value - getattr(truth, self.name) + period / 2) % period - period / 2))
+        right = np.mean(np.array(errors) <= self.tolerance)
+        return {self.name: float(right), f"{self.name}_error": float(np.mean(errors))}
+
+
+HEADS: dict[str, tuple[Head, ...]] = {
+    "faces": (
+        *(Choice(name) for name in ("male", "glasses", "hat", "beard", "smile", "long_hair")),
+        Choice("hair", HAIRS),
+        Choice("skin", SKINS),
+        Choice("eyes", (0, 1, 2, 3, 4, 5)),
+        Choice("mouths", (0, 1, 2, 3)),
+        Choice("noses", (0, 1, 2)),
+        Number("yaw", 0, 20, tolerance=5),
+    ),
+    "birds": (
+        *(Choice(name) for name in ("large", "right", "flying")),
+        *(Choice(name, BIRD_COLOURS) for name in ("breast", "crown", "wings")),
+        Number("x", 0, 0.15, tolerance=0.08),
+        Number("y", 0, 0.15, tolerance=0.08),
+    ),
+    "flowers": (
+        Choice("petals", PETAL_COLOURS),
+        Choice("stamens", STAMEN_COLOURS),
+        Choice("petal_count", COUNTS),
+        Number("petal_size", 0.66, 0.12, tolerance=0.04),
+        Number("x", 0, 0.25, tolerance=0.06),
+        Number("y", 0, 0.25, tolerance=0.06),
+        Number("tilt", 20, 12, tolerance=10),
+        Turn("tilt_direction", tolerance=30),
+        Turn("rotation", tolerance=6, times=COUNTS, by="petal_count"),
+    ),
+}
