@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gan_jax.errors import InputError
 
@@ -65,8 +65,8 @@ def diff_augment(x: Images, key: Array, policy: Sequence[str] = ("color", "trans
     if unknown := set(policy) - set(DIFF_AUGMENT):
         raise InputError(f"a policy of DiffAugment holds {', '.join(DIFF_AUGMENT)}, not {', '.join(sorted(unknown))}")
     y = x
-    for i, part in enumerate(policy):
-        y = DIFF_AUGMENT[part](y, jax.random.fold_in(key, i))
+    for part, key_part in zip(policy, jax.random.split(key, max(len(policy), 1)), strict=False):
+        y = DIFF_AUGMENT[part](y, key_part)
     return y.astype(x.dtype)
 
 
@@ -83,22 +83,23 @@ def _color(x: Images, key: Array) -> Images:
 
 def _translation(x: Images, key: Array) -> Images:
     b, h, w, c = x.shape
-    most = jnp.array([h // 8, w // 8])
-    corner = jax.random.randint(key, (b, 2), 0, 2 * most[None] + 1)
+    places = jnp.array([[2 * (h // 8) + 1, 2 * (w // 8) + 1]])
+    corner = jnp.floor(jax.random.uniform(key, (b, 2)) * places).astype(jnp.int32)
     padded = jnp.pad(x, ((0, 0), (h // 8, h // 8), (w // 8, w // 8), (0, 0)))
     return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (h, w, c)))(padded, corner)
 
 
 def _cutout(x: Images, key: Array) -> Images:
-    key_y, key_x = jax.random.split(key)
-    rows, columns = _segment(key_y, x.shape[0], x.shape[1]), _segment(key_x, x.shape[0], x.shape[2])
+    b, h, w, _ = x.shape
+    centre = jax.random.uniform(key, (2, b, 1))
+    rows, columns = _segment(centre[0], h), _segment(centre[1], w)
     return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], 0, x)
 
 
-def _segment(key: Array, b: int, n: int) -> Array:
-    """For each of b examples, which of n places lie in a segment of n // 2 around a random centre: bool (b, n)."""
+def _segment(centre: Float[Array, "b 1"], n: int) -> Bool[Array, "b n"]:
+    """Which of n places lie in a segment of n // 2 around a centre in [0, 1)."""
     size = n // 2
-    first = jax.random.randint(key, (b, 1), 0, n + 1 - size % 2) - size // 2  # an even segment lies around a gap
+    first = jnp.floor(centre * (n + 1 - size % 2)) - size // 2  # an even segment lies around a gap, of which there are n + 1
     at = jnp.arange(n)[None]
     return (at >= first) & (at < first + size)
 
@@ -157,10 +158,9 @@ def ada_augment(x: Images, key: Array, p: Float[Array, ""] | float) -> Images:
 
 def draw_geometry(key: Array, p: Float[Array, ""] | float, b: int, square: bool = True) -> Geometry:
     """Amounts for b examples, each 0 with probability 1 - p."""
-    key_on, key_u, key_n = jax.random.split(key, 3)
-    u, n = jax.random.uniform(key_u, (6, b)), jax.random.normal(key_n, (4, b))
+    coins, u, n = _draw(key, b, coins=8, uniforms=6, normals=4)
     chance = jnp.full((8, 1), p).at[jnp.array([4, 6])].set(1 - jnp.sqrt(1 - p))  # one of two rotations has probability p
-    flip, turn, shift, scale, pre, stretch, post, move = jnp.where(jax.random.uniform(key_on, (8, b)) < chance, 1.0, 0.0)
+    flip, turn, shift, scale, pre, stretch, post, move = jnp.where(coins < chance, 1.0, 0.0)
     return Geometry(
         flip=flip * jnp.floor(2 * u[0]),
         turn=turn * (jnp.floor(4 * u[1]) if square else 2 * jnp.floor(2 * u[1])),
@@ -177,9 +177,8 @@ def draw_geometry(key: Array, p: Float[Array, ""] | float, b: int, square: bool 
 
 def draw_colour(key: Array, p: Float[Array, ""] | float, b: int) -> Colour:
     """Amounts for b examples, each 0 with probability 1 - p."""
-    key_on, key_u, key_n = jax.random.split(key, 3)
-    u, n = jax.random.uniform(key_u, (2, b)), jax.random.normal(key_n, (3, b))
-    brightness, contrast, luma, hue, saturation = jnp.where(jax.random.uniform(key_on, (5, b)) < p, 1.0, 0.0)
+    coins, u, n = _draw(key, b, coins=5, uniforms=2, normals=3)
+    brightness, contrast, luma, hue, saturation = jnp.where(coins < p, 1.0, 0.0)
     return Colour(
         brightness=brightness * 0.2 * n[0],
         contrast=contrast * 0.5 * n[1],
@@ -187,6 +186,13 @@ def draw_colour(key: Array, p: Float[Array, ""] | float, b: int) -> Colour:
         hue=hue * (2 * u[1] - 1) * jnp.pi,
         saturation=saturation * n[2],
     )
+
+
+def _draw(key: Array, b: int, coins: int, uniforms: int, normals: int) -> tuple[Array, Array, Array]:
+    """Numbers from U(0, 1), U(0, 1) and N(0, 1), (how many, b): one call, since each takes XLA half a second to compile."""
+    u = jax.random.uniform(key, (coins + uniforms + normals, b), minval=2**-24)  # at 0 the normal would be infinite
+    normal = 2**0.5 * jax.lax.erf_inv(2 * u[coins + uniforms :] - 1)
+    return u[:coins], u[coins : coins + uniforms], normal
 
 
 def warp(x: Images, geometry: Geometry) -> Images:

@@ -49,18 +49,27 @@ class DoodleJudge:
         Raises `InputError` for images of another size.
         """
         if images.ndim != 4 or images.shape[1:] != (*self.size, 3):
-            raise InputError(f"this judge of {self.kind} reads images (n, {self.size[0]}, {self.size[1]}, 3), not {images.shape}")
+            raise InputError(
+                f"this judge of {self.kind} reads images (n, {self.size[0]}, {self.size[1]}, 3), not {images.shape}"
+            )
         return _decode(HEADS[self.kind], self.outputs(images))
 
 
 def train_doodle_judge(
-    kind: str, size: tuple[int, int] = (64, 64), seed: int = 0, cache: Path | None = None, steps: int | None = None,
-    *, drawings: int = 16_000, batch: int = 64, width: int = 24,
+    kind: str,
+    size: tuple[int, int] = (64, 64),
+    seed: int = 0,
+    cache: Path | None = None,
+    steps: int | None = None,
+    *,
+    drawings: int = 16_000,
+    batch: int = 64,
+    width: int = 48,
 ) -> DoodleJudge:
     """A judge of "faces", "birds" or "flowers" of `size` (h, w), sides multiples of 16; a function of the arguments.
 
     Trained for `steps` (default 3,000) on `drawings`, half of them miscounted, with noise of standard deviation 0.05, Adam
-    2e-3 decaying to 0. With `cache` the result is kept in that file, and read from there the next time; a file of another
+    1e-3 decaying to 0. With `cache` the result is kept in that file, and read from there the next time; a file of another
     kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size.
     """
     if kind not in KINDS:
@@ -120,7 +129,7 @@ def _decode(heads: Sequence[Head], outputs: np.ndarray) -> Readings:
 def _train(
     model: Reader, params: PyTree, heads: Sequence[Head], examples: Examples, steps: int, batch: int, seed: int
 ) -> PyTree:
-    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 2e-3, max(1, steps // 20), steps))
+    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 1e-3, max(1, steps // 20), steps))
     targets = np.concatenate([head.encode(examples.truths) for head in heads], axis=1)
 
     @jax.jit

@@ -59,10 +59,10 @@ def resident(step: Step, arrays: dict[str, np.ndarray], plan: Plan, finish: Fini
     return advance
 
 
-def streamed(step: Step, load: Plan, finish: Finish = dict, *, ahead: int = 8, threads: int = 2) -> Advance:
+def streamed(step: Step, load: Plan, finish: Finish = dict, *, queue: int = 8, threads: int = 2) -> Advance:
     """Rounds on data that stay on the host: the same function as `resident` gives, with batches sent while others are played.
 
-    `load(i)` gives the examples of round i and the rest of its plan; `threads` threads of grain call it for up to `ahead`
+    `load(i)` gives the examples of round i and the rest of its plan; `threads` threads of grain call it for up to `queue`
     rounds to come.
     """
     play = jax.jit(lambda state, batch: step(state, finish(batch)), donate_argnums=0)
@@ -72,7 +72,7 @@ def streamed(step: Step, load: Plan, finish: Finish = dict, *, ahead: int = 8, t
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
         nonlocal batches, expected
         if first_step != expected:
-            batches = _ahead(load, first_step, ahead, threads)
+            batches = ahead(load, first_step, queue, threads)
         rows = []
         for _ in range(n):
             state, metrics = play(state, next(batches))
@@ -83,12 +83,12 @@ def streamed(step: Step, load: Plan, finish: Finish = dict, *, ahead: int = 8, t
     return advance
 
 
-def _ahead(load: Plan, first: int, ahead: int, threads: int) -> Iterator[dict[str, Array]]:
+def ahead(load: Plan, first: int, queue: int, threads: int) -> Iterator[dict[str, Array]]:
     """`load(first)`, `load(first + 1)`, ... on the device, a few of them before they are asked for."""
     import grain  # 1 s
 
     steps = grain.MapDataset.range(first, 2**31 - 1).map(lambda i: jax.device_put(load(int(i))))
-    return iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)))
+    return iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=queue)))
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:

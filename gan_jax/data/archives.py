@@ -31,7 +31,6 @@ class Archive(NamedTuple):
 
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
-    version: str
     files: Mapping[str, tuple[str, ...]]
     read: Callable[[str, tuple[Path, ...]], Examples]
 
@@ -92,9 +91,9 @@ _CLOTHES = (
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR10_FILE = "cifar-10-binary.tar.gz"
 ARCHIVES = {
-    "mnist": Archive(tuple("0123456789"), (28, 28, 1), "1.0.0", _IDX, read_idx_pair),
-    "fashion_mnist": Archive(_CLOTHES, (28, 28, 1), "1.0.0", _IDX, read_idx_pair),
-    "cifar10": Archive(_CIFAR10, (32, 32, 3), "3.0.2", {"train": (_CIFAR10_FILE,), "test": (_CIFAR10_FILE,)}, read_cifar10),
+    "mnist": Archive(tuple("0123456789"), (28, 28, 1), _IDX, read_idx_pair),
+    "fashion_mnist": Archive(_CLOTHES, (28, 28, 1), _IDX, read_idx_pair),
+    "cifar10": Archive(_CIFAR10, (32, 32, 3), {"train": (_CIFAR10_FILE,), "test": (_CIFAR10_FILE,)}, read_cifar10),
 }
 
 
@@ -164,7 +163,7 @@ def _builder(dataset: str, root: Path) -> Any:
 
     class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
         name = dataset
-        VERSION = tfds.core.Version(archive.version)
+        VERSION = tfds.builder_cls(dataset).VERSION
         url_infos = urls
 
         def _info(self) -> Any:

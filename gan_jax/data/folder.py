@@ -177,7 +177,7 @@ def _zip(path: Path) -> _Tree:
     members = {name: info for name, info in members.items() if not _is_litter(name)}
     if any(info.flag_bits & 1 for info in members.values()):
         raise InputError(f"{path} is encrypted: unpack it with its password and give the folder")
-    lock = threading.Lock()
+    lock = threading.Lock()  # zipfile promises nothing for threads
 
     def read(name: str) -> bytes:
         try:
@@ -219,7 +219,7 @@ def _layout(names: Sequence[str]) -> _Layout:
     if "" in classes and len(classes) > 2:
         stray = sum(not folder for folder in folders)
         return _Layout(splits, None, [f"the sub-folders are no classes, because {stray:,} pictures lie outside of them"])
-    return _Layout(splits, None if "" in classes or len(classes) < 2 else [folder[0] for folder in folders], [])
+    return _Layout(splits, None if "" in classes else [folder[0] for folder in folders], [])
 
 
 def _without_common(folders: list[list[str]]) -> list[list[str]]:

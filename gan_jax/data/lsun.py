@@ -6,7 +6,7 @@ tensorflow-datasets' own builder needs tensorflow-io, which no longer installs b
 import itertools
 import os
 from pathlib import Path
-from typing import Any
+from weakref import WeakValueDictionary
 
 from gan_jax.data.source import Example, Source, Split, Unreadable
 from gan_jax.errors import InputError
@@ -20,13 +20,14 @@ def lmdb_source(folder: Path, held_out: float = 0.05, limit: int | None = None) 
     `limit` takes the first so many. Held out are the pictures of bedroom_val_lmdb where it lies beside it, or else a share
     of them. Raises `InputError` if the folder is no LMDB.
     """
-    beside = folder.with_name(folder.name.replace("_train_", "_val_"))
+    beside, pictures = folder.with_name(folder.name.replace("_train_", "_val_")), _opened(folder)
     if beside != folder and is_lmdb(beside):
-        splits = {"train": _split(folder, slice(0, limit)), "held_out": _split(beside, slice(0, None))}
+        splits = {"train": _split(pictures, slice(0, limit)), "held_out": _split(_opened(beside), slice(0, None))}
         return Source(folder.name, _identity(folder, beside, limit), splits)
-    total = min(entries(folder), limit or entries(folder))
+    entries = pictures.environment.stat()["entries"]
+    total = min(entries, limit or entries)
     kept = total - round(held_out * total)
-    splits = {"train": _split(folder, slice(0, kept)), "held_out": _split(folder, slice(kept, total))}
+    splits = {"train": _split(pictures, slice(0, kept)), "held_out": _split(pictures, slice(kept, total))}
     return Source(folder.name, _identity(folder, held_out, limit), {k: v for k, v in splits.items() if v.size})
 
 
@@ -45,34 +46,42 @@ def is_lmdb(path: Path) -> bool:
     return (path / "data.mdb").is_file()
 
 
-def entries(folder: Path) -> int:
-    with _opened(folder) as environment:
-        return environment.stat()["entries"]
+class _Pictures:
+    """An opened LMDB; closed when nobody has it any more."""
 
+    def __init__(self, folder: Path):
+        import lmdb
 
-def _opened(folder: Path) -> Any:
-    import lmdb
+        try:
+            self.environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=2048)
+        except lmdb.Error as error:
+            raise InputError(f"{folder} is no whole LMDB ({error}): unpack the archive again") from error
+        self.folder = folder
 
-    try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=2048, create=False)
-    except lmdb.Error as error:
-        raise InputError(f"{folder} is no whole LMDB ({error}): unpack the archive again") from error
+    def keys(self, part: slice) -> list[bytes]:
+        with self.environment.begin() as transaction, transaction.cursor() as cursor:
+            return list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
 
-
-def _split(folder: Path, part: slice) -> Split:
-    environment = _opened(folder)
-    with environment.begin() as transaction:
-        cursor = transaction.cursor()
-        keys = list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
-
-    def read(i: int) -> Example:
-        with environment.begin() as transaction:
-            content = transaction.get(keys[i])
+    def read(self, key: bytes) -> Example:
+        with self.environment.begin() as transaction:
+            content = transaction.get(key)
         if content is None:
-            raise Unreadable(f"{folder.name}/{keys[i].decode(errors='replace')}: no such entry")
+            raise Unreadable(f"{self.folder.name}/{key.decode(errors='replace')}: no such entry")
         return Example(image=content)
 
-    return Split(len(keys), read)
+
+_OPENED: WeakValueDictionary[Path, _Pictures] = WeakValueDictionary()  # lmdb opens a folder once in a process
+
+
+def _opened(folder: Path) -> _Pictures:
+    pictures = _OPENED.get(folder.resolve()) or _Pictures(folder)
+    _OPENED[folder.resolve()] = pictures
+    return pictures
+
+
+def _split(pictures: _Pictures, part: slice) -> Split:
+    keys = pictures.keys(part)
+    return Split(len(keys), lambda i: pictures.read(keys[i]))
 
 
 def _identity(folder: Path, *rest: object) -> str:

@@ -155,7 +155,7 @@ def _image_feature(name: str, features: dict[str, Any], tfds: Any) -> str:
 
 def _attribute_names(features: dict[str, Any]) -> tuple[str, ...]:
     kinds = features.get("attributes")
-    return tuple(kinds) if isinstance(kinds, Mapping) else ()
+    return tuple(kinds.keys()) if hasattr(kinds, "keys") else ()
 
 
 def _texts(captions: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def npz_source(path: Path, held_out: float = 0.05) -> Source:
     Raises `InputError` if the file is damaged or its arrays do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name.replace("images", "image"): file[name] for name in file.files}
     except Exception as error:  # zipfile and numpy have a dozen kinds
         raise InputError(f"{path} is no whole .npz file of plain arrays: {error}") from error

@@ -65,7 +65,7 @@ class Rounds:
 
     def _minibatch(self, number: int) -> Arrays:
         plan = {"index": self.order(number)}
-        generator = np.random.Generator(np.random.Philox(key=[self.order.seed, _VARIATION + number]))
+        generator = np.random.Generator(np.random.Philox(key=np.array([self.order.seed, _VARIATION + number], np.uint64)))
         if self.mirror:
             plan["flip"] = generator.integers(2, size=self.order.batch).astype(bool)
         if self.crop:

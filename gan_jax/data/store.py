@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,9 +68,9 @@ class Store:
 
     def build(self, source: Source, how: Preparation) -> Dataset:
         final = self.place(source.name, source.identity, how)
-        unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.partial")
+        unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.partial")
         try:
-            unfinished.mkdir(parents=True, exist_ok=True)
+            unfinished.mkdir(parents=True)
             _forget_dead(final)
             _check_room(source, how, self.folder)
             _write(source, how, unfinished)
@@ -232,7 +233,7 @@ def _check_room(source: Source, how: Preparation, folder: Path) -> None:
 def _forget_dead(final: Path) -> None:
     """Remove what killed processes of this machine left behind."""
     for path in final.parent.glob(f"{final.name}.{socket.gethostname()}.*.partial"):
-        pid = int(path.suffixes[-2][1:])
+        pid = int(path.suffixes[-3][1:])
         if not _alive(pid):
             shutil.rmtree(path, ignore_errors=True)
 

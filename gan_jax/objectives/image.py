@@ -35,7 +35,8 @@ def image_gan(
     discriminator's collection "augment".
 
     Metrics: `disc/real` and `disc/fake`, the mean D(x) and D(G(z)); `disc/penalty`; `data/diversity` and `gen/diversity`,
-    the root mean square distance of an example to the batch's mean; `augment/...`, the numbers in the augmentation's state.
+    the root mean square distance of an example to the batch's mean; ADA's `augment/p` and
+    `augment/r`.
     """
     terms = [penalty.Term(*term) for term in penalties]
     before = augment.init() if augment else {}
@@ -59,7 +60,7 @@ def image_gan(
         if augment is None or not before:
             return variables, {}
         state = augment.update(variables["augment"], real_logits)
-        numbers = {f"augment/{name}": value for name, value in state.items() if jnp.ndim(value) == 0}
+        numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}
         return {**variables, "augment": state}, numbers
 
     def disc_loss(

@@ -183,7 +183,7 @@ TABLES = {
         ' {"file": "x\\\\b.png", "text": "last"}]'
     ),
     "x/t.csv": 'file,caption,caption_2,size\n../a.png,"one, two",other,3\nb.png,last,,\n',
-    "captions.txt": 'image,caption,size\na.png,"one, two",3\na.png,other,3\nb.png,last,\n',
+    "captions.txt": 'image,caption,size\na.png,"one, two",3\na.png,other,3\na.png,other,3\nb.png,last,\n',
 }
 
 
@@ -296,6 +296,11 @@ def test_accents_apart(tmp_path: Path) -> None:
     root = draw(tmp_path / "set", "cafe\u0301.png", "b.png")
     write(root, "t.csv", "file,label\ncaf\u00e9.png,x\nb.png,y\n")
     assert folder_source(root).class_names == ("x", "y")
+
+
+def test_separators_that_json_allows_in_text(pair: Path) -> None:
+    write(pair, "t.jsonl", '{"file": "a.png", "caption": "one\u2028two"}\n')
+    assert folder_source(pair).splits["train"].read(0).captions == ("one\u2028two",)
 
 
 def test_links(tmp_path: Path, pair: Path) -> None:

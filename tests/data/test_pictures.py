@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_jax.data import pictures
 from gan_jax.data.pictures import SUFFIXES, File, decode, facts, is_grey
 from gan_jax.data.source import Unreadable
 
@@ -193,7 +194,7 @@ BROKEN = {
     "text": lambda: b"this is no picture\n" * 20,
     "html": lambda: b"<html><body>404</body></html>",
     "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "postscript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "postscript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
     "a header only": lambda: b"\x89PNG\r\n\x1a\n",
     "zeros": lambda: bytes(1000),
     "bomb": bomb,
@@ -212,6 +213,7 @@ def test_broken_files_raise_and_are_named(kind: str) -> None:
         decode(File(content, "a/b.png"), (16, 16))
     with pytest.raises(Unreadable) as caught:
         decode(content, (16, 16))
+    assert kind not in ("text", "html", "svg", "postscript") or "not a picture of a known kind" in str(caught.value)
     assert "bomb" not in kind or "89,478,485 pixels: shrink it" in str(caught.value)
 
 
@@ -290,7 +292,10 @@ def test_border() -> None:
     assert (decode(array, (32, 32), channels=4, border=2)[..., 3] == 255).all()
 
 
-def test_large_photographs_are_shrunk_while_they_are_read() -> None:
+def test_large_photographs_are_shrunk_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    upright = pictures._upright
+    monkeypatch.setattr(pictures, "_upright", lambda picture: sizes.append(picture.size) or upright(picture))
     generator = np.random.default_rng(0)
     small = Image.fromarray(generator.integers(60, 200, (20, 15, 3), dtype=np.uint8))
     content = stored(small.resize((1600, 2000), Image.Resampling.BICUBIC), "JPEG", quality=95)
@@ -302,6 +307,7 @@ def test_large_photographs_are_shrunk_while_they_are_read() -> None:
     difference = np.abs(got.astype(int) - np.asarray(whole))
     assert difference.mean() < 2
     assert difference.max() < 10
+    assert sizes == [(200, 250)]
     large = decode(content, (1000, 1000))  # too large for a draft: twice of it is not there
     whole = opened.crop((0, 200, 1600, 1800)).resize((1000, 1000), Image.Resampling.BOX)
     np.testing.assert_array_equal(large, np.asarray(whole))
@@ -337,4 +343,5 @@ def test_kinds_and_grey() -> None:
     assert is_grey(grey)
     assert is_grey(np.concatenate([grey.repeat(3, -1), pixels(channels=1, seed=1)], -1))
     assert not is_grey(pixels())
+    assert not is_grey(np.full((2, 2, 3), (9, 9, 8), np.uint8))
     assert {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"} <= set(SUFFIXES)

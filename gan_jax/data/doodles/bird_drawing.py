@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.doodles.canvas import Canvas, Colour, arc, ellipse, lighter, smooth, tinted
+from gan_jax.data.doodles.canvas import Canvas, Colour, Real, arc, ellipse, lighter, smooth, tinted
 from gan_jax.data.doodles.drawn import pick
 
 if TYPE_CHECKING:
@@ -35,9 +35,29 @@ _SKIES: list[tuple[Colour, Colour]] = [
     ((110, 164, 200), (206, 230, 226)),
 ]
 _LEAVES: list[Colour] = [(96, 160, 84), (128, 172, 72), (72, 138, 96)]
-_BODY = [(0.34, -0.30), (0.47, -0.12), (0.46, 0.10), (0.30, 0.31), (0.02, 0.38), (-0.26, 0.30), (-0.46, 0.14), (-0.34, -0.04), (-0.02, -0.22), (0.14, -0.36)]
+_BODY = [
+    (0.34, -0.30),
+    (0.47, -0.12),
+    (0.46, 0.10),
+    (0.30, 0.31),
+    (0.02, 0.38),
+    (-0.26, 0.30),
+    (-0.46, 0.14),
+    (-0.34, -0.04),
+    (-0.02, -0.22),
+    (0.14, -0.36),
+]
 _FOLDED = [(0.20, -0.10), (0.22, 0.06), (0.08, 0.20), (-0.2, 0.26), (-0.68, 0.27), (-0.42, 0.08), (-0.12, -0.12)]
-_RAISED = [(0.22, -0.04), (0.12, 0.10), (-0.16, 0.08), (-0.36, -0.18), (-0.52, -0.46), (-0.6, -0.86), (-0.3, -0.70), (0.0, -0.42)]
+_RAISED = [
+    (0.22, -0.04),
+    (0.12, 0.10),
+    (-0.16, 0.08),
+    (-0.36, -0.18),
+    (-0.52, -0.46),
+    (-0.6, -0.86),
+    (-0.3, -0.70),
+    (0.0, -0.42),
+]
 
 
 class BirdStyle(NamedTuple):
@@ -102,7 +122,7 @@ def _clouds(canvas: Canvas, style: BirdStyle) -> None:
             canvas.fill(ellipse(x + dx, y + dy, big * 1.25, big * 0.62, count=20), (255, 255, 255), 0.3)
 
 
-def _branch(canvas: Canvas, bird: "Bird", y: float) -> None:
+def _branch(canvas: Canvas, bird: "Bird", y: Real) -> None:
     """The branch under the feet; as thick under small birds as under large ones."""
     style = bird.style
     for i in range(4):
@@ -125,7 +145,13 @@ def _tail(canvas: Canvas, bird: "Bird", coat: _Coat) -> None:
     style = bird.style
     end, rise = -0.86 - 0.08 * style.tail, 0.34 - 0.08 * style.tail_lift - (0.12 if bird.flying else 0)
     for fan, shade in ((0.09, -0.32), (0.0, -0.2)):
-        shape = [(-0.3, 0.06), (end, rise - 0.07 + fan), (end - 0.04, rise + 0.03 + fan), (end + 0.04, rise + 0.09 + fan), (-0.24, 0.26)]
+        shape = [
+            (-0.3, 0.06),
+            (end, rise - 0.07 + fan),
+            (end - 0.04, rise + 0.03 + fan),
+            (end + 0.04, rise + 0.09 + fan),
+            (-0.24, 0.26),
+        ]
         canvas.fill(np.array(shape), lighter(coat.wings, shade))
 
 
@@ -158,7 +184,9 @@ def _head(canvas: Canvas, style: BirdStyle, coat: _Coat) -> None:
     round_head = ellipse(x, y, big * 1.04, big * 1.06, count=40)
     cap = round_head[np.arange(20, 40)]  # over the top, from the nape to the beak
     front = arc((x + big * 1.0, y - 0.02), (x + 0.05, y - 0.075), (x - big * 1.02, y + 0.06), 9)
-    canvas.dome(np.concatenate([cap, front]), lighter(coat.crown, -0.1), lighter(coat.crown, 0.05), x, y - 0.12, steps=3, depth=0.6)
+    canvas.dome(
+        np.concatenate([cap, front]), lighter(coat.crown, -0.1), lighter(coat.crown, 0.05), x, y - 0.12, steps=3, depth=0.6
+    )
     canvas.fill(ellipse(x + 0.09, y + 0.005, 0.058, 0.06, count=16), lighter(coat.body, 0.7))
     canvas.fill(ellipse(x + 0.095, y + 0.005, 0.044, 0.047, count=16), (24, 20, 28))
     canvas.fill(ellipse(x + 0.082, y - 0.013, 0.014, 0.015, count=8), (255, 255, 255))
@@ -177,4 +205,6 @@ def _wing(canvas: Canvas, bird: "Bird", coat: _Coat) -> None:
             canvas.line(arc(focus, middle, (x, y), 5), 0.026, line, 0.7)
     else:
         for low in (0.0, 0.07, 0.14):
-            canvas.line(arc((0.06 - low, 0.04 + low), (-0.18, 0.1 + 0.8 * low), (-0.5 + low, 0.21 + 0.3 * low)), 0.026, line, 0.7)
+            canvas.line(
+                arc((0.06 - low, 0.04 + low), (-0.18, 0.1 + 0.8 * low), (-0.5 + low, 0.21 + 0.3 * low)), 0.026, line, 0.7
+            )

@@ -75,7 +75,7 @@ def _a(word: str) -> str:
 def parse_caption(text: str) -> dict[str, str]:
     """What a caption of `caption_bird` says of `size`, `breast`, `crown` and `wings`; only what it names."""
     words = text.lower().replace(",", " ").replace(".", " ").split()
-    said = {"size": word for word in words if word in ("small", "large")}
+    said = next(({"size": word} for word in words if word in ("small", "large")), {})
     for part in PARTS:
         if part in words:
             named = [word for word in words[: words.index(part)] if word in BIRD_COLOURS]  # the last one before it

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
+Real = float | int
 Points = np.ndarray  # (n, 2): x, y
 
 
-def mix(a: Colour, b: Colour, share: float) -> Colour:
+def mix(a: Colour, b: Colour, share: Real) -> Colour:
     """The colour at `share` of the way from a to b."""
     return (
         round(a[0] + (b[0] - a[0]) * share),
@@ -22,19 +23,19 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
     )
 
 
-def lighter(colour: Colour, share: float) -> Colour:
+def lighter(colour: Colour, share: Real) -> Colour:
     """Towards a warm white; with a negative share towards a bluish dark, as things look in the shade."""
     return mix(colour, (255, 250, 240), share) if share >= 0 else mix(colour, (36, 26, 52), -share)
 
 
-def tinted(colour: Colour, light: float, warmth: float, amount: float = 9.0) -> Colour:
+def tinted(colour: Colour, light: Real, warmth: Real, amount: Real = 9.0) -> Colour:
     """The colour moved by up to `amount` levels, for `light` and `warmth` from -1 to 1."""
     red, green, blue = colour
     levels = (red + amount * (light + warmth) / 2, green + amount * light / 2, blue + amount * (light - warmth) / 2)
     return (_level(levels[0]), _level(levels[1]), _level(levels[2]))
 
 
-def _level(value: float) -> int:
+def _level(value: Real) -> int:
     return min(255, max(0, round(value)))
 
 
@@ -44,13 +45,17 @@ def _circle(count: int) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def ellipse(x: float, y: float, width: float, height: float, angle: float = 0.0, count: int = 28) -> Points:
+def shifted(points: Points, x: Real, y: Real = 0.0) -> Points:
+    return points + np.array([x, y])
+
+
+def ellipse(x: Real, y: Real, width: Real, height: Real, angle: Real = 0.0, count: int = 28) -> Points:
     """An outline around (x, y) with half axes `width` and `height`, turned by `angle` radians."""
     points = _circle(count) * (width, height)
     if angle:
         cos, sin = math.cos(angle), math.sin(angle)
         points = points @ np.array([[cos, sin], [-sin, cos]])
-    return points + (x, y)
+    return shifted(points, x, y)
 
 
 @lru_cache
@@ -60,7 +65,7 @@ def _weights(per: int) -> np.ndarray:
     return np.concatenate([-(t**3) + 2 * t**2 - t, 3 * t**3 - 5 * t**2 + 2, -3 * t**3 + 4 * t**2 + t, t**3 - t**2], axis=1) / 2
 
 
-def smooth(corners: list[tuple[float, float]] | Points, per: int = 6) -> Points:
+def smooth(corners: list[tuple[Real, Real]] | Points, per: int = 6) -> Points:
     """The closed curve through `corners`, with `per` points from one to the next."""
     points = np.asarray(corners, np.float64)
     index = (np.arange(len(points))[:, None] + np.arange(-1, 3)) % len(points)
@@ -74,7 +79,7 @@ def _parabola(count: int) -> np.ndarray:
     return np.stack([(1 - t) * (1 - 2 * t), 4 * t * (1 - t), t * (2 * t - 1)], axis=1)
 
 
-def arc(start: tuple[float, float], middle: tuple[float, float], end: tuple[float, float], count: int = 9) -> Points:
+def arc(start: tuple[Real, Real], middle: tuple[Real, Real], end: tuple[Real, Real], count: int = 9) -> Points:
     """A parabola that is at `middle` half-way from `start` to `end`."""
     return _parabola(count) @ np.array([start, middle, end], np.float64)
 
@@ -84,7 +89,7 @@ def _swell(count: int) -> np.ndarray:
     return np.sin(np.linspace(0, math.pi, count))[:, None]
 
 
-def ribbon(points: Points, width: float, ends: float = 0.4) -> Points:
+def ribbon(points: Points, width: Real, ends: Real = 0.4) -> Points:
     """The outline of a line of full `width` that narrows to the share `ends` of it at both ends."""
     steps = points[1:] - points[:-1]
     ahead = np.concatenate([steps[:1], steps[:-1] + steps[1:], steps[-1:]])
@@ -109,13 +114,13 @@ class Canvas:
         self._middle = np.array([width / 2, height / 2])
         self.view()
 
-    def view(self, x: float = 0.0, y: float = 0.0, scale: float = 1.0, angle: float = 0.0, mirror: bool = False) -> None:
+    def view(self, x: Real = 0.0, y: Real = 0.0, scale: Real = 1.0, angle: Real = 0.0, mirror: bool = False) -> None:
         """Draw from now on around (x, y), enlarged by `scale`, turned by `angle` radians, then mirrored left to right."""
         cos, sin = math.cos(angle) * scale * self._unit, math.sin(angle) * scale * self._unit
         self._matrix = np.array([[cos, sin], [-sin, cos]]) * ((-1, 1) if mirror else (1, 1))
         self._offset = self._middle + np.array([x, y]) * self._unit
 
-    def fill(self, points: Points, colour: Colour, opacity: float = 1.0) -> None:
+    def fill(self, points: Points, colour: Colour, opacity: Real = 1.0) -> None:
         """Fill a closed outline."""
         place = (points @ self._matrix + self._offset).ravel().tolist()
         if opacity >= 1:
@@ -123,25 +128,25 @@ class Canvas:
         else:
             self._clear.polygon(place, fill=(*colour, round(255 * opacity)))
 
-    def dome(self, points: Points, edge: Colour, top: Colour, x: float, y: float, steps: int = 5, depth: float = 0.75) -> None:
+    def dome(self, points: Points, edge: Colour, top: Colour, x: Real, y: Real, steps: int = 5, depth: Real = 0.75) -> None:
         """Fill an outline, its colour passing from `edge` to `top` towards (x, y), which must see all of the outline."""
         centre = np.array([x, y])
         for step in range(steps):
             share = step / max(steps - 1, 1)
             self.fill(centre + (points - centre) * (1 - depth * share), mix(edge, top, share))
 
-    def glow(self, x: float, y: float, width: float, height: float, colour: Colour, strength: float, steps: int = 4) -> None:
+    def glow(self, x: Real, y: Real, width: Real, height: Real, colour: Colour, strength: Real, steps: int = 4) -> None:
         """A soft spot: `steps` translucent ellipses inside each other that come to about `strength` at (x, y)."""
         opacity = 1 - (1 - strength) ** (1 / steps)
         for step in range(steps):
             shrink = 1 - step / steps
             self.fill(ellipse(x, y, width * shrink, height * shrink, count=20), colour, opacity)
 
-    def line(self, points: Points, width: float, colour: Colour, opacity: float = 1.0, ends: float = 0.4) -> None:
+    def line(self, points: Points, width: Real, colour: Colour, opacity: Real = 1.0, ends: Real = 0.4) -> None:
         """A line of full `width` with narrowing ends."""
         self.fill(ribbon(points, width, ends), colour, opacity)
 
-    def pixels(self, light: float = 0.10) -> np.ndarray:
+    def pixels(self, light: Real = 0.10) -> np.ndarray:
         """The picture (h, w, 3) uint8, brighter by the share `light` at the upper left and darker at the lower right."""
         small = np.asarray(self._picture.reduce(self._over), np.float32)
         down, right = (np.linspace(1, -1, side, dtype=np.float32) for side in self.size)

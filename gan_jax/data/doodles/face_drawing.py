@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.doodles.canvas import Canvas, Colour, Points, arc, ellipse, lighter, mix, smooth, tinted
+from gan_jax.data.doodles.canvas import Canvas, Colour, Points, Real, arc, ellipse, lighter, mix, shifted, smooth, tinted
 from gan_jax.data.doodles.drawn import pick
 
 if TYPE_CHECKING:
@@ -94,16 +94,16 @@ class _Head:
         self.eye_y = -0.03 + 0.02 * style.eye_height
         self.mouth_y = 0.31 + 0.015 * style.mouth_height
 
-    def at(self, x: float, y: float, depth: float = 0.34) -> tuple[float, float]:
+    def at(self, x: Real, y: Real, depth: Real = 0.34) -> tuple[Real, Real]:
         """Where a point of the face is seen, `depth` in front of the axis about which the head turns."""
         return x * self.cos + depth * self.sin, y
 
-    def narrow(self, x: float) -> float:
+    def narrow(self, x: Real) -> Real:
         """How much of its width a feature at x keeps after the turn."""
         angle = math.asin(max(-0.9, min(0.9, x / 0.42)))
         return min(1.1, max(0.45, math.cos(angle + math.asin(self.sin)) / math.cos(angle)))
 
-    def outline(self, grow: float = 1.0) -> Points:
+    def outline(self, grow: Real = 1.0) -> Points:
         """The head, from its top clockwise; the jaw of a man is broader."""
         turn = np.linspace(0, 2 * math.pi, 40, endpoint=False)
         y, x = -np.cos(turn), np.sin(turn)
@@ -150,7 +150,7 @@ def _back_hair(canvas: Canvas, head: _Head) -> None:
     wide, shift = head.width * (1.24 + 0.07 * head.style.volume), -0.1 * head.sin
     half = [(0, -0.62), (0.72 * wide, -0.5), (wide, -0.1), (1.06 * wide, 0.4), (1.08 * wide, 0.74), (0.5 * wide, 0.8)]
     left = [(-x, y) for x, y in half[:0:-1]]
-    shape = smooth(half + left) + (shift, 0)
+    shape = shifted(smooth(half + left), shift)
     canvas.dome(shape, lighter(head.hair, -0.3), lighter(head.hair, -0.12), shift, 0.1, steps=3)
 
 
@@ -179,7 +179,7 @@ def _skull(canvas: Canvas, head: _Head) -> None:
         canvas.glow(*head.at(side, 0.17), 0.1 * head.narrow(side), 0.075, (232, 96, 88), 0.14 if head.face.male else 0.3, 3)
 
 
-def _eye(canvas: Canvas, head: _Head, x: float, y: float, size: float) -> None:
+def _eye(canvas: Canvas, head: _Head, x: Real, y: Real, size: Real) -> None:
     style, male = head.style, head.face.male
     x *= 1 + 0.06 * style.eye_gap
     px, py = head.at(x, head.eye_y + y)
@@ -258,7 +258,7 @@ def _beard(canvas: Canvas, head: _Head) -> None:
 def _front_hair(canvas: Canvas, head: _Head) -> None:
     style, male = head.style, head.face.male
     grow = 1.1 + 0.03 * style.volume + (0.0 if male else 0.03)
-    skull = head.outline(grow) + (-0.05 * head.sin, -0.02)
+    skull = shifted(head.outline(grow), -0.05 * head.sin, -0.02)
     over = np.concatenate([skull[29:], skull[:12]])  # from ear to ear over the top
     drop = 0.03 * style.fringe
     if male:
@@ -283,7 +283,7 @@ def _front_hair(canvas: Canvas, head: _Head) -> None:
             lock = [(root, -0.3), (root + side * 0.07, 0.1), (root + side * 0.07, 0.62), (root - side * 0.06, 0.7)]
             lock += [(root - side * 0.03, 0.3), (root - side * 0.07, -0.02)]
             canvas.fill(smooth(lock, 4), lighter(head.hair, -0.05))
-    shine = arc((-0.27, -0.4), (-0.12, -0.53), (0.1, -0.55)) + (0.15 * head.sin, 0)
+    shine = shifted(arc((-0.27, -0.4), (-0.12, -0.53), (0.1, -0.55)), 0.15 * head.sin)
     canvas.line(shine, 0.05, lighter(head.hair, 0.5), 0.45, 0.1)
 
 
@@ -318,15 +318,15 @@ def _hat(canvas: Canvas, head: _Head) -> None:
         (-wide, -0.3),
     ]
     if style.hat > 0:
-        canvas.dome(smooth(top) + (lean, 0), lighter(colour, -0.18), lighter(colour, 0.12), lean - 0.12, -0.55, steps=4)
+        canvas.dome(shifted(smooth(top), lean), lighter(colour, -0.18), lighter(colour, 0.12), lean - 0.12, -0.55, steps=4)
         band = [(wide * 1.06, -0.36), (wide * 1.06, -0.25), (0, -0.3), (-wide * 1.06, -0.25), (-wide * 1.06, -0.36), (0, -0.47)]
-        canvas.fill(smooth(band) + (lean, 0), lighter(colour, -0.3))
+        canvas.fill(shifted(smooth(band), lean), lighter(colour, -0.3))
         canvas.glow(lean, -0.84, 0.1, 0.1, lighter(colour, 0.5), 0.97, 3)
     else:
         crown = [(0.86 * wide, -0.34), (0.78 * wide, -0.72), (0.3 * wide, -0.82), (0, -0.77), (-0.3 * wide, -0.82)]
         crown += [(-0.78 * wide, -0.72), (-0.86 * wide, -0.34)]
-        canvas.dome(smooth(crown) + (lean, 0), lighter(colour, -0.16), lighter(colour, 0.14), lean - 0.1, -0.58, steps=4)
+        canvas.dome(shifted(smooth(crown), lean), lighter(colour, -0.16), lighter(colour, 0.14), lean - 0.1, -0.58, steps=4)
         ribbon = [(0.86 * wide, -0.38), (0.85 * wide, -0.5), (-0.85 * wide, -0.5), (-0.86 * wide, -0.38)]
-        canvas.fill(np.array(ribbon) + (lean, 0), lighter(colour, -0.5))
+        canvas.fill(shifted(np.array(ribbon), lean), lighter(colour, -0.5))
         canvas.fill(ellipse(lean + 0.06 * head.sin, -0.34, wide * 1.42, 0.095), lighter(colour, -0.12))
         canvas.fill(ellipse(lean + 0.06 * head.sin, -0.355, wide * 1.3, 0.06), lighter(colour, 0.06))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.doodles.canvas import Canvas, Colour, Points, arc, ellipse, lighter, mix, smooth, tinted
+from gan_jax.data.doodles.canvas import Canvas, Colour, Points, Real, arc, ellipse, lighter, mix, smooth, tinted
 from gan_jax.data.doodles.drawn import pick
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class FlowerStyle(NamedTuple):
     width: float
     point: float
     notch: float
-    wave: float
     disc: float
     ring: float
     dots: float
@@ -71,7 +70,7 @@ class _Plane:
         self.rise = axis * math.sin(tilt)  # where a height over the plane is seen
         self.place = np.array([flower.x, flower.y])
 
-    def seen(self, points: Points, height: float | Points = 0.0) -> Points:
+    def seen(self, points: Points, height: Real | Points = 0.0) -> Points:
         return points @ self.matrix + self.place + height * self.rise
 
 
@@ -115,7 +114,7 @@ def _stem(canvas: Canvas, flower: "Flower") -> None:
         canvas.line(np.stack([start, start + np.array([side * 0.42, -0.2])]), 0.02, lighter(green, 0.35), ends=1)
 
 
-def _leaf(size: float) -> Points:
+def _leaf(size: Real) -> Points:
     return smooth([(0, 0), (0.4, -0.34), (1, -0.5), (0.75, -0.1), (0.35, 0.06)], 5) * size
 
 
@@ -127,14 +126,14 @@ def _outline(point: int, notch: int) -> Points:
     return smooth([*half, (tip, 0.0), *[(x, -y) for x, y in half[::-1]]], 4)
 
 
-def _petal(canvas: Canvas, plane: _Plane, flower: "Flower", colour: Colour, angle: float) -> None:
+def _petal(canvas: Canvas, plane: _Plane, flower: "Flower", colour: Colour, angle: Real) -> None:
     style, size = flower.style, flower.petal_size
     wide = size * min(0.40, 0.66 * math.tan(math.pi / flower.petal_count) * (0.98 + 0.05 * style.width))
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
     shape = _outline(round(2 * style.point), int(style.notch > 0.2))
 
-    def seen(grow: float, start: float = 0.0) -> Points:
+    def seen(grow: Real, start: Real = 0.0) -> Points:
         flat = (shape * (1 - start, 1) + (start, 0)) * (size, wide * grow)
         return plane.seen(flat @ turn, (0.1 + 0.06 * style.cup) * flat[:, :1] ** 2)
 
@@ -144,7 +143,7 @@ def _petal(canvas: Canvas, plane: _Plane, flower: "Flower", colour: Colour, angl
     canvas.fill(seen(0.86, 0.02), body)
     inner = seen(0.56, 0.06)
     canvas.fill(inner, mix(body, lighter(colour, 0.3), 0.5))
-    canvas.fill(seen(0.30, 0.1) , lighter(colour, 0.32))
+    canvas.fill(seen(0.30, 0.1), lighter(colour, 0.32))
     vein = plane.seen(np.array([[0.2, 0.0], [0.5, 0.0], [0.74, 0.0]]) * size @ turn)
     canvas.line(vein, 0.018, lighter(colour, -0.28), 0.6)
 

@@ -84,8 +84,13 @@ def parse_caption(text: str) -> dict[str, str | int]:
             named = next((word for word in after if word in colours), None) if "are" in after else words[place - 1]
             if named in colours:
                 said[part] = named
-    said |= {"size": word for word in words if word in ("small", "large")}
-    return said | {"petal_count": count for count, word in WORDS.items() if word in words}
+    numbers = {word: count for count, word in WORDS.items()}
+    for word in words:
+        if word in numbers:
+            said["petal_count"] = numbers[word]
+        elif word in ("small", "large"):
+            said["size"] = word
+    return said
 
 
 FLOWERS = Kind("doodle_flowers", "1", sample_flower, draw_flower, flower_attributes, caption_flower, miscounted_flower)
