@@ -6,7 +6,7 @@ A head turns truths into targets (NaN where the picture does not show the attrib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -148,31 +148,69 @@ class Turn:
         return {self.name: float(right), f"{self.name}_error": float(np.mean(errors))}
 
 
-HEADS: dict[str, tuple[Head, ...]] = {
+class Part(NamedTuple):
+    """Heads that one network reads: of the "whole" picture, of the "face" in its middle, or "round" a place read before."""
+
+    look: Literal["whole", "face", "round"]
+    effort: float  # share of the steps
+    heads: tuple[Head, ...]
+
+
+PARTS: dict[str, tuple[Part, ...]] = {
     "faces": (
-        *(Choice(name) for name in ("male", "glasses", "hat", "beard", "smile", "long_hair")),
-        Choice("hair", HAIRS),
-        Choice("skin", SKINS),
-        Choice("eyes", (0, 1, 2, 3, 4, 5)),
-        Choice("mouths", (0, 1, 2, 3)),
-        Choice("noses", (0, 1, 2)),
-        Number("yaw", 0, 20, tolerance=5),
+        Part(
+            "whole",
+            0.5,
+            (*(Choice(name) for name in ("male", "hat", "beard", "long_hair")), Choice("hair", HAIRS), Choice("skin", SKINS)),
+        ),
+        Part(
+            "face",
+            1.0,
+            (
+                *(Choice(name) for name in ("glasses", "smile")),
+                Choice("eyes", (0, 1, 2, 3, 4, 5)),
+                Choice("mouths", (0, 1, 2, 3)),
+                Choice("noses", (0, 1, 2)),
+                Number("yaw", 0.0, 20.0, tolerance=5.0),
+            ),
+        ),
     ),
     "birds": (
-        *(Choice(name) for name in ("large", "right", "flying")),
-        *(Choice(name, BIRD_COLOURS) for name in ("breast", "crown", "wings")),
-        Number("x", 0, 0.15, tolerance=0.08),
-        Number("y", 0, 0.15, tolerance=0.08),
+        Part(
+            "whole",
+            1.0,
+            (
+                *(Choice(name) for name in ("large", "right", "flying")),
+                *(Choice(name, BIRD_COLOURS) for name in ("breast", "crown", "wings")),
+                Number("x", 0.0, 0.15, tolerance=0.08),
+                Number("y", 0.0, 0.15, tolerance=0.08),
+            ),
+        ),
     ),
     "flowers": (
-        Choice("petals", PETAL_COLOURS),
-        Choice("stamens", STAMEN_COLOURS),
-        Choice("petal_count", COUNTS),
-        Number("petal_size", 0.66, 0.12, tolerance=0.04),
-        Number("x", 0, 0.25, tolerance=0.06),
-        Number("y", 0, 0.25, tolerance=0.06),
-        Number("tilt", 20, 12, tolerance=10),
-        Turn("tilt_direction", tolerance=30),
-        Turn("rotation", tolerance=6, times=COUNTS, by="petal_count"),
+        Part(
+            "whole",
+            1.0,
+            (
+                Choice("petals", PETAL_COLOURS),
+                Choice("stamens", STAMEN_COLOURS),
+                Number("petal_size", 0.66, 0.12, tolerance=0.05),
+                Number("x", 0.0, 0.25, tolerance=0.06),
+                Number("y", 0.0, 0.25, tolerance=0.06),
+            ),
+        ),
+        Part(
+            "round",
+            0.25,
+            (
+                Choice("petal_count", COUNTS),
+                Number("tilt", 20.0, 12.0, tolerance=5.0),
+                Turn("tilt_direction", tolerance=30.0),
+                Turn("rotation", tolerance=3.0, times=COUNTS, by="petal_count"),
+            ),
+        ),
     ),
+}
+HEADS: dict[str, tuple[Head, ...]] = {
+    kind: tuple(head for part in parts for head in part.heads) for kind, parts in PARTS.items()
 }

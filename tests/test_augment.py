@@ -225,6 +225,11 @@ def test_shares_at_one_half():
     assert np.abs(np.corrcoef([*happens.values()]) - np.eye(13)).max() < 0.05
 
 
+def test_nothing_is_drawn_at_0():
+    drawn = (*draw_geometry(KEY, 0.0, 10_000), *draw_colour(KEY, 0.0, 10_000))
+    assert not np.any(drawn)
+
+
 def test_amounts_at_1():
     b = 10_000
     g, c = draw_geometry(KEY, 1.0, b), draw_colour(KEY, 1.0, b)
@@ -243,6 +248,22 @@ def test_amounts_at_1():
     assert c.luma.mean() == pytest.approx(0.5, abs=0.025)
 
 
+def test_amounts_at_1_have_nothing_to_do_with_each_other():
+    drawn = np.stack([*draw_geometry(KEY, 1.0, 10_000), *draw_colour(jax.random.key(1), 1.0, 10_000)])
+    assert np.abs(np.corrcoef(drawn) - np.eye(15)).max() < 0.05
+
+
+def test_the_smallest_number_drawn_is_finite(monkeypatch):
+    """A normal number is made from a uniform one, which is 0 once in eight million draws."""
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, minval=0.0: jnp.full(shape, minval))
+    assert np.isfinite([*augment.draw_geometry(KEY, 1.0, 1), *augment.draw_colour(KEY, 1.0, 1)]).all()
+
+
+def test_an_image_of_one_row_stays_within_itself():
+    x = pictures(2, 1, 5, 2)
+    np.testing.assert_array_equal(warp(x, geometry(2, move_y=1e-9)), x)  # -1e-9 modulo 1 is 1 in float32
+
+
 def test_turns_of_oblong_images_keep_the_edges_of_the_canvas():
     """At 90 degrees the rows of an image that is constant along each row would become columns."""
     x = jnp.broadcast_to(jnp.arange(8.0)[None, :, None, None] / 8, (64, 8, 12, 1))
@@ -251,10 +272,11 @@ def test_turns_of_oblong_images_keep_the_edges_of_the_canvas():
     np.testing.assert_array_equal(y, np.broadcast_to(y[:, :, :1], y.shape))
 
 
-def test_alpha_is_moved_and_never_recoloured():
-    x = pictures(5, 16, 16, 4)
+@pytest.mark.parametrize("width", [16, 24])  # half turns only in the second
+def test_alpha_is_moved_and_never_recoloured(width):
+    x = pictures(5, 16, width, 4)
     alpha = x[..., -1:]
-    drawn = draw_geometry(jax.random.split(KEY)[0], 1.0, 5)
+    drawn = draw_geometry(jax.random.split(KEY)[0], 1.0, 5, square=width == 16)
     y = np.asarray(applied("ada", x, state_of("ada")))
     np.testing.assert_allclose(y[..., -1:], warp(alpha, drawn), atol=1e-4)
     assert np.abs(y[..., :-1] - warp(x[..., :-1], drawn)).max() > 0.1

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from experiments import dcgan, toy_2d
-from gan_jax.commands import sample
+from gan_jax.commands import data, sample
 from gan_jax.errors import InputError, RunError
 from gan_jax.run import read_rows
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"image_size": 16, "width": 4, "batch": 16, "latent_dim": 8, "steps": 4}
+SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "steps": 4}
 CADENCE = {"log_every": 2, "sample_every": 2, "score_every": 4, "save_every": 2}
 
 
@@ -97,8 +97,10 @@ def test_weights_of_another_run(run, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"image_size": 48}, InputError, "nearest square size is 32x32"),
+        ({"image_size": "48"}, InputError, "nearest square size is 32x32"),
         ({"batch": 5000}, InputError, "cannot be drawn from 1437"),
+        ({"data": "nowhere/pictures"}, InputError, "nowhere/pictures"),
+        ({"crop": 16}, InputError, "choose 0 to 15"),
         ({"save_every": 0}, InputError, "at least 1"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),
@@ -107,6 +109,64 @@ def test_weights_of_another_run(run, tmp_path):
 def test_bad_input(tmp_path, changes, error, message):
     with pytest.raises(error, match=message):
         dcgan.main(tiny(tmp_path / "run", **changes))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """30 pictures of differing sizes and kinds, without labels."""
+    folder = tmp_path_factory.mktemp("pictures") / "stripes"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        height, width = generator.integers(20, 90, 2)
+        pixels = generator.integers(0, 256, (height, width, 4), dtype=np.uint8)
+        picture = Image.fromarray(pixels).convert(("RGB", "L", "RGBA", "P")[i % 4])
+        picture.save(folder / f"{i}.{('png', 'jpg', 'webp', 'gif')[i % 4]}")
+    return folder
+
+
+@pytest.mark.parametrize("augment", ["none", "diffaugment", "ada"])
+def test_a_folder_of_pictures_that_are_not_square(folder, augment, tmp_path):
+    shape = {"data": str(folder), "image_size": "16x24", "fit": "pad", "mirror": True, "crop": 1}
+    train(tiny(tmp_path / "run", **shape, augment=augment))
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert ("augment/p" in rows[-1]) == (augment == "ada")
+    assert not read_rows(tmp_path / "run" / "eval.jsonl")  # nothing to measure by without labels
+    sample.main(sample.Config(run=tmp_path / "run", n=5))
+    assert np.load(tmp_path / "run" / "generated" / "samples.npz")["images"].shape == (5, 16, 24, 3)
+    with pytest.raises(InputError, match=r"has no label: it has image\. Put the pictures of each class"):
+        train(tiny(tmp_path / "labels", **shape, label="projection"))
+
+
+def test_where_the_pictures_lie_makes_no_difference(folder, tmp_path):
+    shape = {"data": str(folder), "mirror": True, "crop": 2, "disc_steps": 2, "batch": 8}
+    hashes = []
+    for feed in ("device", "host"):
+        train(tiny(tmp_path / feed, **shape, feed=feed))
+        sample.main(sample.Config(run=tmp_path / feed, n=5))
+        hashes.append(np.load(tmp_path / feed / "generated" / "samples.npz")["images"])
+        assert {"device": "on the device", "host": "sent ahead"}[feed] in (tmp_path / feed / "log.txt").read_text()
+    np.testing.assert_array_equal(*hashes)
+
+
+def test_look_at_data_before_training(folder, tmp_path, capsys):
+    data.main(data.Config(action="check", path=str(folder), image_size="32", out=tmp_path / "real.png"))
+    report = capsys.readouterr().out
+    assert "30 pictures" in report
+    assert "not square" in report
+    assert Image.open(tmp_path / "real.png").width > 100
+    looks = []
+    for augment in ("none", "diffaugment", "ada"):
+        asked = data.Config(
+            action="preview", path=str(folder), image_size="32", augment=augment, mirror=True, out=tmp_path / "p.png"
+        )
+        data.main(asked)
+        looks.append(np.asarray(Image.open(tmp_path / "p.png").convert("RGB")))
+    assert looks[0].shape[0] < looks[1].shape[0] == looks[2].shape[0]
+    np.testing.assert_array_equal(looks[0][:60], looks[1][:60])
+    assert (looks[1] != looks[2]).any()
+    with pytest.raises(InputError, match=r"cannot write .*choose another --out"):
+        data.main(data.Config(action="preview", path=str(folder), out=tmp_path / "no" / "p.png"))
 
 
 def test_another_configuration_is_refused_and_nothing_is_changed(run):

@@ -1,4 +1,4 @@
-"""A network that reads several attributes of a picture at once."""
+"""Networks that read several attributes of a picture at once: of the whole, of what lies close together, of what is round."""
 
 from functools import partial
 
@@ -23,14 +23,44 @@ class Reader(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b outputs"]:
-        b, h, w, c = x.shape
-        x = x.reshape(b, h // 4, 4, w // 4, 4, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 4, w // 4, 16 * c)
-        x = nn.relu(_conv(self.width, kernel_size=3, stride=1)(x))  # b h/4 w/4 c
+        x = nn.relu(_conv(self.width, kernel_size=3, stride=1)(_squares(x, 4)))  # b h/4 w/4 c
         for widen in (2, 3):
             x = nn.relu(_conv(self.width * widen, kernel_size=4)(x))  # b h/8 w/8 c, then b h/16 w/16 c
             x = x + nn.relu(_conv(self.width * widen, kernel_size=3, stride=1)(x))
-        x = nn.relu(nn.Dense(256)(x.reshape(b, -1)))
+        x = nn.relu(nn.Dense(256)(x.reshape(len(x), -1)))
         return nn.Dense(self.outputs)(x).astype(jnp.float32)
+
+
+class CloseReader(nn.Module):
+    """Images (b, h, w, c) to (b, outputs), of a part of them in finer detail; it counts what is there.
+
+    `part` is the top, bottom, left and right of what is read, as shares of the image's sides. The mean over all positions of
+    what the convolutions find grows with the number of things there, wherever they are.
+    """
+
+    outputs: int
+    part: tuple[float, float, float, float]
+    width: int = 48
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b outputs"]:
+        top, bottom, left, right = (
+            4 * round(at * side / 4) for at, side in zip(self.part, (x.shape[1],) * 2 + (x.shape[2],) * 2, strict=True)
+        )
+        x = _squares(x[:, top:bottom, left:right], 2)  # b h/2 w/2 c
+        for features in (self.width // 2, self.width, self.width):
+            x = nn.relu(_conv(features, kernel_size=3, stride=1)(x))
+        found = jnp.mean(x, axis=(1, 2))
+        x = nn.relu(_conv(self.width, kernel_size=4)(x))  # b h/4 w/4 c
+        x = nn.relu(nn.Dense(256)(jnp.concatenate([x.reshape(len(x), -1), found], axis=-1)))
+        return nn.Dense(self.outputs)(x) + nn.Dense(self.outputs)(found)
+
+
+def _squares(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b i j k"]:
+    """Squares of side * side pixels as channels."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // side, side, w // side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // side, w // side, side * side * c)
 
 
 class RoundReader(nn.Module):

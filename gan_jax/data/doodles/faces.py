@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
-from gan_jax.data.doodles.face_drawing import HAIR, SKIN, FaceStyle, draw_face
+from gan_jax.data.doodles.face_drawing import draw_face
+from gan_jax.data.doodles.face_head import HAIR, SKIN, FaceStyle
 from gan_jax.data.source import Source
 
 HAIRS, SKINS = tuple(HAIR), tuple(SKIN)

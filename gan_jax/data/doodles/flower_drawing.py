@@ -110,7 +110,8 @@ def _stem(canvas: Canvas, flower: "Flower") -> None:
     for side in (-1, 1):
         start = line[4 if side * style.bend > 0 else 5]
         leaf = _leaf(0.5 + 0.1 * style.leaf_size) * (side, 1) + start
-        canvas.dome(leaf, lighter(green, -0.15), lighter(green, 0.12), *leaf.mean(axis=0), steps=3)
+        x, y = leaf.mean(axis=0).tolist()
+        canvas.dome(leaf, lighter(green, -0.15), lighter(green, 0.12), x, y, steps=3)
         canvas.line(np.stack([start, start + np.array([side * 0.42, -0.2])]), 0.02, lighter(green, 0.35), ends=1)
 
 
