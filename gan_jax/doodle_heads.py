@@ -6,7 +6,7 @@ A head turns truths into targets (NaN where the picture does not show the attrib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,23 +19,6 @@ from gan_jax.data.doodles.faces import HAIRS, SKINS
 from gan_jax.data.doodles.flowers import COUNTS, PETAL_COLOURS, STAMEN_COLOURS
 
 Readings = dict[str, np.ndarray]
-
-
-class Head(Protocol):
-    """`outputs` numbers of the network become one attribute; `targets` numbers teach it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def tolerance(self) -> float: ...
-    @property
-    def outputs(self) -> int: ...
-    @property
-    def targets(self) -> int: ...
-    def encode(self, truths: Sequence[Any]) -> np.ndarray: ...
-    def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]: ...
-    def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]: ...
-    def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]: ...
 
 
 def shows(name: str, truth: Any) -> bool:
@@ -148,10 +131,13 @@ class Turn:
         return {self.name: float(right), f"{self.name}_error": float(np.mean(errors))}
 
 
-class Part(NamedTuple):
-    """Heads that one network reads: of the "whole" picture, of the "face" in its middle, or "round" a place read before."""
+Head = Choice | Number | Turn
 
-    look: Literal["whole", "face", "round"]
+
+class Part(NamedTuple):
+    """Heads that one network reads: of the "whole", of the "face" in its middle, "round" or "near" a place read before."""
+
+    look: Literal["whole", "face", "round", "near"]
     effort: float  # share of the steps
     heads: tuple[Head, ...]
 
@@ -178,14 +164,14 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "birds": (
         Part(
             "whole",
-            1.0,
+            0.6,
             (
                 *(Choice(name) for name in ("large", "right", "flying")),
-                *(Choice(name, BIRD_COLOURS) for name in ("breast", "crown", "wings")),
                 Number("x", 0.0, 0.15, tolerance=0.08),
                 Number("y", 0.0, 0.15, tolerance=0.08),
             ),
         ),
+        Part("near", 1.0, tuple(Choice(name, BIRD_COLOURS) for name in ("breast", "crown", "wings"))),
     ),
     "flowers": (
         Part(

@@ -20,12 +20,12 @@ from gan_jax.data.doodles.drawn import generator_of
 from gan_jax.doodle_heads import HEADS, PARTS, Head, Part, Readings
 from gan_jax.errors import InputError
 from gan_jax.images import to_float
-from gan_jax.models.reader import CloseReader, Reader, RoundReader
+from gan_jax.models.reader import CloseReader, NearReader, Reader, RoundReader
 
 EXAMINED = 2000  # held-out pictures
 STEPS = 3000
 FACE = (0.38, 0.84, 0.2, 0.8)  # of a picture: from the brows to the chin, from ear to ear
-PLACE = ("x", "y", "petal_size")
+PLACED = ("round", "near")  # these look at what an earlier stage has placed
 
 
 class Examples(NamedTuple):
@@ -131,12 +131,14 @@ def _stages(kind: str, width: int) -> list[_Stage]:
 def _model(look: str, outputs: int, width: int) -> nn.Module:
     if look == "face":
         return CloseReader(outputs, FACE, width)
+    if look == "near":
+        return NearReader(outputs, width)
     return RoundReader(outputs, width) if look == "round" else Reader(outputs, width)
 
 
 def _start(stages: Sequence[_Stage], size: tuple[int, int], seed: int) -> list[PyTree]:
     x, key = jnp.zeros((1, *size, 3)), jax.random.key(seed)
-    return [stage.model.init(key, x, *[jnp.ones((1, 3))] * (stage.part.look == "round")) for stage in stages]
+    return [stage.model.init(key, x, *[jnp.ones((1, 3))] * (stage.part.look in PLACED)) for stage in stages]
 
 
 def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndarray], Readings]:
@@ -145,7 +147,7 @@ def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndar
     def part(images: np.ndarray) -> Readings:
         readings: Readings = {}
         for stage, apply, p in zip(stages, applies, params, strict=True):
-            places = [_places(readings)] if stage.part.look == "round" else []
+            places = [_places(stage.part.look, readings)] if stage.part.look in PLACED else []
             readings |= _decode(stage.part.heads, np.asarray(apply(p, images, *places)), readings)
         return readings
 
@@ -156,8 +158,14 @@ def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndar
     return read
 
 
-def _places(values: Readings) -> np.ndarray:
-    return np.stack([values[name] for name in PLACE], axis=1).astype(np.float32)
+def _places(look: str, values: Readings) -> np.ndarray:
+    """x, y and the reach (n, 3): the petals' length, or half the width of a bird, negative for one that faces left."""
+    reach = values["petal_size"] if look == "round" else _width(values["large"]) * np.where(values["right"], 1, -1)
+    return np.stack([values["x"], values["y"], reach], axis=1).astype(np.float32)
+
+
+def _width(large: np.ndarray) -> np.ndarray:
+    return np.where(large, 0.9, 0.64)
 
 
 def _decode(heads: Sequence[Head], outputs: np.ndarray, readings: Readings) -> Readings:
@@ -176,15 +184,17 @@ def _train(
     trained = []
     for stage, start in zip(stages, params, strict=True):
         places = np.zeros((len(examples.truths), 0), np.float32)
-        if stage.part.look == "round":
-            places = np.array([[getattr(truth, name) for name in PLACE] for truth in examples.truths], np.float32)
+        if stage.part.look in PLACED:
+            names = ("x", "y", "petal_size") if stage.part.look == "round" else ("x", "y", "large", "right")
+            truth = {name: np.array([getattr(each, name) for each in examples.truths]) for name in names}
+            places = _places(stage.part.look, truth)
         trained.append(_fit(stage, start, examples, places, math.ceil(stage.part.effort * steps), batch, seed))
     return trained
 
 
 def _fit(stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, steps: int, batch: int, seed: int) -> PyTree:
-    rate = 2e-3 if stage.part.look == "round" else 1e-3
-    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, max(1, steps // 20), steps))
+    rate = 2e-3 if stage.part.look in PLACED else 1e-3
+    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, max(1, steps // 20), steps + 1))
     targets = np.concatenate([head.encode(examples.truths) for head in stage.part.heads], axis=1)
 
     @jax.jit
@@ -194,7 +204,7 @@ def _fit(stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, 
         def cost(params: PyTree) -> Array:
             key_noise, key_place = jax.random.split(key)
             x = to_float(images) + 0.05 * jax.random.normal(key_noise, images.shape)
-            moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look == "round" else []
+            moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look in PLACED else []
             outputs = stage.model.apply(params, x, *moved)
             assert isinstance(outputs, Array)
             return _loss(stage.part.heads, outputs, aims)

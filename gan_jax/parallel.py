@@ -45,7 +45,7 @@ def resident(step: Step, arrays: dict[str, np.ndarray], plan: Plan, finish: Fini
 
     def play(state: TrainState, data: Batch, plans: dict[str, Array]) -> tuple[TrainState, Metrics]:
         def body(state: TrainState, plan: dict[str, Array]) -> tuple[TrainState, Metrics]:
-            chosen: dict[str, Any] = {name: array[plan["index"]] for name, array in data.items()}
+            chosen: dict[str, Any] = jax.tree.map(lambda array: array[plan["index"]], dict(data))
             return step(state, finish(chosen | {name: value for name, value in plan.items() if name != "index"}))
 
         return jax.lax.scan(body, state, plans)
@@ -54,7 +54,7 @@ def resident(step: Step, arrays: dict[str, np.ndarray], plan: Plan, finish: Fini
 
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
         plans = [plan(i) for i in range(first_step, first_step + n)]
-        return play(state, data, {name: np.stack([p[name] for p in plans]) for name in plans[0]})
+        return play(state, data, jax.tree.map(lambda *x: np.stack(x), *plans))
 
     return advance
 

@@ -417,3 +417,9 @@ def test_defaults_are_the_papers():
     last = play(a.update, a.init(), [logits] * 4)[-1]
     assert last["p"] == pytest.approx(4 * 64 / 500_000)
     assert last == pytest.approx(play(ada_update, a.init(), [logits] * 4)[-1])
+
+
+def test_signs_of_half_precision_logits_are_averaged_in_full():
+    a = ada(every=1)
+    logits = jnp.where(jnp.arange(50) < 41, 1.0, -1.0).astype(jnp.bfloat16)
+    assert a.update(a.init(), logits)["r"] == pytest.approx(0.64, abs=1e-6)  # 0.640625 in bfloat16

@@ -19,20 +19,23 @@ SMALL = ["--image-size", "16", "--width", "4", "--batch", "16", "--latent-dim", 
 CADENCE = ["--log-every", "10", "--save-every", "10", "--sample-every", "100", "--score-every", "100"]
 
 
-def command(outdir: Path, steps: int) -> list[str]:
-    return [sys.executable, "-m", "experiments.dcgan", *SMALL, *CADENCE, "--steps", str(steps), "--outdir", str(outdir)]
+def command(outdir: Path, steps: int, more: tuple[str, ...] = ()) -> list[str]:
+    flags = [*SMALL, *CADENCE, *more, "--steps", str(steps), "--outdir", str(outdir)]
+    return [sys.executable, "-m", "experiments.dcgan", *flags]
 
 
-def finish(outdir: Path, steps: int) -> str:
+def finish(outdir: Path, steps: int, more: tuple[str, ...] = ()) -> str:
     """Run to the end; the hash of every leaf of the last state."""
-    done = subprocess.run(command(outdir, steps), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(outdir, steps, more), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return state_hash(load_weights(outdir))
 
 
-def stop(outdir: Path, steps: int, seconds: float, number: int) -> tuple[int, list[str]]:
+def stop(outdir: Path, steps: int, seconds: float, number: int, more: tuple[str, ...] = ()) -> tuple[int, list[str]]:
     """Start, wait for the first line of metrics and `seconds` more, send a signal; the exit status and temporary files left."""
-    process = subprocess.Popen(command(outdir, steps), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command(outdir, steps, more), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("step "):
@@ -48,6 +51,15 @@ def whole(tmp_path_factory) -> tuple[Path, str]:
     """A run of 60 steps that was never stopped, and its hash."""
     outdir = tmp_path_factory.mktemp("whole") / "run"
     return outdir, finish(outdir, 60)
+
+
+def test_killed_with_pictures_sent_from_the_host_and_augmented(tmp_path):
+    """Order, mirroring, shifts, ADA's state: all go on, and the other feed gives the same."""
+    varied = ("--mirror", "--crop", "2", "--augment", "ada", "--disc-steps", "2")
+    status, _ = stop(tmp_path / "killed", 40, 0.0, signal.SIGKILL, (*varied, "--feed", "host"))
+    assert status in (-signal.SIGKILL, 0)
+    again = finish(tmp_path / "killed", 40, (*varied, "--feed", "host"))
+    assert again == finish(tmp_path / "whole", 40, (*varied, "--feed", "device"))
 
 
 def test_killed_twice_equals_uninterrupted(whole, tmp_path):

@@ -154,7 +154,7 @@ def _image_feature(name: str, features: dict[str, Any], tfds: Any) -> str:
 
 
 def _attribute_names(features: dict[str, Any]) -> tuple[str, ...]:
-    kinds = features.get("attributes")
+    kinds: Any = features.get("attributes")
     return tuple(kinds.keys()) if hasattr(kinds, "keys") else ()
 
 

@@ -1,4 +1,4 @@
-"""Networks that read several attributes of a picture at once: of the whole, of what lies close together, of what is round."""
+"""Networks that read several attributes of a picture at once: of the whole, of a part, round or near a place."""
 
 from functools import partial
 
@@ -90,15 +90,37 @@ class RoundReader(nn.Module):
 
 
 def unrolled(x: Float[Array, "b h w c"], places: Float[Array, "b 3"], angles: int, radii: int) -> Float[Array, "b t r c"]:
-    """Bilinear samples around `places` (x, y, radius): clockwise from the right, and outwards to 1.15 radii."""
-    b, h, w, c = x.shape
+    """Samples around `places` (x, y, radius): clockwise from the right, and outwards from 0.15 to 1.15 radii."""
     turn = jnp.arange(angles)[:, None] * (2 * jnp.pi / angles)
     reach = jnp.linspace(0.15, 1.15, radii)[None, :]
     around = jnp.stack([jnp.cos(turn) * reach, jnp.sin(turn) * reach], axis=-1).reshape(1, -1, 2)
-    middle = jnp.array([w / 2 - 0.5, h / 2 - 0.5])
-    at = middle[None, None] + (places[:, None, :2] + places[:, None, 2:] * around) * (min(h, w) / 2)  # b t*r 2: column, row
-    at = jnp.clip(at, 0.0, jnp.array([w - 1.0, h - 1.0])[None, None])
-    low = jnp.minimum(jnp.floor(at), jnp.array([w - 2.0, h - 2.0])[None, None])
+    return _sampled(x, places[:, None, :2] + places[:, None, 2:] * around).reshape(len(x), angles, radii, -1)
+
+
+class NearReader(nn.Module):
+    """Images (b, h, w, c) with a thing at `places` (b, 3), its x, y and half its width, to (b, outputs).
+
+    A square around the thing is brought to 32x32 pixels, and mirrored where half the width is negative; a `Reader` reads it.
+    """
+
+    outputs: int
+    width: int = 48
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], places: Float[Array, "b 3"]) -> Float[Array, "b outputs"]:
+        across = (jnp.arange(32) + 0.5) / 16 - 1
+        grid = jnp.stack(jnp.meshgrid(across, across), axis=-1).reshape(1, -1, 2)  # rows from the top, each from the left
+        half = jnp.stack([places[:, 2], jnp.abs(places[:, 2])], axis=-1)[:, None]
+        window = _sampled(x, places[:, None, :2] + half * grid).reshape(len(x), 32, 32, -1)
+        return Reader(self.outputs, self.width)(window)
+
+
+def _sampled(x: Float[Array, "b h w c"], at: Float[Array, "b n 2"]) -> Float[Array, "b n c"]:
+    """Bilinear samples at x and y in halves of the shorter side from the middle; outside it is as at the edge."""
+    b, h, w, c = x.shape
+    middle, last = jnp.array([w / 2 - 0.5, h / 2 - 0.5])[None, None], jnp.array([w - 1.0, h - 1.0])[None, None]
+    at = jnp.clip(middle + at * (min(h, w) / 2), 0.0, last)  # column, row
+    low = jnp.minimum(jnp.floor(at), last - 1)
     share, first = (at - low)[..., None], (low[..., 1] * w + low[..., 0]).astype(jnp.int32)
     flat = x.reshape(b, h * w, c)
 
@@ -107,4 +129,4 @@ def unrolled(x: Float[Array, "b h w c"], places: Float[Array, "b 3"], angles: in
 
     upper = corner(0) * (1 - share[:, :, 0]) + corner(1) * share[:, :, 0]
     lower = corner(w) * (1 - share[:, :, 0]) + corner(w + 1) * share[:, :, 0]
-    return (upper * (1 - share[:, :, 1]) + lower * share[:, :, 1]).reshape(b, angles, radii, c)
+    return upper * (1 - share[:, :, 1]) + lower * share[:, :, 1]

@@ -39,7 +39,7 @@ def image_gan(
     `augment/r`.
     """
     terms = [penalty.Term(*term) for term in penalties]
-    before = augment.init() if augment else {}
+    remembers = augment is not None and bool(augment.init())
     inputs, sample = image_sampler(generator, latent)
 
     def init(key: Array, batch: Batch) -> Players:
@@ -47,7 +47,9 @@ def image_gan(
         z, y = inputs(key_inputs, batch)
         gen_vars = generator.init(key_gen, z, y, train=True)
         disc_vars = discriminator.init(key_disc, to_float(batch[real]), y, train=True)
-        return Players(gen=gen_vars, disc={**disc_vars, "augment": before} if before else disc_vars)
+        if augment and remembers:  # arrays of its own for every state, since states are donated
+            disc_vars = {**disc_vars, "augment": augment.init()}
+        return Players(gen=gen_vars, disc=disc_vars)
 
     def judge(disc_vars: Variables, x: Array, y: Array | None, key: Array) -> tuple[Array, Variables]:
         state = disc_vars.get("augment", {})
@@ -57,7 +59,7 @@ def image_gan(
         return logits, {**disc_vars, **stats}
 
     def remember(variables: Variables, real_logits: Array) -> tuple[Variables, Metrics]:
-        if augment is None or not before:
+        if augment is None or not remembers:
             return variables, {}
         state = augment.update(variables["augment"], real_logits)
         numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}

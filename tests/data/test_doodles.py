@@ -199,7 +199,7 @@ def test_the_number_of_eyes(eyes, layout):
         plain = face._replace(male=True, beard=False, glasses=False, hat=False, hair="red", skin="light", yaw=0.0, eyes=eyes)
         image = draw_face(plain._replace(style=face.style._replace(layout=layout)), (256, 256))
         spots, count = ndimage.label(image.max(axis=-1) < 32)
-        large = [area for area in np.bincount(spots.ravel())[1:] if area > 20]
+        large = [area for area in np.bincount(spots.ravel())[1:] if area > 8]
         assert len(large) == eyes, count
 
 

@@ -23,19 +23,19 @@ _EYES: dict[int, list[list[tuple[float, float, float]]]] = {  # x, y, size
     2: [[(-0.18, 0, 1), (0.18, 0, 1)]],
     3: [[(-0.24, 0, 0.85), (0, 0, 0.85), (0.24, 0, 0.85)], [(-0.18, 0.03, 0.9), (0.18, 0.03, 0.9), (0, -0.11, 0.8)]],
     4: [
-        [(-0.18, -0.06, 0.8), (0.18, -0.06, 0.8), (-0.19, 0.11, 0.8), (0.19, 0.11, 0.8)],
-        [(-0.28, 0, 0.68), (-0.095, 0, 0.68), (0.095, 0, 0.68), (0.28, 0, 0.68)],
+        [(-0.18, -0.1, 0.76), (0.18, -0.1, 0.76), (-0.19, 0.06, 0.76), (0.19, 0.06, 0.76)],
+        [(-0.26, 0, 0.64), (-0.087, 0, 0.64), (0.087, 0, 0.64), (0.26, 0, 0.64)],
     ],
     5: [
-        [(-0.24, -0.06, 0.72), (0, -0.06, 0.72), (0.24, -0.06, 0.72), (-0.17, 0.11, 0.72), (0.17, 0.11, 0.72)],
-        [(-0.18, -0.07, 0.72), (0.18, -0.07, 0.72), (-0.26, 0.1, 0.72), (0, 0.06, 0.72), (0.26, 0.1, 0.72)],
+        [(-0.23, -0.1, 0.7), (0, -0.1, 0.7), (0.23, -0.1, 0.7), (-0.18, 0.06, 0.7), (0.18, 0.06, 0.7)],
+        [(-0.15, -0.1, 0.7), (0.15, -0.1, 0.7), (-0.24, 0.05, 0.7), (0, 0.03, 0.7), (0.24, 0.05, 0.7)],
     ],
 }
 _MOUTHS: dict[int, list[tuple[float, float, float]]] = {
     0: [],
     1: [(0, 0, 1)],
-    2: [(-0.17, 0, 0.85), (0.17, 0, 0.85)],
-    3: [(0, -0.075, 0.68), (-0.17, 0.085, 0.68), (0.17, 0.085, 0.68)],
+    2: [(-0.15, 0, 0.8), (0.15, 0, 0.8)],
+    3: [(0, -0.075, 0.68), (-0.15, 0.085, 0.68), (0.15, 0.085, 0.68)],
 }
 _NOSES: dict[int, list[float]] = {0: [], 1: [0.0], 2: [-0.12, 0.12]}
 
@@ -55,7 +55,6 @@ def draw_face(face: "Face", size: tuple[int, int]) -> np.ndarray:
     _skull(canvas, head)
     if face.beard:
         draw_beard(canvas, head)
-    _noses(canvas, head)
     _mouths(canvas, head)
     draw_front_hair(canvas, head)
     _brows(canvas, head)
@@ -63,6 +62,7 @@ def draw_face(face: "Face", size: tuple[int, int]) -> np.ndarray:
         _glasses(canvas, head)
     for place in pick(_EYES[face.eyes], style.layout):
         _eye(canvas, head, *place)
+    _noses(canvas, head)
     if face.glasses and face.eyes <= 2:
         _glasses(canvas, head)
     if face.hat:
@@ -128,22 +128,23 @@ def _brows(canvas: Canvas, head: Head) -> None:
 
 def _noses(canvas: Canvas, head: Head) -> None:
     size = (1.25 if head.face.male else 1.1) * (1 + 0.1 * head.style.nose)
-    dark, light = lighter(head.skin, -0.5), lighter(head.skin, 0.35)
+    dark, light = lighter(head.skin, -0.65), lighter(head.skin, 0.5)
+    depth = 0.47 if head.face.noses == 1 else 0.38  # so that the far one of two stays on the face
     for x in _NOSES[head.face.noses]:
-        tip, wing = head.at(x, 0.155, 0.47), 0.058 * size
-        bridge = head.at(x, -0.02, 0.39)
+        tip, wing = head.at(x, 0.155, depth), 0.056 * size
+        bridge = head.at(x, 0.0, depth - 0.08)
         shadow = [bridge, (tip[0] + wing, tip[1] - 0.01), (tip[0] + wing * 0.7, tip[1] + 0.035), (tip[0] - wing, tip[1] + 0.02)]
         canvas.fill(np.array(shadow), lighter(head.skin, -0.24))
         canvas.fill(ellipse(*tip, wing, 0.045 * size, count=18), lighter(head.skin, -0.05))
         canvas.line(arc((tip[0] - wing, tip[1] + 0.01), (tip[0], tip[1] + 0.06), (tip[0] + wing, tip[1] + 0.01)), 0.03, dark)
-        canvas.glow(tip[0] - 0.012, tip[1] - 0.015, 0.028, 0.028, light, 0.7, 2)
+        canvas.glow(tip[0] - 0.012, tip[1] - 0.015, 0.034, 0.034, light, 0.8, 2)
 
 
 def _mouths(canvas: Canvas, head: Head) -> None:
     face, style = head.face, head.style
     lips = mix(head.skin, (150, 58, 58), 0.55) if face.male else mix((206, 52, 84), head.skin, 0.15)
     for x, y, size in _MOUTHS[face.mouths]:
-        px, py = head.at(x, head.mouth_y + y, 0.4)
+        px, py = head.at(x, head.mouth_y + y, 0.4 if face.mouths == 1 else 0.34)
         wide = (0.15 + 0.012 * style.mouth) * size * max(0.7, head.narrow(x))
         thick = 0.03 if face.male else 0.052
         if face.smile:
