@@ -55,7 +55,7 @@ def whole(tmp_path_factory) -> tuple[Path, str]:
 
 def test_killed_with_pictures_sent_from_the_host_and_augmented(tmp_path):
     """Order, mirroring, shifts, ADA's state: all go on, and the other feed gives the same."""
-    varied = ("--mirror", "--crop", "2", "--augment", "ada", "--disc-steps", "2")
+    varied = ("--no-judge", "--mirror", "--crop", "2", "--augment", "ada", "--disc-steps", "2")
     status, _ = stop(tmp_path / "killed", 40, 0.0, signal.SIGKILL, (*varied, "--feed", "host"))
     assert status in (-signal.SIGKILL, 0)
     again = finish(tmp_path / "killed", 40, (*varied, "--feed", "host"))
