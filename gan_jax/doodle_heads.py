@@ -146,12 +146,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "faces": (
         Part(
             "whole",
-            0.5,
+            0.4,
             (*(Choice(name) for name in ("male", "hat", "beard", "long_hair")), Choice("hair", HAIRS), Choice("skin", SKINS)),
         ),
         Part(
             "face",
-            1.0,
+            1.6,
             (
                 *(Choice(name) for name in ("glasses", "smile")),
                 Choice("eyes", (0, 1, 2, 3, 4, 5)),
@@ -187,7 +187,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
         Part(
             "round",
-            0.25,
+            0.75,
             (
                 Choice("petal_count", COUNTS),
                 Number("tilt", 20.0, 12.0, tolerance=5.0),

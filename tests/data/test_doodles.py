@@ -153,7 +153,11 @@ def test_everything_occurs_and_beards_are_mens():
     drawn = {kind: truths(kind, 1500) for kind in KINDS}
     assert {(face.male, face.beard) for face in drawn["faces"]} == {(True, True), (True, False), (False, False)}
     assert {(face.eyes, face.noses, face.mouths) for face in drawn["faces"]} == {(2, 1, 1)}
+    for kind, switches in (("faces", ("glasses", "hat", "smile", "long_hair")), ("birds", ("large", "right", "flying"))):
+        for name in switches:
+            assert {getattr(truth, name) for truth in drawn[kind]} == {False, True}, name
     assert {face.hair for face in drawn["faces"]} == set(faces.HAIRS)
+    assert {face.skin for face in drawn["faces"]} == set(faces.SKINS)
     assert {flower.petal_count for flower in drawn["flowers"]} == set(flowers.COUNTS)
     assert all(flower.petals != flower.stamens for flower in drawn["flowers"])
     assert all(0 <= flower.rotation < 360 / flower.petal_count for flower in drawn["flowers"])
