@@ -4,8 +4,8 @@
     python -m experiments.benchmark_data --data my_pictures.zip --sizes 64
 
 Each way shuffles, shifts by up to 4 pixels with reflected edges, mirrors, and gives float batches of 128 in [-1, 1] on the
-device. tf.data needs `pip install 'gan_jax[prepare]'` and is left out without it. All ways take turns within one run, and
-what is printed are medians over the turns. The table goes to --out as JSON too.
+device. tf.data needs `pip install 'gan_jax[prepare]'` and is left out without it. All ways take turns within one run; printed
+are medians over the turns, for the step's slowing of the ratios within a turn. The table goes to --out as JSON too.
 """
 
 import functools
@@ -89,20 +89,23 @@ def measure(config: Config, size: int) -> dict[str, Any]:
         if importlib.util.find_spec("tensorflow"):
             feeds = {"tf.data over tfds": functools.partial(tf_feed, images, config, Path(folder))} | feeds
         rates = alternate({name: rate_of(feed, config) for name, feed in feeds.items()}, config.turns)
-    drivers, appetite = step_drivers(config, mapped, size)
-    speeds = alternate(drivers, 3 * config.turns)
+    speeds = alternate(step_drivers(config, mapped, size), 3 * config.turns)
     constant = speeds.pop("one batch")
-    cost = {name: constant / speed - 1 for name, speed in speeds.items()}
-    return {"feeds": rates, "appetite": constant * appetite, "cost": cost}
+    cost = {
+        name: statistics.median(alone / fed for alone, fed in zip(constant, speed, strict=True)) - 1
+        for name, speed in speeds.items()
+    }
+    rates_of_feeds = {name: statistics.median(rate) for name, rate in rates.items()}
+    return {"feeds": rates_of_feeds, "appetite": statistics.median(constant) * config.batch, "cost": cost}
 
 
-def alternate(turns: dict[str, Callable[[], float]], times: int) -> dict[str, float]:
-    """The median of what each gives, all taking turns."""
+def alternate(turns: dict[str, Callable[[], float]], times: int) -> dict[str, list[float]]:
+    """What each gives, all taking turns."""
     found: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(times):
         for name, turn in turns.items():
             found[name].append(turn())
-    return {name: statistics.median(values) for name, values in found.items()}
+    return found
 
 
 def rate_of(feed: Callable[[], Iterator[jax.Array]], config: Config) -> Callable[[], float]:
@@ -224,8 +227,8 @@ def prepared(images: np.ndarray, folder: Path, file_format: str) -> Any:
     return builder
 
 
-def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> tuple[dict[str, Callable[[], float]], int]:
-    """Rounds a second of the DCGAN step, fed in our two ways and on one batch that lies on the device; and its batch."""
+def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> dict[str, Callable[[], float]]:
+    """Rounds a second of the DCGAN step, fed in our two ways, and on one batch that lies on the device."""
     channels = mapped["image"].shape[-1]
     generator = dcgan.Generator(size=(size, size), channels=channels, width=config.width)
     discriminator = dcgan.Discriminator(width=config.width, norm="none")
@@ -239,7 +242,7 @@ def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> tu
         "on the device": resident(step, dict(mapped), rounds.plan, rounds.finish),
         "memory-mapped, sent ahead": streamed(step, rounds.load, rounds.finish),
     }
-    return {name: speed_of(advance, gan, tx, first, config) for name, advance in ways.items()}, config.batch
+    return {name: speed_of(advance, gan, tx, first, config) for name, advance in ways.items()}
 
 
 def speed_of(advance: Advance, gan: core.Objective, tx: Players, batch: Any, config: Config) -> Callable[[], float]:

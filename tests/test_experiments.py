@@ -28,6 +28,11 @@ def frames(path: Path) -> int:
         return picture.n_frames
 
 
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 def train(config: dcgan.Config) -> None:
     """Four rounds may well give samples of one class only: that is told at the end, when everything is written."""
     try:
@@ -88,8 +93,7 @@ def test_weights_of_another_run(run, tmp_path):
     same = {"label": "projection", "gen_label": "batch_norm", "disc_steps": 2, "init_from": run, "steps": 2}
     train(tiny(tmp_path / "warm", **same))
     assert "began with the weights" in (tmp_path / "warm" / "log.txt").read_text()
-    first = np.asarray(Image.open(tmp_path / "warm" / "samples" / "000000.png"))
-    np.testing.assert_array_equal(first, np.asarray(Image.open(run / "samples" / "000004.png")))
+    np.testing.assert_array_equal(pixels(tmp_path / "warm" / "samples" / "000000.png"), pixels(run / "samples" / "000004.png"))
     with pytest.raises(InputError, match="another size|another network"):
         dcgan.main(tiny(tmp_path / "other", **{**same, "width": 8}))
 
@@ -154,14 +158,14 @@ def test_look_at_data_before_training(folder, tmp_path, capsys):
     report = capsys.readouterr().out
     assert "30 pictures" in report
     assert "not square" in report
-    assert Image.open(tmp_path / "real.png").width > 100
+    assert pixels(tmp_path / "real.png").shape[1] > 100
     looks = []
     for augment in ("none", "diffaugment", "ada"):
         asked = data.Config(
             action="preview", path=str(folder), image_size="32", augment=augment, mirror=True, out=tmp_path / "p.png"
         )
         data.main(asked)
-        looks.append(np.asarray(Image.open(tmp_path / "p.png").convert("RGB")))
+        looks.append(pixels(tmp_path / "p.png"))
     assert looks[0].shape[0] < looks[1].shape[0] == looks[2].shape[0]
     np.testing.assert_array_equal(looks[0][:60], looks[1][:60])
     assert (looks[1] != looks[2]).any()
