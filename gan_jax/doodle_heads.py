@@ -151,7 +151,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
         Part(
             "face",
-            1.6,
+            2.2,
             (
                 *(Choice(name) for name in ("glasses", "smile")),
                 Choice("eyes", (0, 1, 2, 3, 4, 5)),

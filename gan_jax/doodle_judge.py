@@ -90,7 +90,8 @@ def train_doodle_judge(
         raise InputError(f"the judge reads images whose sides are multiples of 16, not {size[0]}x{size[1]}")
     steps = steps or STEPS
     stages = _stages(kind, width)
-    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size[0]}x{size[1]} {seed} {steps} {drawings} {batch} {width}"
+    efforts = [part.effort for part in PARTS[kind]]
+    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {steps} {efforts} {drawings} {batch} {width}"
     kept = _kept(cache, identity)
     params = _start(stages, size, seed)
     if kept:
