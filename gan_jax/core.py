@@ -74,6 +74,7 @@ class Objective(NamedTuple):
 
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]  # a step and its data: (state, first round, rounds)
 
 
 def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> TrainState:

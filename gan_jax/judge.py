@@ -63,7 +63,7 @@ def _train(model: Classifier, params: PyTree, dataset: Dataset, steps: int, batc
         change, opt_state = tx.update(jax.grad(cost)(params), opt_state, params)
         return optax.apply_updates(params, change), opt_state
 
-    order, opt_state = Order(seed, len(dataset), batch), tx.init(params)
+    order, opt_state = Order(seed, len(dataset), min(batch, len(dataset))), tx.init(params)
     for step in range(steps):
         chosen = order(step)
         images, labels = dataset.train["image"][chosen], dataset.train["label"][chosen]

@@ -14,12 +14,11 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from gan_jax.core import Metrics, TrainState
+from gan_jax.core import Advance, Metrics, TrainState
 from gan_jax.errors import InputError, RunError
 
 Row = dict[str, Any]  # numbers by name
 Save = Callable[[int, TrainState, Row], None]  # writes a checkpoint with the scores measured at this step
-Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
 
 
 class Every(NamedTuple):

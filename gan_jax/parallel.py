@@ -5,6 +5,7 @@ Each driver takes the pure `step` of `gan_jax.core.make_step` and leaves it unch
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,11 +14,10 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
-from gan_jax.core import Batch, Metrics, Step, TrainState
+from gan_jax.core import Advance, Batch, Metrics, Step, TrainState
 
 Plan = Callable[[int], dict[str, np.ndarray]]
 Finish = Callable[[Any], Any]
-Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
 
 
 def jit_step(step: Step) -> Step:
@@ -94,5 +94,13 @@ def ahead(load: Plan, first: int, queue: int, threads: int) -> Iterator[dict[str
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
     """Whether so many bytes are at most `share` of what the device has; a CPU has the memory that is free now."""
     stats = jax.devices()[0].memory_stats() or {}
-    total = stats.get("bytes_limit") or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return nbytes <= share * total
+    return nbytes <= share * (stats.get("bytes_limit") or _free_memory())
+
+
+def _free_memory() -> int:
+    """Bytes that the host can give; where the system does not say, half of what it has."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -16,8 +16,6 @@ from gan_jax.data.check import check
 from gan_jax.data.load import open_source
 from gan_jax.errors import InputError
 
-COLUMNS = 12
-
 
 @dataclass(frozen=True)
 class Config(PictureFlags):

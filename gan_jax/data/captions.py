@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def encode(captions: Sequence[Sequence[str]], length: int | None = None) -> np.ndarray:
+def encode(captions: Sequence[Sequence[str]], length: int | None = None, most: int | None = None) -> np.ndarray:
     """uint8 (n, k, t) for n pictures with up to k captions of up to t bytes; who has fewer repeats them in turn.
 
-    t is at most `length`, by default the longest caption's; longer ones are cut, between two characters. A picture without
-    captions has the empty one.
+    t is at most `length`, by default the longest caption's; longer ones are cut, between two characters. k is at most `most`;
+    the others are dropped. A picture without captions has the empty one.
     """
-    rows = [list(row) or [""] for row in captions]
-    most = max(map(len, rows), default=1)
-    cut = [[_cut(row[i % len(row)].strip().encode(), length) for i in range(most)] for row in rows]
+    rows = [list(row[:most]) or [""] for row in captions]
+    k = max(map(len, rows), default=1)
+    cut = [[_cut(row[i % len(row)].strip().encode(), length) for i in range(k)] for row in rows]
     longest = max((len(text) for row in cut for text in row), default=0)
-    array = np.zeros((len(rows), most, max(longest, 1)), np.uint8)
+    array = np.zeros((len(rows), k, max(longest, 1)), np.uint8)
     for i, row in enumerate(cut):
         for j, text in enumerate(row):
             array[i, j, : len(text)] = np.frombuffer(text, np.uint8)

@@ -89,7 +89,7 @@ def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: i
     pictures = _Pictures(tree, names, labels, beside)
     return Source(
         name=path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name,
-        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit),
+        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit, _whose(path)),
         splits={name: Split(len(indices), _reader(pictures, indices)) for name, indices in splits.items()},
         class_names=class_names,
         attribute_names=beside.attribute_names,
@@ -257,6 +257,11 @@ def _drawn(size: int, count: int) -> list[int]:
     return sorted(generator.permutation(size)[:count].tolist())
 
 
-def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None) -> str:
-    content = repr((sorted(stamps.items()), float(held_out), limit))
+def _whose(path: Path) -> str:
+    """The folder's place, since times and sizes may be equal elsewhere; a zip's checksums speak for themselves."""
+    return str(path.resolve()) if path.is_dir() else ""
+
+
+def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, whose: str) -> str:
+    content = repr((sorted(stamps.items()), float(held_out), limit, whose))
     return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]

@@ -1,9 +1,11 @@
 """One door to all data: a name, a folder, a zip, an .npz or an LMDB becomes a `Dataset`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from gan_jax.data.archives import ARCHIVES, PathLike
 from gan_jax.data.dataset import Dataset
@@ -16,7 +18,7 @@ from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
 from gan_jax.data.named import homes, named_identity, named_source
 from gan_jax.data.npz import npz_source
 from gan_jax.data.pictures import Fit
-from gan_jax.data.source import Source
+from gan_jax.data.source import Source, Split
 from gan_jax.data.store import Preparation, Store
 from gan_jax.errors import InputError
 
@@ -45,7 +47,7 @@ class PictureFlags:
     held_out: float = 0.05
     """Share of a folder's pictures that is kept for measurements and not trained on."""
     limit: int | None = None
-    """Take only so many pictures of a folder or an LMDB."""
+    """Take only so many pictures to train on, drawn from all (of an LMDB the first)."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,7 +92,8 @@ def load(
     if not 0 <= held_out < 1:
         raise InputError(f"--held-out {held_out}: choose a share of 0 or more and less than 1")
     how, store = Preparation(size, fit, channels), Store(cache)
-    if (identity := _quick_identity(str(data), split)) and (dataset := store.find(str(data), identity, how)):
+    identity = None if limit else _quick_identity(str(data), split)
+    if identity and (dataset := store.find(str(data), identity, how)):
         return dataset
     return store.prepared(open_source(data, size, split=split, held_out=held_out, limit=limit), how)
 
@@ -99,22 +102,40 @@ def open_source(
     data: PathLike, size: tuple[int, int], *, split: str | None = None, held_out: float = 0.05, limit: int | None = None
 ) -> Source:
     """The reader of the same; drawn pictures are drawn at `size`."""
-    path, name = Path(data).expanduser(), str(data)
-    if split is not None and (path.exists() or name in DRAWN or name == "digits"):
+    name = str(data)
+    if limit is not None and limit < 2:
+        raise InputError(f"--limit {limit} leaves nothing to learn from: choose a few hundred or more")
+    try:
+        path = Path(data).expanduser()
+        exists, at_lmdb = path.exists(), is_lmdb(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"cannot look at {name[:200]}: {error}") from error
+    if split is not None and (exists or name in DRAWN or name == "digits" or name.startswith("lsun/")):
         raise InputError(f"--split is for data sets of tensorflow-datasets, and {name} is none: leave it out, or use --limit")
     if name == "digits":
-        return digits_source(size)
+        return limited(digits_source(size), limit)
     if name in DRAWN:
-        return DRAWN[name](size=size)
-    if is_lmdb(path):
-        return lmdb_source(path, held_out, limit)
-    if path.suffix == ".npz" and path.is_file():
-        return npz_source(path, held_out)
+        return limited(DRAWN[name](size=size), limit)
+    if at_lmdb:
+        return lmdb_source(path.resolve(), held_out, limit)
+    if path.suffix == ".npz" and exists:
+        return limited(npz_source(path, held_out), limit)
     if name.startswith("lsun/"):
         return lsun_source(name.removeprefix("lsun/"), homes()[1] / "archives", held_out, limit)
-    if path.exists() or not _is_name(name):
+    if exists or not _is_name(name):
         return folder_source(path, held_out=held_out, limit=limit)
-    return named_source(name, split)
+    return limited(named_source(name, split), limit)
+
+
+def limited(source: Source, limit: int | None) -> Source:
+    """The source with at most `limit` training examples, drawn from all, always the same."""
+    train = source.splits["train"]
+    if limit is None or limit >= train.size:
+        return source
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(train.size)
+    chosen = sorted(order[:limit].tolist())
+    fewer = Split(limit, lambda i: train.read(chosen[i]))
+    return replace(source, splits={**source.splits, "train": fewer}, identity=f"{source.identity} limit {limit}")
 
 
 def _quick_identity(name: str, split: str | None) -> str | None:

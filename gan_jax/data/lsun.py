@@ -4,7 +4,6 @@ tensorflow-datasets' own builder needs tensorflow-io, which no longer installs b
 """
 
 import itertools
-import os
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -54,17 +53,26 @@ class _Pictures:
 
         try:
             self.environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=2048)
+            pages, size = self.environment.info()["last_pgno"] + 1, self.environment.stat()["psize"]
+            if pages * size > (folder / "data.mdb").stat().st_size:  # reading beyond the end of a mapped file is a crash
+                raise lmdb.Error("it is cut off")
         except lmdb.Error as error:
             raise InputError(f"{folder} is no whole LMDB ({error}): unpack the archive again") from error
-        self.folder = folder
+        self.folder, self.error = folder, lmdb.Error
 
     def keys(self, part: slice) -> list[bytes]:
-        with self.environment.begin() as transaction, transaction.cursor() as cursor:
-            return list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
+        try:
+            with self.environment.begin() as transaction, transaction.cursor() as cursor:
+                return list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
+        except self.error as error:
+            raise InputError(f"{self.folder} is damaged ({error}): unpack the archive again") from error
 
     def read(self, key: bytes) -> Example:
-        with self.environment.begin() as transaction:
-            content = transaction.get(key)
+        try:
+            with self.environment.begin() as transaction:
+                content = transaction.get(key)
+        except self.error as error:
+            raise Unreadable(f"{self.folder.name}/{key.decode(errors='replace')}: {error}") from error
         if content is None:
             raise Unreadable(f"{self.folder.name}/{key.decode(errors='replace')}: no such entry")
         return Example(image=content)
@@ -85,5 +93,7 @@ def _split(pictures: _Pictures, part: slice) -> Split:
 
 
 def _identity(folder: Path, *rest: object) -> str:
-    stat = os.stat(folder / "data.mdb")
-    return f"lmdb {stat.st_size} {stat.st_mtime_ns} {[str(r) for r in rest]}"
+    """Folders among `rest` count by their files."""
+    files = [path.resolve() / "data.mdb" for path in (folder, *rest) if isinstance(path, Path)]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"lmdb {stats} {[r for r in rest if not isinstance(r, Path)]}"

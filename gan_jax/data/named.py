@@ -1,7 +1,7 @@
 """Data sets of tensorflow-datasets by name, read through its random access, without TensorFlow.
 
 They are prepared once as array_record files: MNIST, Fashion-MNIST and CIFAR-10 by ourselves (`gan_jax.data.archives`), all
-others by tensorflow-datasets' own builders, which need TensorFlow for that (`pip install 'gan_jax[prepare]'`).
+others by tensorflow-datasets' own builders, which need TensorFlow for that (the extra `prepare`).
 """
 
 import contextlib
@@ -64,6 +64,11 @@ def _prepared_folder(name: str, root: Path) -> Path | None:
     """The newest version's folder, root/name[/config]/version, that holds a complete set."""
     found = [path.parent for depth in ("*", "*/*") for path in (root / name).glob(f"{depth}/features.json")]
     versions = [path for path in found if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    configurations = {path.parent.name for path in versions}
+    if len(configurations) > 1:
+        raise InputError(
+            f"{name} is prepared in several configurations: say which, {name}/{f' or {name}/'.join(sorted(configurations))}"
+        )
     return max(versions, key=lambda path: [int(number) for number in path.name.split(".")], default=None)
 
 
@@ -84,7 +89,7 @@ def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> No
         raise InputError(f"there is no file and no data set {name!r} in tensorflow-datasets; {hint}")
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
-            f"{name} has to be prepared once by TensorFlow, which is not installed: pip install 'gan_jax[prepare]', and run "
+            f"{name} has to be prepared once by TensorFlow, which is not installed: pip install tensorflow, and run "
             f"the same command again. It will be kept in {root / name}; afterwards TensorFlow is not needed"
         )
     _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
@@ -93,13 +98,14 @@ def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> No
 def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> None:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder(name, data_dir=root, file_format="array_record")
+    manual = ""
     config = tfds.download.DownloadConfig(manual_dir=folder if folder.is_dir() else None, try_download_gcs=False)
     try:
+        builder = tfds.builder(name, data_dir=root, file_format="array_record")
+        manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").strip()
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=home / "downloads", download_config=config)
     except Exception as error:  # tfds has a dozen kinds for an archive that is missing or refused
-        manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").strip()
         how = f"It must be downloaded by hand:\n{manual}\n" if manual else "Its archives may be had by hand, too. "
         raise InputError(
             f"{name} cannot be prepared: {type(error).__name__}: {str(error)[:500]}\n{how}Put the files into {folder}, "
@@ -116,7 +122,6 @@ def _source(name: str, folder: Path, split: str | None, identity: str) -> Source
     label = next((key for key in ("label", "labels") if isinstance(features.get(key), tfds.features.ClassLabel)), None)
     attributes = _attribute_names(features)
     captioned = "captions" in features
-    chosen = _splits(name, list(builder.info.splits), split)
     skipped = {key: tfds.decode.SkipDecoding() for key, kind in features.items() if isinstance(kind, tfds.features.Image)}
 
     def example(record: Mapping[str, Any]) -> Example:
@@ -127,6 +132,12 @@ def _source(name: str, folder: Path, split: str | None, identity: str) -> Source
             captions=_texts(record["captions"]) if captioned else (),
         )
 
+    def labelled(part: str) -> bool:
+        """False for the test pictures of a competition, whose labels are all -1."""
+        rows = builder.as_data_source(split=part, decoders=skipped)
+        return label is None or len(rows) == 0 or int(rows[0][label]) >= 0
+
+    chosen = _splits([part for part in builder.info.splits if part not in HELD_OUT_SPLITS or labelled(part)], split)
     splits = {}
     for ours, theirs in chosen.items():
         try:
@@ -164,9 +175,12 @@ def _texts(captions: Any) -> tuple[str, ...]:
     return tuple(text.decode() if isinstance(text, bytes) else str(text) for text in texts)
 
 
-def _splits(name: str, known: list[str], asked: str | None) -> dict[str, str]:
+def _splits(known: list[str], asked: str | None) -> dict[str, str]:
     train = asked or "train"
-    held_out = next((split for split in HELD_OUT_SPLITS if split in known and split not in re.findall(r"\w+", train)), None)
+    taken = re.findall(r"\w+", train)
+    if "all" in taken:
+        return {"train": train}
+    held_out = next((split for split in HELD_OUT_SPLITS if split in known and split not in taken), None)
     if held_out:
         return {"train": train, "held_out": held_out}
     return {"train": "train[:95%]", "held_out": "train[95%:]"} if train == "train" else {"train": train}

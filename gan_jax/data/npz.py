@@ -30,15 +30,20 @@ def npz_source(path: Path, held_out: float = 0.05) -> Source:
             "train": {name: array[: n - round(held_out * n)] for name, array in splits["train"].items()},
             "held_out": {name: array[n - round(held_out * n) :] for name, array in splits["train"].items()},
         }
+    splits = {name: part for name, part in splits.items() if part and len(part["image"])}
     for part in splits.values():
         _check(path, part)
+    if len(splits.get("train", {"image": ()})["image"]) < 2:
+        raise InputError(f"{path} has fewer than 2 pictures to train on: a few hundred are the least that is sensible")
+    if len({tuple(part) for part in splits.values()}) > 1:
+        raise InputError(f"{path}: its held_out arrays are not of the same names as the others: {', '.join(arrays)}")
     train, stat = splits["train"], path.stat()
-    labels = np.unique(train["label"]) if "label" in train else ()
+    classes = max(int(part["label"].max()) + 1 for part in splits.values()) if "label" in train else 0
     return Source(
         name=path.stem,
-        identity=f"npz {path.name} {stat.st_size} {stat.st_mtime_ns} {held_out}",
-        splits={name: Split(len(part["image"]), _reader(part)) for name, part in splits.items() if part and len(part["image"])},
-        class_names=_names(arrays, "class_names", int(max(labels)) + 1 if len(labels) else 0),
+        identity=f"npz {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {held_out}",
+        splits={name: Split(len(part["image"]), _reader(part)) for name, part in splits.items()},
+        class_names=_names(arrays, "class_names", classes) if "label" in train else (),
         attribute_names=_names(arrays, "attribute_names", train["attributes"].shape[1] if "attributes" in train else 0),
         captioned="caption" in train,
     )
@@ -51,12 +56,11 @@ def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 def _names(arrays: dict[str, np.ndarray], name: str, n: int) -> tuple[str, ...]:
     given = tuple(map(str, arrays[name])) if name in arrays else ()
-    return given if len(given) >= n else tuple(map(str, range(n)))
+    exact = len(given) == n or (len(given) > n and name == "class_names")  # a class may have no picture
+    return given if exact else tuple(map(str, range(n)))
 
 
 def _check(path: Path, part: dict[str, np.ndarray]) -> None:
-    if not part:
-        return
     image = part["image"]
     if image.dtype != np.uint8 or image.ndim not in (3, 4) or (image.ndim == 4 and image.shape[-1] not in (1, 3, 4)):
         raise InputError(
@@ -67,6 +71,10 @@ def _check(path: Path, part: dict[str, np.ndarray]) -> None:
         raise InputError(f"{path}: its arrays are of different lengths: {lengths}")
     if "label" in part and (part["label"].ndim != 1 or part["label"].dtype.kind not in "iu" or part["label"].min() < 0):
         raise InputError(f"{path}: labels must be integers from 0 on, one for each picture")
+    if "attributes" in part and (part["attributes"].ndim != 2 or part["attributes"].dtype.kind not in "biuf"):
+        raise InputError(
+            f"{path}: attributes must be numbers (n, k), not {part['attributes'].dtype} {part['attributes'].shape}"
+        )
 
 
 def _reader(part: dict[str, np.ndarray]) -> Any:

@@ -4,6 +4,7 @@ One data set in one preparation is one folder NAME-KEY: a file of bytes for each
 another name and renamed when it is whole, so that a kill leaves nothing that could be taken for a data set.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -26,6 +27,7 @@ from gan_jax.data.source import Source, Split, Unreadable
 from gan_jax.errors import InputError
 
 FORMAT = 1  # of the folders; others are made anew
+MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; what is beyond is dropped
 TOLERATED = 0.01  # share of the pictures that may be unreadable
 _PIECE = 512  # pictures decoded before they are written
 
@@ -74,20 +76,25 @@ class Store:
             _forget_dead(final)
             _check_room(source, how, self.folder)
             _write(source, how, unfinished)
-            shutil.rmtree(final, ignore_errors=True)  # one that is damaged, or of another process that was faster
-            unfinished.rename(final)
+            return _settle(unfinished, final)
         except OSError as error:
-            if (other := _open(final)) is not None:
-                return other
             raise InputError(
                 f"cannot keep the decoded pictures in {self.folder}: {error.strerror or error}. Make room there, or name "
                 "another folder in the environment variable GAN_JAX_CACHE"
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        dataset = _open(final)
-        assert dataset is not None
-        return dataset
+
+
+def _settle(unfinished: Path, final: Path) -> Dataset:
+    """Give the folder its name, or take the whole one that another process has put there meanwhile."""
+    for _ in range(10):
+        if (dataset := _open(final)) is not None:
+            return dataset
+        shutil.rmtree(final, ignore_errors=True)  # damaged
+        with contextlib.suppress(OSError):
+            unfinished.rename(final)
+    raise OSError(f"{final} cannot be renamed")
 
 
 def _open(folder: Path) -> Dataset | None:
@@ -122,7 +129,7 @@ def _write(source: Source, how: Preparation, folder: Path) -> None:
     total = sum(split.size for split in source.splits.values())
     with tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None) as bar:
         written = {name: _write_split(source, name, how, folder, lost, bar) for name in source.splits}
-    if len(lost) > TOLERATED * total or not written["train"].known:
+    if len(lost) > TOLERATED * total or "train" not in written or not written["train"].known:
         raise InputError(_refusal(source, lost, total))
     if how.channels == "auto" and all(split.grey for split in written.values()):
         for name in written:
@@ -171,6 +178,8 @@ def _decode_piece(
             return decode(image, how.size, how.fit, channels=4 if how.channels == 4 else 3, border=border), tuple(sides)
         except Unreadable as error:
             return str(error)
+        except OSError as error:
+            return f"picture {i}: {error}"
 
     with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:
         results = list(pool.map(one, indices))
@@ -187,7 +196,7 @@ def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: P
     if source.attribute_names:
         arrays["attributes"] = np.asarray(attributes, np.float32)
     if source.captioned:
-        arrays["caption"] = captions.encode(texts)
+        arrays["caption"] = captions.encode(texts, most=MOST_CAPTIONS, length=LONGEST_CAPTION)
     for field, array in arrays.items():
         (folder / f"{name}.{field}").write_bytes(array.tobytes())
     size = (folder / f"{name}.image").stat().st_size

@@ -131,10 +131,12 @@ def test_flowers_birds_and_imagenet_have_labels() -> None:
         if name == "caltech_birds2011":
             features["segmentation_mask"] = F.Image(shape=(None, None, 1))
             rows = [row | {"segmentation_mask": png(image[..., 0])} for row in rows]
-        held_out = "validation" if name == "imagenet2012" else "test"
-        prepare(name, version, features, {"train": rows[:1], held_out: rows[1:]})
+        parts = {"train": rows[:1], "test": rows[1:]}
+        if name == "imagenet2012":  # the labels of its test pictures were never published
+            parts = {"train": rows[:1], "validation": rows[1:], "test": [{"image": png(image), "label": -1}]}
+        prepare(name, version, features, parts)
         dataset = load(name, (128, 128))
-        assert dataset.train["label"].tolist() == [1]
+        assert dataset.train["label"].tolist() == dataset.held_out["label"].tolist() == [1]
         assert dataset.class_names == tuple(classes)
         side = min(size)  # centre crop, area resize or, for the small ones, bicubic
         top, left = (size[0] - side) // 2, (size[1] - side) // 2
@@ -151,6 +153,18 @@ def test_only_a_training_split() -> None:
     assert not {x.tobytes() for x in dataset.train["image"]} & {x.tobytes() for x in dataset.held_out["image"]}
 
 
+def test_all_leaves_nothing_to_hold_out_and_configurations_are_named() -> None:
+    rows = [{"image": png(pictures(i + 1, 20, 20)[i])} for i in range(4)]
+    prepare("stanford_dogs", "0.2.0", {"image": F.Image()}, {"train": rows[:2], "test": rows[2:]})
+    dataset = load("stanford_dogs", (20, 20), split="all")
+    assert (len(dataset), dataset.held_out) == (4, {})
+    for size in ("8x8", "16x16"):
+        row = {"image": png(pictures(1, 8, 8)[0])}
+        prepare(f"imagenet_resized/{size}", "2.0.0", {"image": F.Image()}, {"train": [row]})
+    with pytest.raises(InputError, match="say which, imagenet_resized/16x16 or imagenet_resized/8x8"):
+        load("imagenet_resized", (8, 8))
+
+
 def test_no_tensorflow() -> None:
     import sys
 
@@ -162,7 +176,7 @@ def test_no_tensorflow() -> None:
     [
         ("celeba", r"no data set 'celeba' in tensorflow-datasets; the nearest names are .*celeb_a"),
         ("qqqqqqqq", "catalog"),
-        ("oxford_flowers102", r"pip install 'gan_jax\[prepare\]'"),
+        ("oxford_flowers102", r"pip install tensorflow"),
         ("lsun/bedroom", r"(?s)bedroom_train_lmdb.*http://dl.yf.io/lsun/scenes/bedroom_train_lmdb.zip.*unpack"),
         ("no/such/folder", "no/such/folder"),
         ("pictures.zip", "pictures.zip"),
@@ -189,6 +203,8 @@ def test_npz(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.held_out["image"], images[38:])
     assert dataset.class_names == ("cat", "dog")
     assert captions.decode(dataset.held_out["caption"][1, 0]) == "no 39"
+    np.savez(path, image=images[:5], label=np.arange(5))  # too few to hold any out
+    assert (len(load(path, (8, 8))), load(path, (8, 8)).held_out) == (5, {})
     np.savez(path, image=images[..., 0], held_out_image=images[:3, ..., 0])
     dataset = load(path, (8, 8))
     np.testing.assert_array_equal(dataset.train["image"], images[..., :1])
@@ -203,6 +219,17 @@ def test_npz(tmp_path: Path) -> None:
         ({"image": np.zeros((3, 8, 8, 2), np.uint8)}, "1, 3 or 4"),
         ({"image": np.zeros((3, 8, 8), np.uint8), "label": np.zeros(2, int)}, "different lengths"),
         ({"image": np.zeros((3, 8, 8), np.uint8), "label": np.array([0, 1, -1])}, "from 0 on"),
+        ({"image": np.zeros((3, 8, 8), np.uint8), "attributes": np.zeros(3)}, "numbers"),
+        ({"image": np.zeros((1, 8, 8), np.uint8)}, "fewer than 2"),
+        ({"image": np.zeros((0, 8, 8), np.uint8)}, "fewer than 2"),
+        (
+            {
+                "image": np.zeros((3, 8, 8), np.uint8),
+                "label": np.zeros(3, int),
+                "held_out_image": np.zeros((3, 8, 8), np.uint8),
+            },
+            "of the same names",
+        ),
     ],
 )
 def test_bad_npz(arrays: dict, message: str, tmp_path: Path) -> None:
@@ -236,15 +263,22 @@ def test_lsun(tmp_path: Path) -> None:
     home.mkdir(parents=True)
     folder.rename(home / folder.name)
     np.testing.assert_array_equal(load("lsun/bedroom", (20, 24), held_out=0.0).train["image"], images)
-    (home / folder.name / "data.mdb").write_bytes(b"torn")
-    with pytest.raises(InputError, match="no whole LMDB"):
-        load(home / folder.name, (20, 24))
+    whole = (home / folder.name / "data.mdb").read_bytes()
+    for torn in (b"torn", whole[: len(whole) // 2], whole[:-4096]):
+        (home / folder.name / "data.mdb").write_bytes(torn)
+        with pytest.raises(InputError, match="no whole LMDB"):
+            load(home / folder.name, (20, 24))
 
 
 def test_digits_and_drawn_sets() -> None:
     assert load("digits", (16, 24)).train["image"].shape == (1437, 16, 24, 1)
     assert load("digits", (16, 16), channels=3).train["image"].shape == (1437, 16, 16, 3)
     assert open_source("doodle_faces", (64, 96)).captioned
+    few = load("digits", (16, 16), limit=50)
+    assert (len(few), len(few.held_out["image"])) == (50, 360)
+    assert {x.tobytes() for x in few.train["image"]} < {x.tobytes() for x in load("digits", (16, 16)).train["image"]}
+    with pytest.raises(InputError, match="--limit 1 leaves nothing"):
+        load("digits", (16, 16), limit=1)
     with pytest.raises(InputError, match="--split is for"):
         load("digits", (16, 16), split="train")
     with pytest.raises(InputError, match="choose a share"):

@@ -164,6 +164,26 @@ def test_another_process_was_faster(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+RACER = """
+import sys
+from pathlib import Path
+import numpy as np
+from gan_jax.data.source import Example, Source, Split
+from gan_jax.data.store import Preparation, Store
+for i in range(60):
+    source = Source("raced", str(i), {"train": Split(3, lambda j: Example(np.full((4, 6, 3), j, np.uint8)))})
+    assert Store(Path(sys.argv[1])).prepared(source, Preparation((4, 6))).train["image"][:, 0, 0, 0].tolist() == [0, 1, 2]
+"""
+
+
+def test_processes_that_prepare_the_same_at_once(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(gan_jax.__file__).parents[1])}
+    command = [sys.executable, "-c", RACER, str(tmp_path)]
+    racers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [racer.communicate(timeout=120)[1] for racer in racers] == ["", "", ""]
+    assert len(list(tmp_path.iterdir())) == 60
+
+
 def test_no_room_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = Source("big", "1", {"train": Split(10**12, lambda i: pytest.fail("read"))})
     with pytest.raises(InputError, match=r"72000\.0 GB are needed and .* GB free.*GAN_JAX_CACHE"):
