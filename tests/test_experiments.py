@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import dcgan, toy_2d
+from experiments import benchmark_data, dcgan, toy_2d
 from gan_jax.commands import data, sample
 from gan_jax.data import parse_size
 from gan_jax.errors import InputError, RunError
@@ -21,7 +21,7 @@ CADENCE = {"log_every": 2, "sample_every": 2, "score_every": 4, "save_every": 2}
 
 
 def tiny(outdir: Path, **changes) -> dcgan.Config:
-    return dcgan.Config(**{"outdir": outdir, **SMALL, **CADENCE, **changes})
+    return dcgan.Config(**{"outdir": outdir, "judge": False, **SMALL, **CADENCE, **changes})
 
 
 def frames(path: Path) -> int:
@@ -47,7 +47,7 @@ def train(config: dcgan.Config) -> None:
 def run(tmp_path_factory) -> Path:
     """A class-conditional run of four rounds."""
     outdir = tmp_path_factory.mktemp("runs") / "conditional"
-    train(tiny(outdir, label="projection", gen_label="batch_norm", disc_steps=2))
+    train(tiny(outdir, judge=True, label="projection", gen_label="batch_norm", disc_steps=2))
     return outdir
 
 
@@ -178,12 +178,12 @@ def test_look_at_data_before_training(folder, tmp_path, capsys):
 def test_another_configuration_is_refused_and_nothing_is_changed(run):
     before = (run / "config.json").read_text()
     with pytest.raises(InputError, match=r"lr: 0\.002 in the run, 0\.1 now"):
-        dcgan.main(tiny(run, label="projection", gen_label="batch_norm", disc_steps=2, lr=0.1))
+        dcgan.main(tiny(run, judge=True, label="projection", gen_label="batch_norm", disc_steps=2, lr=0.1))
     assert (run / "config.json").read_text() == before
 
 
 def test_steps_may_grow_and_a_foreign_folder_is_left_alone(run, tmp_path):
-    train(tiny(run, label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
+    train(tiny(run, judge=True, label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
     assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4, 6]
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="not empty and is no run"):
@@ -222,9 +222,20 @@ def test_a_full_disk_is_told(tmp_path, limit):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (%d, %d)); "
         "sys.argv = ['dcgan', *%r]; import runpy; runpy.run_module('experiments.dcgan', run_name='__main__')"
-    ) % (limit, limit, [*flags, f"--outdir={tmp_path / 'run'}"])
+    ) % (limit, limit, ["--no-judge", *flags, f"--outdir={tmp_path / 'run'}"])
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1, done.stderr
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 400
+
+
+@pytest.mark.slow
+def test_benchmark_of_feeds(tmp_path):
+    """Ways of feeding take their turns; ours keep ahead of the step even here."""
+    small = {"data": "digits", "sizes": (16,), "n": 200, "batch": 16, "width": 4, "seconds": 0.2, "turns": 1}
+    benchmark_data.main(benchmark_data.Config(out=tmp_path / "table.json", **small))
+    rows = json.loads((tmp_path / "table.json").read_text())["sizes"]["16"]
+    assert {"NumPy in memory", "ours, on the device", "ours, memory-mapped, sent ahead"} <= rows["feeds"].keys()
+    assert rows["cost"].keys() == {"on the device", "memory-mapped, sent ahead"}
+    assert min(rows["feeds"]["ours, on the device"], rows["appetite"]) > 0
