@@ -4,8 +4,8 @@ One data set in one preparation is one folder NAME-KEY: a file of bytes for each
 another name and renamed when it is whole, so that a kill leaves nothing that could be taken for a data set.
 """
 
-import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -87,14 +87,18 @@ class Store:
 
 
 def _settle(unfinished: Path, final: Path) -> Dataset:
-    """Give the folder its name, or take the whole one that another process has put there meanwhile."""
-    for _ in range(10):
-        if (dataset := _open(final)) is not None:
-            return dataset
-        shutil.rmtree(final, ignore_errors=True)  # damaged
-        with contextlib.suppress(OSError):
+    """Give the folder its name, or take the whole one that another process has put there; one process at a time."""
+    place = os.open(final.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        if _open(final) is None:
+            shutil.rmtree(final, ignore_errors=True)  # damaged
             unfinished.rename(final)
-    raise OSError(f"{final} cannot be renamed")
+    finally:
+        os.close(place)
+    dataset = _open(final)
+    assert dataset is not None
+    return dataset
 
 
 def _open(folder: Path) -> Dataset | None:
