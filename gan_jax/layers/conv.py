@@ -22,56 +22,33 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
-_NHWC = ("NHWC", "HWIO", "NHWC")
-
-
-def _padding(size: int, stride: int) -> tuple[int, int]:
-    low = max(size - stride, 0) // 2
-    return low, size - stride - low
-
+from gan_jax.errors import InputError
+from gan_jax.layers import lowerings
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: int) -> Float[Array, "b i j o"]:
     """Convolve with `SAME` padding: (b, h, w, c) to (b, h / stride, w / stride, o); h and w must be multiples of `stride`."""
-    pads = [_padding(size, stride) for size in kernel.shape[:2]]
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_NHWC)
+    if x.shape[1] % stride or x.shape[2] % stride:
+        raise InputError(f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it")
+    form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
+    return lax.platform_dependent(x, kernel, cpu=partial(form.conv, stride=stride), default=partial(lowerings.plain.conv, stride=stride))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _adjoint(y: Array, kernel: Array, stride: int) -> Array:
-    """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c), in sub-pixel form."""
-    lows = [_padding(size, stride)[0] for size in kernel.shape[:2]]
-    fronts = [-low % stride for low in lows]  # zeros that align the kernel's first tap with the coarse grid
-    backs = [-(size + front) % stride for size, front in zip(kernel.shape[:2], fronts, strict=True)]
-    kernel = jnp.pad(kernel, [*zip(fronts, backs, strict=True), (0, 0), (0, 0)])
-    rows, cols, c, o = kernel.shape[0] // stride, kernel.shape[1] // stride, *kernel.shape[2:]
-    phases = kernel.reshape(rows, stride, cols, stride, c, o)[::-1, :, ::-1]
-    phases = phases.transpose(0, 2, 5, 1, 3, 4).reshape(rows, cols, o, stride * stride * c)
-    aligned = [(low + front) // stride for low, front in zip(lows, fronts, strict=True)]
-    pads = [(taps - 1 - high, high) for taps, high in zip((rows, cols), aligned, strict=True)]
-    fine = lax.conv_general_dilated(y, phases, (1, 1), pads, dimension_numbers=_NHWC)
-    b, i, j, _ = fine.shape
-    fine = fine.reshape(b, i, j, stride, stride, c).transpose(0, 1, 3, 2, 4, 5)
-    return fine.reshape(b, i * stride, j * stride, c)
+    """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
+    form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3])
+    return lax.platform_dependent(
+        y, kernel, cpu=partial(form.adjoint, stride=stride), default=partial(lowerings.plain.adjoint, stride=stride)
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c, o).
-
-    Batch and channels change places by explicit transposes: told by dimension numbers alone, XLA's CPU compiler takes a
-    naive loop for the same sum inside `lax.scan`.
-    """
-    pads = [_padding(size, stride) for size in shape]
-    full = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        y.transpose(1, 2, 0, 3),
-        (1, 1),
-        pads,
-        rhs_dilation=(stride, stride),
-        dimension_numbers=_NHWC,
-    )
-    return full.transpose(1, 2, 0, 3)
+    """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c, o)."""
+    form = lowerings.for_cpu((*shape, x.shape[-1], y.shape[-1]), stride, y.shape[1:3])
+    how = {"stride": stride, "shape": shape}
+    return lax.platform_dependent(x, y, cpu=partial(form.correlate, **how), default=partial(lowerings.plain.correlate, **how))
 
 
 def _conv_fwd(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:

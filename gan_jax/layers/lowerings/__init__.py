@@ -1,0 +1,20 @@
+"""Ways to compute a convolution and its two gradients; all give the same numbers, but for rounding."""
+
+from gan_jax.layers.lowerings import winograd as _winograd
+from gan_jax.layers.lowerings.form import Form
+from gan_jax.layers.lowerings.patches import patches
+from gan_jax.layers.lowerings.plain import plain
+from gan_jax.layers.lowerings.subpixel import subpixel
+from gan_jax.layers.lowerings.winograd import winograd
+
+__all__ = ["Form", "for_cpu", "patches", "plain", "subpixel", "winograd"]
+
+
+def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Form:
+    """The fastest form on a CPU for kernels of `shape` (k, l, c, o) and images of `outputs` (height, width)."""
+    k, l, c, o = shape
+    if k == l and _winograd.possible(k, stride, outputs, (c, o)):
+        return winograd
+    if c <= 4 and o >= 8:
+        return patches
+    return subpixel
