@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from gan_jax import batch_axis
 from gan_jax.errors import InputError
 
 Images = Float[Array, "b h w c"]
@@ -39,6 +40,11 @@ def _stateless(apply: Callable[[Images, Array], Images]) -> Augment:
 
 def _each(amount: Amount) -> Float[Array, "b 1 1 1"]:
     return amount.reshape(-1, 1, 1, 1)
+
+
+def _uniform(key: Array, numbers: int, b: int, minval: float = 0.0) -> Float[Array, "numbers b"]:
+    """So many numbers from U(minval, 1) for each of b examples."""
+    return batch_axis.draw(lambda n: jax.random.uniform(key, (numbers, n), minval=minval), b, axis=1)
 
 
 def _on_colours(change: Callable[[Images], Images], x: Images) -> Images:
@@ -71,7 +77,7 @@ def diff_augment(x: Images, key: Array, policy: Sequence[str] = ("color", "trans
 
 
 def _color(x: Images, key: Array) -> Images:
-    brightness, saturation, contrast = map(_each, jax.random.uniform(key, (3, x.shape[0])))
+    brightness, saturation, contrast = map(_each, _uniform(key, 3, len(x)))
 
     def change(x: Images) -> Images:
         mean, grey = jnp.mean(x, axis=(1, 2, 3), keepdims=True), _grey(x)
@@ -84,14 +90,14 @@ def _color(x: Images, key: Array) -> Images:
 def _translation(x: Images, key: Array) -> Images:
     b, h, w, c = x.shape
     places = jnp.array([[2 * (h // 8) + 1, 2 * (w // 8) + 1]])
-    corner = jnp.floor(jax.random.uniform(key, (b, 2)) * places).astype(jnp.int32)
+    corner = jnp.floor(_uniform(key, 2, b).T * places).astype(jnp.int32)
     padded = jnp.pad(x, ((0, 0), (h // 8, h // 8), (w // 8, w // 8), (0, 0)))
     return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (h, w, c)))(padded, corner)
 
 
 def _cutout(x: Images, key: Array) -> Images:
     b, h, w, _ = x.shape
-    centre = jax.random.uniform(key, (2, b, 1))
+    centre = _uniform(key, 2, b)[..., None]
     rows, columns = _segment(centre[0], h), _segment(centre[1], w)
     return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], 0, x)
 
@@ -190,7 +196,7 @@ def draw_colour(key: Array, p: Float[Array, ""] | float, b: int) -> Colour:
 
 def _draw(key: Array, b: int, coins: int, uniforms: int, normals: int) -> tuple[Array, Array, Array]:
     """Numbers from U(0, 1), U(0, 1) and N(0, 1), (how many, b): one call, since each takes XLA half a second to compile."""
-    u = jax.random.uniform(key, (coins + uniforms + normals, b), minval=2**-24)  # at 0 the normal would be infinite
+    u = _uniform(key, coins + uniforms + normals, b, minval=2**-24)  # at 0 the normal would be infinite
     normal = 2**0.5 * jax.lax.erf_inv(2 * u[coins + uniforms :] - 1)
     return u[:coins], u[coins : coins + uniforms], normal
 
@@ -265,11 +271,11 @@ def ada_update(
     by heart (Karras et al. 2020, eq. 1 and section 3). `images` is how many it takes p to go from 0 to 1. State: `p`; `r`, the
     last r_t; `signs` and `batches`, sums since then. Differs: p stays in [0, 1], the paper has no upper bound.
     """
-    signs = state["signs"] + jnp.mean(jnp.sign(real_logits.astype(jnp.float32)))
+    signs = state["signs"] + batch_axis.mean(jnp.mean(jnp.sign(real_logits.astype(jnp.float32))))
     batches = state["batches"] + 1
     due = batches >= every
     r = jnp.where(due, signs / batches, state["r"])
-    change = jnp.where(due, jnp.sign(r - target) * every * real_logits.shape[0] / images, 0.0)
+    change = jnp.where(due, jnp.sign(r - target) * every * batch_axis.parts() * real_logits.shape[0] / images, 0.0)
     p = jnp.clip(state["p"] + change, 0, 1)
     return {"p": p, "r": r, "signs": jnp.where(due, 0.0, signs), "batches": jnp.where(due, 0.0, batches)}
 

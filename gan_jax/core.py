@@ -17,6 +17,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int, PyTree
 
+from gan_jax import batch_axis
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
@@ -54,21 +55,36 @@ class TrainState(NamedTuple):
     ema_params: PyTree
 
 
-class Objective(NamedTuple):
-    """A GAN as a value.
-
-    init:      (key, batch) -> Players[variables]
-    disc_loss: (disc_vars, gen_vars, batch, key, count) -> loss, (new_disc_stats, metrics)
-    gen_loss:  (gen_vars, disc_vars, batch, key, count) -> loss, (new_gen_stats, metrics)
-    inputs:    (key, batch) -> what the generator needs for len(batch) samples: latents, and labels or text of the batch
-    sample:    (gen_vars, inputs, key, train) -> images, new_gen_stats
+class Turn(NamedTuple):
+    """What one update is played on: a minibatch, the generator's inputs that go with it, a key for everything else.
 
     `count` is the number of updates the player in question has made before this one (schedules, lazy penalties).
     """
 
+    batch: Batch
+    inputs: PyTree
+    key: Array
+    count: Int[Array, ""]
+
+
+Loss = Callable[[Variables, Variables, Turn], tuple[Array, tuple[PyTree, Metrics]]]
+
+
+class Objective(NamedTuple):
+    """A GAN as a value.
+
+    init:      (key, batch) -> Players[variables]
+    disc_loss: (disc_vars, gen_vars, turn) -> loss, (new_disc_stats, metrics)
+    gen_loss:  (gen_vars, disc_vars, turn) -> loss, (new_gen_stats, metrics)
+    inputs:    (key, batch) -> what the generator needs for len(batch) samples: latents, and labels or text of the batch
+    sample:    (gen_vars, inputs, key, train) -> images, new_gen_stats
+
+    Losses and metrics are means over the batch; what else couples its examples goes through `gan_jax.batch_axis`.
+    """
+
     init: Callable[[Array, Batch], Players]
-    disc_loss: Callable[[Variables, Variables, Batch, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
-    gen_loss: Callable[[Variables, Variables, Batch, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
+    disc_loss: Loss
+    gen_loss: Loss
     inputs: Callable[[Array, Batch], PyTree]
     sample: Callable[[Variables, PyTree, Array, bool], tuple[Array, PyTree]]
 
@@ -114,10 +130,11 @@ def make_step(
 ) -> Step:
     """One round of the game as a pure function (state, batch) -> (state, metrics): Algorithm 1 of Goodfellow et al. 2014.
 
-    The batch is cut into max(disc_steps, gen_steps) minibatches; update i of the discriminator uses minibatch i, the
-    generator's updates use the last `gen_steps` ones. `order` says who moves first; in "simultaneous" both answer the
-    other's parameters from before the round. Each update averages the gradients of `accumulate` equal parts of its
-    minibatch, taken one after the other. `ema` is the decay of the generator's moving average, after t rounds at most
+    The batch is cut into max(disc_steps, gen_steps) minibatches, its rows dealt out in turn; update i of the discriminator
+    uses minibatch i, the generator's updates use the last `gen_steps` ones. `order` says who moves first; in "simultaneous"
+    both answer the other's parameters from before the round. Each update averages the gradients of `accumulate` equal parts
+    of its minibatch, taken one after the other. Differs from Algorithm 1: a minibatch has its own latents for both players,
+    so that with one update each the generator's forward pass serves both (XLA computes equal things once). `ema` is the decay of the generator's moving average, after t rounds at most
     (1 + t) / (10 + t) if `ema_warmup`; 0 keeps the newest parameters.
 
     Metrics: those of the objective, averaged over the updates of a round, and for each player `loss` and `grad_norm`.
@@ -135,8 +152,13 @@ def make_step(
     parts = minibatches_per_round(disc_steps, gen_steps)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step))
-        minibatches = _cut(batch, parts)
+        key_inputs, key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+        batches = _cut(batch, parts)
+        inputs = [
+            objective.inputs(jax.random.fold_in(key_inputs, i), jax.tree.map(lambda x, i=i: x[i], batches))
+            for i in range(parts)
+        ]
+        minibatches = batches, jax.tree.map(lambda *x: jnp.stack(x), *inputs)
         first = jax.tree.map(lambda x: x[:disc_steps], minibatches)
         last = jax.tree.map(lambda x: x[parts - gen_steps :], minibatches)
         gen, disc = state.gen, state.disc
@@ -152,27 +174,30 @@ def make_step(
     return step
 
 
-def _cut(batch: Batch, parts: int) -> Batch:
-    """Cut the first axis of every leaf into `parts`: (parts, b, ...)."""
+def _cut(batch: PyTree, parts: int) -> PyTree:
+    """Deal the rows of every leaf out into `parts`, in turn: (parts, b, ...).
+
+    So every device that has a contiguous share of the batch has an equal share of each part.
+    """
     sizes = {x.shape[0] for x in jax.tree.leaves(batch)}
     if len(sizes) != 1 or next(iter(sizes)) % parts:
         raise InputError(f"a batch with first axes {sorted(sizes)} cannot be cut into {parts} equal minibatches")
-    return jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
+    return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1), batch)
 
 
-def _trainer(name: str, loss_fn: Callable, tx: optax.GradientTransformation, updates: int, accumulate: int) -> Callable:
+def _trainer(name: str, loss_fn: Loss, tx: optax.GradientTransformation, updates: int, accumulate: int) -> Callable:
     """A function (player, opponent, minibatches, key, round) -> (player, metrics) that makes `updates` updates."""
 
-    def update(player: Player, opponent: Player, batch: Batch, key: Array, count: Array) -> tuple[Player, Metrics]:
-        grads, stats, metrics = _gradients(name, loss_fn, player, opponent, batch, key, count, accumulate)
+    def update(player: Player, opponent: Player, turn: Turn) -> tuple[Player, Metrics]:
+        grads, stats, metrics = batch_axis.mean(_gradients(name, loss_fn, player, opponent, turn, accumulate))
         change, opt_state = tx.update(grads, player.opt_state, player.params)
         metrics[f"{name}/grad_norm"] = optax.tree.norm(grads)
         return Player(optax.apply_updates(player.params, change), stats, opt_state), metrics
 
-    def train(player: Player, opponent: Player, minibatches: Batch, key: Array, step: Array) -> tuple[Player, Metrics]:
-        def body(player: Player, x: tuple[Batch, Array]) -> tuple[Player, Metrics]:
-            batch, i = x
-            return update(player, opponent, batch, jax.random.fold_in(key, i), step * updates + i)
+    def train(player: Player, opponent: Player, minibatches: PyTree, key: Array, step: Array) -> tuple[Player, Metrics]:
+        def body(player: Player, x: tuple[PyTree, Array]) -> tuple[Player, Metrics]:
+            (batch, inputs), i = x
+            return update(player, opponent, Turn(batch, inputs, jax.random.fold_in(key, i), step * updates + i))
 
         return _loop(body, player, (minibatches, jnp.arange(updates)))
 
@@ -180,20 +205,21 @@ def _trainer(name: str, loss_fn: Callable, tx: optax.GradientTransformation, upd
 
 
 def _gradients(
-    name: str, loss_fn: Callable, player: Player, opponent: Player, batch: Batch, key: Array, count: Array, parts: int
+    name: str, loss_fn: Loss, player: Player, opponent: Player, turn: Turn, parts: int
 ) -> tuple[PyTree, PyTree, Metrics]:
-    """Gradients and metrics averaged over `parts` of the batch; the statistics pass through all of them."""
+    """Gradients and metrics averaged over `parts` of the minibatch; the statistics pass through all of them."""
 
-    def loss(params: PyTree, stats: PyTree, batch: Batch, key: Array) -> tuple[Array, tuple[PyTree, Metrics]]:
-        value, (stats, metrics) = loss_fn({"params": params, **stats}, opponent.variables, batch, key, count)
+    def loss(params: PyTree, stats: PyTree, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
+        value, (stats, metrics) = loss_fn({"params": params, **stats}, opponent.variables, turn)
         return value, (stats, {f"{name}/loss": value, **metrics})
 
-    def body(stats: PyTree, x: tuple[Batch, Array]) -> tuple[PyTree, tuple[PyTree, Metrics]]:
-        batch, i = x
-        grads, (stats, metrics) = jax.grad(loss, has_aux=True)(player.params, stats, batch, jax.random.fold_in(key, i))
+    def body(stats: PyTree, x: tuple[PyTree, Array]) -> tuple[PyTree, tuple[PyTree, Metrics]]:
+        (batch, inputs), i = x
+        part = Turn(batch, inputs, jax.random.fold_in(turn.key, i), turn.count)
+        grads, (stats, metrics) = jax.grad(loss, has_aux=True)(player.params, stats, part)
         return stats, (grads, metrics)
 
-    stats, (grads, metrics) = _loop(body, player.stats, (_cut(batch, parts), jnp.arange(parts)))
+    stats, (grads, metrics) = _loop(body, player.stats, (_cut((turn.batch, turn.inputs), parts), jnp.arange(parts)))
     return grads, stats, metrics
 
 

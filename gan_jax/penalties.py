@@ -12,6 +12,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int
 
+from gan_jax import batch_axis
 from gan_jax.errors import InputError
 
 Batch = Float[Array, "b ..."]
@@ -28,6 +29,11 @@ def _norms(critic: Critic, x: Batch) -> Float[Array, " b"]:
     return jnp.sqrt(_squared_norms(critic, x) + 1e-12)  # the square root has no slope at 0
 
 
+def _each(key: Array, x: Batch) -> Float[Array, "b ..."]:
+    """A number from U(0, 1) for each example."""
+    return batch_axis.draw(lambda n: jax.random.uniform(key, (n,) + (1,) * (x.ndim - 1)), len(x))
+
+
 def r1(critic: Critic, real: Batch, fake: Batch, key: Array) -> Float[Array, ""]:
     """E ||grad D(x)||^2 / 2 at real examples (Mescheder et al. 2018, arXiv:1801.04406, eq. 9)."""
     return jnp.mean(_squared_norms(critic, real)) / 2
@@ -40,7 +46,7 @@ def r2(critic: Critic, real: Batch, fake: Batch, key: Array) -> Float[Array, ""]
 
 def wgan_gp(critic: Critic, real: Batch, fake: Batch, key: Array) -> Float[Array, ""]:
     """E (||grad D(x')|| - 1)^2 at x' = e x + (1 - e) G(z), e ~ U(0, 1) (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
-    e = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1))
+    e = _each(key, real)
     return jnp.mean((_norms(critic, e * real + (1 - e) * fake) - 1) ** 2)
 
 
@@ -51,8 +57,10 @@ def dragan(critic: Critic, real: Batch, fake: Batch, key: Array) -> Float[Array,
     logit, not the probability.
     """
     key_noise, key_e = jax.random.split(key)
-    noise = 0.5 * jnp.std(real) * jax.random.uniform(key_noise, real.shape)
-    e = jax.random.uniform(key_e, (real.shape[0],) + (1,) * (real.ndim - 1))
+    mean = batch_axis.mean(jnp.mean(real))
+    std = jnp.sqrt(batch_axis.mean(jnp.mean(jnp.square(real - mean))))
+    noise = 0.5 * std * batch_axis.draw(lambda n: jax.random.uniform(key_noise, (n, *real.shape[1:])), len(real))
+    e = _each(key_e, real)
     return jnp.mean((_norms(critic, real + e * noise) - 1) ** 2)
 
 

@@ -78,12 +78,12 @@ def counting_objective() -> Objective:
     def init(key, batch):
         return Players(gen={"params": {"w": jnp.zeros(())}}, disc={"params": {"w": jnp.zeros(())}})
 
-    def disc_loss(disc_vars, gen_vars, batch, key, count):
-        signal = jnp.mean(batch["x"]) + 100 * gen_vars["params"]["w"]
-        return -disc_vars["params"]["w"] * signal, ({}, {"disc/count": count.astype(jnp.float32)})
+    def disc_loss(disc_vars, gen_vars, turn):
+        signal = jnp.mean(turn.batch["x"]) + 100 * gen_vars["params"]["w"]
+        return -disc_vars["params"]["w"] * signal, ({}, {"disc/count": turn.count.astype(jnp.float32)})
 
-    def gen_loss(gen_vars, disc_vars, batch, key, count):
-        return -gen_vars["params"]["w"] * (jnp.mean(batch["x"]) + 1000 * disc_vars["params"]["w"]), ({}, {})
+    def gen_loss(gen_vars, disc_vars, turn):
+        return -gen_vars["params"]["w"] * (jnp.mean(turn.batch["x"]) + 1000 * disc_vars["params"]["w"]), ({}, {})
 
     return Objective(init, disc_loss, gen_loss, lambda key, batch: (), lambda *_: (jnp.zeros(1), {}))
 
@@ -205,8 +205,8 @@ def test_every_update_has_a_key_of_its_own():
     """Players, rounds, updates of a round and parts of a minibatch: the first number drawn from each key is another one."""
 
     def noisy(name):
-        def loss(own, other, batch, key, count):
-            drawn = jax.random.uniform(key)
+        def loss(own, other, turn):
+            drawn = jax.random.uniform(turn.key)
             return 0 * own["params"]["w"], ({}, {f"{name}/drawn": drawn, f"{name}/drawn_squared": drawn**2})
 
         return loss

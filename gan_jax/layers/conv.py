@@ -25,13 +25,18 @@ from jaxtyping import Float, Int
 from gan_jax.errors import InputError
 from gan_jax.layers import lowerings
 
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: int) -> Float[Array, "b i j o"]:
     """Convolve with `SAME` padding: (b, h, w, c) to (b, h / stride, w / stride, o); h and w must be multiples of `stride`."""
     if x.shape[1] % stride or x.shape[2] % stride:
-        raise InputError(f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it")
+        raise InputError(
+            f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it"
+        )
     form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
-    return lax.platform_dependent(x, kernel, cpu=partial(form.conv, stride=stride), default=partial(lowerings.plain.conv, stride=stride))
+    return lax.platform_dependent(
+        x, kernel, cpu=partial(form.conv, stride=stride), default=partial(lowerings.plain.conv, stride=stride)
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -1,7 +1,7 @@
 """Normalisation."""
 
 from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -10,14 +10,19 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
+from gan_jax import batch_axis
+
 
 def _gain(key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
-# Batch normalisation as DCGAN uses it: gains drawn from N(1, 0.02).
-# Differs: epsilon 1e-5 (the paper's code has 1e-8), and running statistics are kept for sampling.
-batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5, scale_init=_gain)
+def batch_norm(**changes: Any) -> nn.BatchNorm:
+    """Batch normalisation as DCGAN uses it, over the whole batch wherever it lies: gains drawn from N(1, 0.02).
+
+    Differs: epsilon 1e-5 (the paper's code has 1e-8), and running statistics are kept for sampling.
+    """
+    return nn.BatchNorm(**{"momentum": 0.9, "epsilon": 1e-5, "scale_init": _gain, "axis_name": batch_axis.name(), **changes})
 
 
 class ConditionalBatchNorm(nn.Module):

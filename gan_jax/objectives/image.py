@@ -1,6 +1,7 @@
 """Unconditional and class-conditional GANs on images, or on any arrays."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PyTree
 
+from gan_jax import batch_axis
 from gan_jax import penalties as penalty
 from gan_jax.augment import Augment
-from gan_jax.core import Batch, Metrics, Objective, Players, Variables, split_variables
+from gan_jax.core import Batch, Metrics, Objective, Players, Turn, Variables, split_variables
 from gan_jax.images import to_float
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
@@ -65,16 +67,13 @@ def image_gan(
         numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}
         return {**variables, "augment": state}, numbers
 
-    def disc_loss(
-        disc_vars: Variables, gen_vars: Variables, batch: Batch, key: Array, count: Array
-    ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        key_inputs, key_penalty, key_real, key_fake = jax.random.split(key, 4)
-        x = to_float(batch[real])
-        z, y = inputs(key_inputs, batch)
+    def disc_loss(disc_vars: Variables, gen_vars: Variables, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
+        key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
+        x, (z, y) = to_float(turn.batch[real]), turn.inputs
         fake, _ = _apply(generator, gen_vars, z, y)
         real_logits, new_vars = judge(disc_vars, x, y, key_real)
         fake_logits, new_vars = judge(new_vars, fake, y, key_fake)
-        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, count)
+        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, turn.count)
         new_vars, numbers = remember(new_vars, real_logits)
         metrics = {
             "disc/real": jnp.mean(jax.nn.sigmoid(real_logits)),
@@ -86,13 +85,10 @@ def image_gan(
         }
         return loss.disc(real_logits, fake_logits) + regulariser, (split_variables(new_vars)[1], metrics)
 
-    def gen_loss(
-        gen_vars: Variables, disc_vars: Variables, batch: Batch, key: Array, count: Array
-    ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        key_inputs, key_real, key_fake = jax.random.split(key, 3)
-        z, y = inputs(key_inputs, batch)
+    def gen_loss(gen_vars: Variables, disc_vars: Variables, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
+        (key_real, key_fake), (z, y) = jax.random.split(turn.key), turn.inputs
         fake, stats = _apply(generator, gen_vars, z, y)
-        real_logits, _ = judge(disc_vars, to_float(batch[real]), y, key_real)  # dead code unless the loss reads it
+        real_logits, _ = judge(disc_vars, to_float(turn.batch[real]), y, key_real)  # dead code unless the loss reads it
         fake_logits, _ = judge(disc_vars, fake, y, key_fake)
         return loss.gen(real_logits, fake_logits), (stats, {})
 
@@ -111,7 +107,7 @@ def image_sampler(generator: nn.Module, latent: Latent) -> tuple[Callable, Calla
 
     def inputs(key: Array, batch: Batch) -> Inputs:
         n = jax.tree.leaves(batch)[0].shape[0]
-        return latent(key, n), batch["label"] if conditional else None
+        return batch_axis.draw(partial(latent, key), n), batch["label"] if conditional else None
 
     def sample(gen_vars: Variables, inputs: Inputs, key: Array, train: bool = False) -> tuple[Float[Array, "b ..."], PyTree]:
         z, y = inputs
@@ -131,4 +127,5 @@ def _apply(module: nn.Module, variables: Variables, x: Array, y: Array | None) -
 
 
 def _diversity(x: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.var(x, axis=0)))
+    mean = batch_axis.mean(jnp.mean(x, axis=0))
+    return jnp.sqrt(jnp.sum(batch_axis.mean(jnp.mean(jnp.square(x - mean[None]), axis=0))))

@@ -37,15 +37,15 @@ def text_gan() -> Objective:
             gen=generator.init(key, *inputs(key, batch)), disc=discriminator.init(key, batch["image"], batch["text"])
         )
 
-    def disc_loss(disc_vars, gen_vars, batch, key, count):
-        x, t = batch["image"], batch["text"]
+    def disc_loss(disc_vars, gen_vars, turn):
+        x, t = turn.batch["image"], turn.batch["text"]
         real, wrong = discriminator.apply(disc_vars, x, t), discriminator.apply(disc_vars, x, jnp.roll(t, 1, axis=0))
-        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *inputs(key, batch)), t)
+        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *turn.inputs), t)
         mismatch = jnp.mean(jax.nn.softplus(wrong))
         return (losses.non_saturating.disc(real, fake) + mismatch) / 2, ({}, {"disc/wrong": mismatch})
 
-    def gen_loss(gen_vars, disc_vars, batch, key, count):
-        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *inputs(key, batch)), batch["text"])
+    def gen_loss(gen_vars, disc_vars, turn):
+        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *turn.inputs), turn.batch["text"])
         return losses.non_saturating.gen(fake, fake), ({}, {})
 
     return Objective(init, disc_loss, gen_loss, inputs, lambda v, inputs, key, train: (generator.apply(v, *inputs), {}))
@@ -58,14 +58,14 @@ def superres_gan() -> Objective:
     def init(key, batch):
         return Players(gen=generator.init(key, batch["low"]), disc=discriminator.init(key, batch["high"]))
 
-    def disc_loss(disc_vars, gen_vars, batch, key, count):
-        fake = generator.apply(gen_vars, batch["low"])
-        real_logits, fake_logits = (discriminator.apply(disc_vars, x) for x in (batch["high"], fake))
+    def disc_loss(disc_vars, gen_vars, turn):
+        fake = generator.apply(gen_vars, turn.inputs)
+        real_logits, fake_logits = (discriminator.apply(disc_vars, x) for x in (turn.batch["high"], fake))
         return losses.non_saturating.disc(real_logits, fake_logits), ({}, {})
 
-    def gen_loss(gen_vars, disc_vars, batch, key, count):
-        fake = generator.apply(gen_vars, batch["low"])
-        content = jnp.mean((fake - batch["high"].reshape(fake.shape)) ** 2)
+    def gen_loss(gen_vars, disc_vars, turn):
+        fake = generator.apply(gen_vars, turn.inputs)
+        content = jnp.mean((fake - turn.batch["high"].reshape(fake.shape)) ** 2)
         logits = discriminator.apply(disc_vars, fake)
         return content + 1e-3 * losses.non_saturating.gen(logits, logits), ({}, {"gen/content": content})
 
@@ -89,15 +89,15 @@ def packed_gan(pack: int = 2) -> Objective:
         real = packed(batch["image"])
         return Players(gen=generator.init(key, inputs(key, batch)), disc=discriminator.init(key, real))
 
-    def logits(disc_vars, gen_vars, batch, key):
-        fake = packed(generator.apply(gen_vars, inputs(key, batch)))
-        return discriminator.apply(disc_vars, packed(batch["image"])), discriminator.apply(disc_vars, fake)
+    def logits(disc_vars, gen_vars, turn):
+        fake = packed(generator.apply(gen_vars, turn.inputs))
+        return discriminator.apply(disc_vars, packed(turn.batch["image"])), discriminator.apply(disc_vars, fake)
 
-    def disc_loss(disc_vars, gen_vars, batch, key, count):
-        return losses.hinge.disc(*logits(disc_vars, gen_vars, batch, key)), ({}, {})
+    def disc_loss(disc_vars, gen_vars, turn):
+        return losses.hinge.disc(*logits(disc_vars, gen_vars, turn)), ({}, {})
 
-    def gen_loss(gen_vars, disc_vars, batch, key, count):
-        return losses.hinge.gen(*logits(disc_vars, gen_vars, batch, key)), ({}, {})
+    def gen_loss(gen_vars, disc_vars, turn):
+        return losses.hinge.gen(*logits(disc_vars, gen_vars, turn)), ({}, {})
 
     return Objective(init, disc_loss, gen_loss, inputs, lambda v, z, key, train: (generator.apply(v, z), {}))
 
