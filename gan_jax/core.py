@@ -8,6 +8,7 @@ The result can be jitted, scanned, vmapped over seeds and sharded (`gan_jax.para
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -56,37 +57,34 @@ class TrainState(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What one update is played on: a minibatch, the generator's inputs that go with it, a key for everything else.
+    """What one update is played on: a minibatch, the inputs that its fakes were made of, a key for everything else.
 
-    `count` is the number of updates the player in question has made before this one (schedules, lazy penalties).
+    `updates` is how many updates the player in question has made before this one (schedules, lazy penalties).
     """
 
     batch: Batch
     inputs: PyTree
     key: Array
-    count: Int[Array, ""]
-
-
-Loss = Callable[[Variables, Variables, Turn], tuple[Array, tuple[PyTree, Metrics]]]
+    updates: Int[Array, ""]
 
 
 class Objective(NamedTuple):
     """A GAN as a value.
 
     init:      (key, batch) -> Players[variables]
-    disc_loss: (disc_vars, gen_vars, turn) -> loss, (new_disc_stats, metrics)
-    gen_loss:  (gen_vars, disc_vars, turn) -> loss, (new_gen_stats, metrics)
     inputs:    (key, batch) -> what the generator needs for len(batch) samples: latents, and labels or text of the batch
-    sample:    (gen_vars, inputs, key, train) -> images, new_gen_stats
+    sample:    (gen_vars, inputs, key, train) -> fakes (images, or a tree), new_gen_stats
+    disc_loss: (disc_vars, fakes, turn) -> loss, (new_disc_stats, metrics)
+    gen_loss:  (disc_vars, fakes, turn) -> loss, metrics
 
     Losses and metrics are means over the batch; what else couples its examples goes through `gan_jax.batch_axis`.
     """
 
     init: Callable[[Array, Batch], Players]
-    disc_loss: Loss
-    gen_loss: Loss
     inputs: Callable[[Array, Batch], PyTree]
-    sample: Callable[[Variables, PyTree, Array, bool], tuple[Array, PyTree]]
+    sample: Callable[[Variables, PyTree, Array, bool], tuple[PyTree, PyTree]]
+    disc_loss: Callable[[Variables, PyTree, Turn], tuple[Array, tuple[PyTree, Metrics]]]
+    gen_loss: Callable[[Variables, PyTree, Turn], tuple[Array, Metrics]]
 
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -133,9 +131,11 @@ def make_step(
     The batch is cut into max(disc_steps, gen_steps) minibatches, its rows dealt out in turn; update i of the discriminator
     uses minibatch i, the generator's updates use the last `gen_steps` ones. `order` says who moves first; in "simultaneous"
     both answer the other's parameters from before the round. Each update averages the gradients of `accumulate` equal parts
-    of its minibatch, taken one after the other. Differs from Algorithm 1: a minibatch has its own latents for both players,
-    so that with one update each the generator's forward pass serves both (XLA computes equal things once). `ema` is the decay of the generator's moving average, after t rounds at most
+    of its minibatch, taken one after the other. `ema` is the decay of the generator's moving average, after t rounds at most
     (1 + t) / (10 + t) if `ema_warmup`; 0 keeps the newest parameters.
+
+    Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update,
+    and the generator not the first, its forward pass is made once, and its gradient goes back through that.
 
     Metrics: those of the objective, averaged over the updates of a round, and for each player `loss` and `grad_norm`.
     Raises `InputError` for numbers below 1 or a decay outside [0, 1), and where the batch cannot be cut.
@@ -147,31 +147,70 @@ def make_step(
         raise InputError(f"ema is a decay in [0, 1), not {ema}")
     if order not in ("disc_first", "gen_first", "simultaneous"):
         raise InputError(f"order is disc_first, gen_first or simultaneous, not {order!r}")
-    train_disc = _trainer("disc", objective.disc_loss, tx.disc, disc_steps, accumulate)
-    train_gen = _trainer("gen", objective.gen_loss, tx.gen, gen_steps, accumulate)
     parts = minibatches_per_round(disc_steps, gen_steps)
+    play_once = parts == accumulate == 1 and order != "gen_first"
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key_inputs, key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-        batches = _cut(batch, parts)
-        inputs = [
-            objective.inputs(jax.random.fold_in(key_inputs, i), jax.tree.map(lambda x, i=i: x[i], batches))
-            for i in range(parts)
-        ]
-        minibatches = batches, jax.tree.map(lambda *x: jnp.stack(x), *inputs)
+        key_inputs, key_play, key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
+        minibatches = _minibatches(objective, _cut(batch, parts), key_inputs)
         first = jax.tree.map(lambda x: x[:disc_steps], minibatches)
         last = jax.tree.map(lambda x: x[parts - gen_steps :], minibatches)
+
+        def sample(gen_vars: Variables, minibatch: _Minibatch) -> tuple[PyTree, PyTree]:
+            return objective.sample(gen_vars, minibatch.inputs, jax.random.fold_in(key_play, minibatch.number), True)
+
         gen, disc = state.gen, state.disc
+        played = _play(sample, gen, jax.tree.map(lambda x: x[0], first)) if play_once else None
+
+        def train_disc(disc: Player, gen: Player) -> tuple[Player, Metrics]:
+            fakes_of = (lambda minibatch: played.fakes) if played else (lambda minibatch: sample(gen.variables, minibatch)[0])
+            gradients = partial(_disc_gradients, objective.disc_loss, fakes_of)
+            return _updates("disc", gradients, tx.disc, disc, first, key_disc, state.step, accumulate)
+
+        def train_gen(gen: Player, disc: Player) -> tuple[Player, Metrics]:
+            play = (lambda gen, minibatch: played) if played else partial(_play, sample)
+            gradients = partial(_gen_gradients, partial(objective.gen_loss, disc.variables), play)
+            return _updates("gen", gradients, tx.gen, gen, last, key_gen, state.step, accumulate)
+
         if order == "gen_first":
-            gen, gen_metrics = train_gen(gen, disc, last, key_gen, state.step)
-        disc, disc_metrics = train_disc(disc, gen, first, key_disc, state.step)
+            gen, gen_metrics = train_gen(gen, disc)
+        disc, disc_metrics = train_disc(disc, gen)
         if order != "gen_first":
-            opponent = state.disc if order == "simultaneous" else disc
-            gen, gen_metrics = train_gen(gen, opponent, last, key_gen, state.step)
+            gen, gen_metrics = train_gen(gen, state.disc if order == "simultaneous" else disc)
         ema_params = _moving_average(gen.params, state.ema_params, state.step, ema, ema_warmup)
         return TrainState(state.step + 1, state.key, gen, disc, ema_params), disc_metrics | gen_metrics
 
     return step
+
+
+class _Minibatch(NamedTuple):
+    """Examples, the generator's inputs that go with them, and its number in the round."""
+
+    batch: Batch
+    inputs: PyTree
+    number: Int[Array, " *parts"]
+
+
+class _Played(NamedTuple):
+    """The generator's forward pass on a minibatch: fakes, the way back to its parameters, its new statistics."""
+
+    fakes: PyTree
+    pull_back: Callable[[PyTree], tuple[PyTree]]
+    stats: PyTree
+
+
+Sample = Callable[[Variables, _Minibatch], tuple[PyTree, PyTree]]
+
+
+def _minibatches(objective: Objective, batches: Batch, key: Array) -> _Minibatch:
+    """`batches` (parts, b, ...) with their inputs, stacked likewise."""
+    parts = jax.tree.leaves(batches)[0].shape[0]
+    inputs = [objective.inputs(jax.random.fold_in(key, i), jax.tree.map(lambda x, i=i: x[i], batches)) for i in range(parts)]
+    return _Minibatch(batches, jax.tree.map(lambda *x: jnp.stack(x), *inputs), jnp.arange(parts))
+
+
+def _play(sample: Sample, gen: Player, minibatch: _Minibatch) -> _Played:
+    return _Played(*jax.vjp(lambda params: sample({"params": params, **gen.stats}, minibatch), gen.params, has_aux=True))
 
 
 def _cut(batch: PyTree, parts: int) -> PyTree:
@@ -185,42 +224,65 @@ def _cut(batch: PyTree, parts: int) -> PyTree:
     return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1), batch)
 
 
-def _trainer(name: str, loss_fn: Loss, tx: optax.GradientTransformation, updates: int, accumulate: int) -> Callable:
-    """A function (player, opponent, minibatches, key, round) -> (player, metrics) that makes `updates` updates."""
+Gradients = Callable[[Player, _Minibatch, Turn], tuple[PyTree, PyTree, Metrics]]  # and new statistics
 
-    def update(player: Player, opponent: Player, turn: Turn) -> tuple[Player, Metrics]:
-        grads, stats, metrics = batch_axis.mean(_gradients(name, loss_fn, player, opponent, turn, accumulate))
+
+def _disc_gradients(
+    disc_loss: Callable, fakes_of: Callable[[_Minibatch], PyTree], disc: Player, minibatch: _Minibatch, turn: Turn
+) -> tuple[PyTree, PyTree, Metrics]:
+    fakes = fakes_of(minibatch)
+
+    def loss(params: PyTree) -> tuple[Array, tuple[PyTree, Metrics]]:
+        value, (stats, metrics) = disc_loss({"params": params, **disc.stats}, fakes, turn)
+        return value, (stats, {"disc/loss": value, **metrics})
+
+    grads, (stats, metrics) = jax.grad(loss, has_aux=True)(disc.params)
+    return grads, stats, metrics
+
+
+def _gen_gradients(
+    gen_loss: Callable, play: Callable[[Player, _Minibatch], _Played], gen: Player, minibatch: _Minibatch, turn: Turn
+) -> tuple[PyTree, PyTree, Metrics]:
+    fakes, pull_back, stats = play(gen, minibatch)
+
+    def loss(fakes: PyTree) -> tuple[Array, Metrics]:
+        value, metrics = gen_loss(fakes, turn)
+        return value, {"gen/loss": value, **metrics}
+
+    slope, metrics = jax.grad(loss, has_aux=True)(fakes)
+    return pull_back(slope)[0], stats, metrics
+
+
+def _updates(
+    name: str,
+    gradients: Gradients,
+    tx: optax.GradientTransformation,
+    player: Player,
+    minibatches: _Minibatch,
+    key: Array,
+    step: Array,
+    accumulate: int,
+) -> tuple[Player, Metrics]:
+    """An update on each of the minibatches; `key` and the round's number `step` give each its own key and count."""
+    updates = len(minibatches.number)
+
+    def update(player: Player, x: tuple[_Minibatch, Array]) -> tuple[Player, Metrics]:
+        (batch, inputs, number), i = x
+
+        def part(stats: PyTree, x: tuple[PyTree, Array]) -> tuple[PyTree, tuple[PyTree, Metrics]]:
+            (batch, inputs), j = x
+            turn = Turn(batch, inputs, jax.random.fold_in(key, i * accumulate + j), step * updates + i)
+            small = _Minibatch(batch, inputs, number * accumulate + j)
+            grads, stats, metrics = gradients(player._replace(stats=stats), small, turn)
+            return stats, (grads, metrics)
+
+        found = _loop(part, player.stats, (_cut((batch, inputs), accumulate), jnp.arange(accumulate)))
+        stats, (grads, metrics) = batch_axis.mean(found)
         change, opt_state = tx.update(grads, player.opt_state, player.params)
         metrics[f"{name}/grad_norm"] = optax.tree.norm(grads)
         return Player(optax.apply_updates(player.params, change), stats, opt_state), metrics
 
-    def train(player: Player, opponent: Player, minibatches: PyTree, key: Array, step: Array) -> tuple[Player, Metrics]:
-        def body(player: Player, x: tuple[PyTree, Array]) -> tuple[Player, Metrics]:
-            (batch, inputs), i = x
-            return update(player, opponent, Turn(batch, inputs, jax.random.fold_in(key, i), step * updates + i))
-
-        return _loop(body, player, (minibatches, jnp.arange(updates)))
-
-    return train
-
-
-def _gradients(
-    name: str, loss_fn: Loss, player: Player, opponent: Player, turn: Turn, parts: int
-) -> tuple[PyTree, PyTree, Metrics]:
-    """Gradients and metrics averaged over `parts` of the minibatch; the statistics pass through all of them."""
-
-    def loss(params: PyTree, stats: PyTree, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
-        value, (stats, metrics) = loss_fn({"params": params, **stats}, opponent.variables, turn)
-        return value, (stats, {f"{name}/loss": value, **metrics})
-
-    def body(stats: PyTree, x: tuple[PyTree, Array]) -> tuple[PyTree, tuple[PyTree, Metrics]]:
-        (batch, inputs), i = x
-        part = Turn(batch, inputs, jax.random.fold_in(turn.key, i), turn.count)
-        grads, (stats, metrics) = jax.grad(loss, has_aux=True)(player.params, stats, part)
-        return stats, (grads, metrics)
-
-    stats, (grads, metrics) = _loop(body, player.stats, (_cut((turn.batch, turn.inputs), parts), jnp.arange(parts)))
-    return grads, stats, metrics
+    return _loop(update, player, (minibatches, jnp.arange(updates)))
 
 
 def _loop(body: Callable, carry: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:

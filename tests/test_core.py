@@ -78,14 +78,17 @@ def counting_objective() -> Objective:
     def init(key, batch):
         return Players(gen={"params": {"w": jnp.zeros(())}}, disc={"params": {"w": jnp.zeros(())}})
 
-    def disc_loss(disc_vars, gen_vars, turn):
-        signal = jnp.mean(turn.batch["x"]) + 100 * gen_vars["params"]["w"]
-        return -disc_vars["params"]["w"] * signal, ({}, {"disc/count": turn.count.astype(jnp.float32)})
+    def sample(gen_vars, inputs, key, train):
+        return gen_vars["params"]["w"], {}
 
-    def gen_loss(gen_vars, disc_vars, turn):
-        return -gen_vars["params"]["w"] * (jnp.mean(turn.batch["x"]) + 1000 * disc_vars["params"]["w"]), ({}, {})
+    def disc_loss(disc_vars, fake, turn):
+        signal = jnp.mean(turn.batch["x"]) + 100 * fake
+        return -disc_vars["params"]["w"] * signal, ({}, {"disc/count": turn.updates.astype(jnp.float32)})
 
-    return Objective(init, disc_loss, gen_loss, lambda key, batch: (), lambda *_: (jnp.zeros(1), {}))
+    def gen_loss(disc_vars, fake, turn):
+        return -fake * (jnp.mean(turn.batch["x"]) + 1000 * disc_vars["params"]["w"]), {}
+
+    return Objective(init, lambda key, batch: (), sample, disc_loss, gen_loss)
 
 
 SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
@@ -204,14 +207,17 @@ def test_no_key_is_used_twice():
 def test_every_update_has_a_key_of_its_own():
     """Players, rounds, updates of a round and parts of a minibatch: the first number drawn from each key is another one."""
 
-    def noisy(name):
-        def loss(own, other, turn):
-            drawn = jax.random.uniform(turn.key)
-            return 0 * own["params"]["w"], ({}, {f"{name}/drawn": drawn, f"{name}/drawn_squared": drawn**2})
+    def numbers(name, turn):
+        number = jax.random.uniform(turn.key)
+        return {f"{name}/drawn": number, f"{name}/drawn_squared": number**2}
 
-        return loss
+    def disc_loss(disc_vars, fake, turn):
+        return 0 * disc_vars["params"]["w"], ({}, numbers("disc", turn))
 
-    objective = counting_objective()._replace(disc_loss=noisy("disc"), gen_loss=noisy("gen"))
+    def gen_loss(disc_vars, fake, turn):
+        return 0 * fake, numbers("gen", turn)
+
+    objective = counting_objective()._replace(disc_loss=disc_loss, gen_loss=gen_loss)
     batch = {"x": jnp.ones(4)}
     state = core.init_state(objective, SGD, jax.random.key(0), batch)
     step = jax.jit(core.make_step(objective, SGD))

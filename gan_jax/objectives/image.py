@@ -67,13 +67,12 @@ def image_gan(
         numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}
         return {**variables, "augment": state}, numbers
 
-    def disc_loss(disc_vars: Variables, gen_vars: Variables, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
+    def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
-        x, (z, y) = to_float(turn.batch[real]), turn.inputs
-        fake, _ = _apply(generator, gen_vars, z, y)
+        x, (_, y) = to_float(turn.batch[real]), turn.inputs
         real_logits, new_vars = judge(disc_vars, x, y, key_real)
         fake_logits, new_vars = judge(new_vars, fake, y, key_fake)
-        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, turn.count)
+        regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, turn.updates)
         new_vars, numbers = remember(new_vars, real_logits)
         metrics = {
             "disc/real": jnp.mean(jax.nn.sigmoid(real_logits)),
@@ -85,14 +84,13 @@ def image_gan(
         }
         return loss.disc(real_logits, fake_logits) + regulariser, (split_variables(new_vars)[1], metrics)
 
-    def gen_loss(gen_vars: Variables, disc_vars: Variables, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
-        (key_real, key_fake), (z, y) = jax.random.split(turn.key), turn.inputs
-        fake, stats = _apply(generator, gen_vars, z, y)
+    def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
+        (key_real, key_fake), (_, y) = jax.random.split(turn.key), turn.inputs
         real_logits, _ = judge(disc_vars, to_float(turn.batch[real]), y, key_real)  # dead code unless the loss reads it
         fake_logits, _ = judge(disc_vars, fake, y, key_fake)
-        return loss.gen(real_logits, fake_logits), (stats, {})
+        return loss.gen(real_logits, fake_logits), {}
 
-    return Objective(init, disc_loss, gen_loss, inputs, sample)
+    return Objective(init, inputs, sample, disc_loss, gen_loss)
 
 
 Inputs = tuple[Float[Array, "b z"], Any]  # latents, and labels or None

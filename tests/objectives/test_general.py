@@ -37,18 +37,18 @@ def text_gan() -> Objective:
             gen=generator.init(key, *inputs(key, batch)), disc=discriminator.init(key, batch["image"], batch["text"])
         )
 
-    def disc_loss(disc_vars, gen_vars, turn):
+    def disc_loss(disc_vars, fake, turn):
         x, t = turn.batch["image"], turn.batch["text"]
         real, wrong = discriminator.apply(disc_vars, x, t), discriminator.apply(disc_vars, x, jnp.roll(t, 1, axis=0))
-        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *turn.inputs), t)
         mismatch = jnp.mean(jax.nn.softplus(wrong))
-        return (losses.non_saturating.disc(real, fake) + mismatch) / 2, ({}, {"disc/wrong": mismatch})
+        fake_logits = discriminator.apply(disc_vars, fake, t)
+        return (losses.non_saturating.disc(real, fake_logits) + mismatch) / 2, ({}, {"disc/wrong": mismatch})
 
-    def gen_loss(gen_vars, disc_vars, turn):
-        fake = discriminator.apply(disc_vars, generator.apply(gen_vars, *turn.inputs), turn.batch["text"])
-        return losses.non_saturating.gen(fake, fake), ({}, {})
+    def gen_loss(disc_vars, fake, turn):
+        logits = discriminator.apply(disc_vars, fake, turn.batch["text"])
+        return losses.non_saturating.gen(logits, logits), {}
 
-    return Objective(init, disc_loss, gen_loss, inputs, lambda v, inputs, key, train: (generator.apply(v, *inputs), {}))
+    return Objective(init, inputs, lambda v, inputs, key, train: (generator.apply(v, *inputs), {}), disc_loss, gen_loss)
 
 
 def superres_gan() -> Objective:
@@ -58,21 +58,19 @@ def superres_gan() -> Objective:
     def init(key, batch):
         return Players(gen=generator.init(key, batch["low"]), disc=discriminator.init(key, batch["high"]))
 
-    def disc_loss(disc_vars, gen_vars, turn):
-        fake = generator.apply(gen_vars, turn.inputs)
+    def disc_loss(disc_vars, fake, turn):
         real_logits, fake_logits = (discriminator.apply(disc_vars, x) for x in (turn.batch["high"], fake))
         return losses.non_saturating.disc(real_logits, fake_logits), ({}, {})
 
-    def gen_loss(gen_vars, disc_vars, turn):
-        fake = generator.apply(gen_vars, turn.inputs)
+    def gen_loss(disc_vars, fake, turn):
         content = jnp.mean((fake - turn.batch["high"].reshape(fake.shape)) ** 2)
         logits = discriminator.apply(disc_vars, fake)
-        return content + 1e-3 * losses.non_saturating.gen(logits, logits), ({}, {"gen/content": content})
+        return content + 1e-3 * losses.non_saturating.gen(logits, logits), {"gen/content": content}
 
     def sample(variables, low, key, train):
         return generator.apply(variables, low), {}
 
-    return Objective(init, disc_loss, gen_loss, lambda key, batch: batch["low"], sample)
+    return Objective(init, lambda key, batch: batch["low"], sample, disc_loss, gen_loss)
 
 
 def packed_gan(pack: int = 2) -> Objective:
@@ -89,17 +87,16 @@ def packed_gan(pack: int = 2) -> Objective:
         real = packed(batch["image"])
         return Players(gen=generator.init(key, inputs(key, batch)), disc=discriminator.init(key, real))
 
-    def logits(disc_vars, gen_vars, turn):
-        fake = packed(generator.apply(gen_vars, turn.inputs))
-        return discriminator.apply(disc_vars, packed(turn.batch["image"])), discriminator.apply(disc_vars, fake)
+    def logits(disc_vars, fake, turn):
+        return discriminator.apply(disc_vars, packed(turn.batch["image"])), discriminator.apply(disc_vars, packed(fake))
 
-    def disc_loss(disc_vars, gen_vars, turn):
-        return losses.hinge.disc(*logits(disc_vars, gen_vars, turn)), ({}, {})
+    def disc_loss(disc_vars, fake, turn):
+        return losses.hinge.disc(*logits(disc_vars, fake, turn)), ({}, {})
 
-    def gen_loss(gen_vars, disc_vars, turn):
-        return losses.hinge.gen(*logits(disc_vars, gen_vars, turn)), ({}, {})
+    def gen_loss(disc_vars, fake, turn):
+        return losses.hinge.gen(*logits(disc_vars, fake, turn)), {}
 
-    return Objective(init, disc_loss, gen_loss, inputs, lambda v, z, key, train: (generator.apply(v, z), {}))
+    return Objective(init, inputs, lambda v, z, key, train: (generator.apply(v, z), {}), disc_loss, gen_loss)
 
 
 def batches(parts):

@@ -19,6 +19,10 @@ def turn(objective, batch, key=1):
     return Turn(batch, inputs, jax.random.key(key), jnp.zeros((), jnp.int32))
 
 
+def fakes(objective, variables):
+    return objective.sample(variables.gen, objective.inputs(jax.random.key(2), BATCH), jax.random.key(0), True)[0]
+
+
 TX = Players(gen=optax.sgd(1e-3), disc=optax.sgd(1e-3))
 BATCH = {"image": np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)}
 
@@ -43,13 +47,13 @@ def test_both_players_see_real_and_fake_through_it():
     seen: list = []
     objective = game(spy(seen))
     variables = objective.init(jax.random.key(0), BATCH)
-    objective.disc_loss(variables.disc, variables.gen, turn(objective, BATCH))
+    objective.disc_loss(variables.disc, fakes(objective, variables), turn(objective, BATCH))
     real = BATCH["image"] / 127.5 - 1
     assert len(seen) == 2
     np.testing.assert_allclose(seen[0][0], real, atol=1e-6)
     assert np.abs(seen[1][0] - real).max() > 0.5  # the generated ones
     assert (seen[0][1] != seen[1][1]).any()  # not altered alike: a key of its own for each
-    objective.gen_loss(variables.gen, variables.disc, turn(objective, BATCH, key=3))
+    objective.gen_loss(variables.disc, fakes(objective, variables), turn(objective, BATCH, key=3))
     assert len(seen) == 4
     keys = {tuple(np.asarray(key).tolist()) for _, key in seen}
     assert len(keys) >= 3
@@ -61,8 +65,8 @@ def test_penalties_are_taken_through_it():
     plain, tripled = game(terms=((1.0, penalties.r1),)), game(triple, ((1.0, penalties.r1),))
     variables = plain.init(jax.random.key(0), BATCH)
     larger = {"image": np.clip(BATCH["image"].astype(np.float32) / 127.5 - 1, -1, 1)}
-    _, (_, wanted) = plain.disc_loss(variables.disc, variables.gen, turn(plain, {"image": 3 * larger["image"]}))
-    _, (_, found) = tripled.disc_loss(variables.disc, variables.gen, turn(tripled, larger))
+    _, (_, wanted) = plain.disc_loss(variables.disc, fakes(plain, variables), turn(plain, {"image": 3 * larger["image"]}))
+    _, (_, found) = tripled.disc_loss(variables.disc, fakes(tripled, variables), turn(tripled, larger))
     np.testing.assert_allclose(found["disc/penalty"], 9 * wanted["disc/penalty"], rtol=1e-4)
 
 

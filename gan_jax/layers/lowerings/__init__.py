@@ -12,8 +12,8 @@ __all__ = ["Form", "for_cpu", "patches", "plain", "subpixel", "winograd"]
 
 def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Form:
     """The fastest form on a CPU for kernels of `shape` (k, l, c, o) and images of `outputs` (height, width)."""
-    k, l, c, o = shape
-    if k == l and _winograd.possible(k, stride, outputs, (c, o)):
+    rows, columns, c, o = shape
+    if rows == columns and _winograd.possible(rows, stride, outputs, (c, o)):
         return winograd
     if c <= 4 and o >= 8:
         return patches

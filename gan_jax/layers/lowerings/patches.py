@@ -15,9 +15,9 @@ def conv(x: Array, kernel: Array, stride: int) -> Array:
 
 def adjoint(y: Array, kernel: Array, stride: int) -> Array:
     """Patches overlap, and what overlaps is added, on a grid of cells of stride x stride pixels."""
-    (b, i, j, o), (k, l, c, _) = y.shape, kernel.shape
-    rows, columns = -(-k // stride), -(-l // stride)  # cells under a patch
-    kernel = jnp.pad(kernel, ((0, rows * stride - k), (0, columns * stride - l), (0, 0), (0, 0)))
+    (b, i, j, o), (height, width, c, _) = y.shape, kernel.shape
+    rows, columns = -(-height // stride), -(-width // stride)  # cells under a patch
+    kernel = jnp.pad(kernel, ((0, rows * stride - height), (0, columns * stride - width), (0, 0), (0, 0)))
     cells = kernel.reshape(rows, stride, columns, stride, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(-1, o)
     parts = (y.reshape(-1, o) @ cells.T).reshape(b, i, j, rows, columns, stride, stride * c)
     total = jnp.zeros((), y.dtype)
@@ -25,7 +25,7 @@ def adjoint(y: Array, kernel: Array, stride: int) -> Array:
         for q in range(columns):
             total = total + jnp.pad(parts[:, :, :, r, q], ((0, 0), (r, rows - 1 - r), (q, columns - 1 - q), (0, 0), (0, 0)))
     pixels = total.transpose(0, 1, 3, 2, 4).reshape(b, (i + rows - 1) * stride, (j + columns - 1) * stride, c)
-    (top, _), (left, _) = padding(k, stride), padding(l, stride)
+    (top, _), (left, _) = padding(height, stride), padding(width, stride)
     needed = ((0, 0), (0, max(top + i * stride - pixels.shape[1], 0)), (0, max(left + j * stride - pixels.shape[2], 0)), (0, 0))
     return jnp.pad(pixels, needed)[:, top : top + i * stride, left : left + j * stride]
 

@@ -1,7 +1,7 @@
 """Strided convolutions by fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308), as matrix products.
 
 A convolution of stride s is one of stride 1 over the s * s phases of the image, stacked as channels. Its outputs are made in
-tiles of 2x2: with r taps a side (after the phases are taken apart), the trilinear form of `gan_jax.layers.lowerings.form` becomes
+tiles of 2x2: with r taps a side, after the phases are taken apart, what `Form` differentiates becomes
 
     <conv(x, kernel), y> = sum over points p of <V_p U_p, W_p>,    (r + 1)^2 points,
 
