@@ -180,7 +180,8 @@ def make_step(
     layout = torch.contiguous_format if mode == "eager" or len(game.shape) == 1 else torch.channels_last
     there: dict[str, Any] = {"device": device, "memory_format": layout}
     generator, discriminator = game.generator.to(**there), game.discriminator.to(**there)
-    generate, disc_cost, gen_cost = generator, make_disc_cost(game, penalty, weight, mode == "compile"), make_gen_cost(game)
+    generate: Callable[[Tensor], Tensor] = generator
+    disc_cost, gen_cost = make_disc_cost(game, penalty, weight, mode == "compile"), make_gen_cost(game)
     if mode == "compile":
         compiled = partial(torch.compile, fullgraph=True, dynamic=False, isolate_recompiles=True)
         generate, disc_cost, gen_cost = compiled(generate), compiled(disc_cost), compiled(gen_cost)

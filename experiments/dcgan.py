@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 
-from gan_jax import cli, core, losses, penalties
+from gan_jax import cli, core, losses, penalties, processes
 from gan_jax.augment import AUGMENTATIONS
 from gan_jax.callbacks import make_film, recognition_score, sample_grid
 from gan_jax.core import Players
-from gan_jax.data import Order, PictureFlags, Rounds
+from gan_jax.data import Dataset, Order, PictureFlags, Rounds
+from gan_jax.devices import DeviceFlags, analyse
 from gan_jax.errors import InputError, RunError
 from gan_jax.judge import train_judge
 from gan_jax.latents import LATENTS
@@ -41,7 +41,7 @@ METRIC = "recognised"  # what the best checkpoint is best in
 
 
 @dataclass(frozen=True)
-class Config(PictureFlags):
+class Config(DeviceFlags, PictureFlags):
     outdir: Path | None = None
     """The run's directory; default runs/dcgan-DATA."""
     mirror: bool = False
@@ -70,6 +70,8 @@ class Config(PictureFlags):
     """Normalisation in the generator."""
     disc_norm: Literal["batch", "none"] = "none"
     """Normalisation in the discriminator."""
+    minibatch: Literal["none", "stddev", "discrimination"] = "none"
+    """Features of the whole minibatch in the discriminator, against mode collapse."""
     spectral_norm: bool = False
     """Divide the discriminator's kernels by their largest singular value."""
     upsample: Literal["transpose", "resize"] = "transpose"
@@ -106,8 +108,6 @@ class Config(PictureFlags):
     """Parts of a minibatch whose gradients are averaged, to save memory."""
     ema: float = 0.998
     """Decay of the generator's averaged weights, with warm-up."""
-    precision: Literal["f32", "bf16"] = "f32"
-    """Type of the computation; parameters are always float32."""
     statistics: Literal["running", "batch", "standing"] = "standing"
     """Batch-norm statistics when sampling."""
     init_from: Path | None = None
@@ -124,7 +124,6 @@ class Config(PictureFlags):
 
 def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, dcgan.Generator, core.Step, Players]:
     """The objective, its generator, one step, and the two optimizers."""
-    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     num_classes = classes if config.label != "none" else 0
     generator = dcgan.Generator(
         size=config.size,
@@ -134,15 +133,16 @@ def build(config: Config, channels: int, classes: int) -> tuple[core.Objective, 
         upsample=config.upsample,
         num_classes=num_classes,
         label=config.gen_label,
-        dtype=dtype,
+        dtype=config.dtype,
     )
     discriminator = dcgan.Discriminator(
         width=config.width,
         norm=config.disc_norm,
         spectral_norm=config.spectral_norm,
+        minibatch=config.minibatch,
         num_classes=num_classes,
         label="projection" if config.label == "projection" else "concat",
-        dtype=dtype,
+        dtype=config.dtype,
     )
     loss = losses.LOSSES[config.loss]
     if config.label_smoothing:
@@ -170,6 +170,7 @@ def main(config: Config) -> None:
     dcgan.stages(*config.size)  # says what is wrong with the size before data are read
     if config.steps < 1 or config.lazy < 1:
         raise InputError("--steps and --lazy must be at least 1")
+    mesh = config.open_devices(config.batch, config.accumulate)
     dataset = config.load()
     if config.label != "none":
         dataset.require("label")
@@ -182,22 +183,22 @@ def main(config: Config) -> None:
     )
     objective, generator, step, tx = build(config, dataset.train["image"].shape[-1], len(dataset.class_names))
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))
-    run = Run(config.outdir or Path("runs") / f"dcgan-{dataset.name.replace('/', '-')}", config, dataset.fingerprint)
+    if config.dry_run:
+        batch = {name: array[: rounds.examples] for name, array in rounds.arrays.items()}
+        print(analyse(step, state, batch))
+        return
+    outdir = config.outdir or Path("runs") / f"dcgan-{dataset.name.replace('/', '-')}"
+    run = Run(outdir, config, dataset.fingerprint, writes=processes.is_first())
     for note in dataset.notes:
         run.log(f"note        {note}")
     latent = LATENTS[config.latent](config.latent_dim)
     classes = dataset.class_names if config.label != "none" else ()
-    callbacks = [Every(config.sample_every, sample_grid(run, objective, dataset, config.statistics))]
     judged = config.judge and bool(dataset.class_names) and bool(dataset.held_out)
     run.describe_model(
         "gan_jax.objectives.image:image_sampler",
         {"generator": generator, "latent": latent},
         {"statistics": config.statistics, "classes": classes, "metric": METRIC if judged else None},
     )
-    if judged:
-        judge, accuracy = train_judge(dataset, cache=run.path("judge.msgpack"))
-        run.log(f"judge       a small classifier that knows {accuracy:.1%} of the held-out pictures")
-        callbacks.append(Every(config.score_every, recognition_score(objective, dataset, judge, config.statistics)))
     train(
         run,
         step,
@@ -208,10 +209,25 @@ def main(config: Config) -> None:
         save_every=config.save_every,
         feed=config.feed,
         metric=METRIC if judged else None,
-        callbacks=callbacks,
+        callbacks=callbacks(config, run, objective, dataset, judged),
         init_from=config.init_from,
+        mesh=mesh,
     )
-    conclude(run)
+    if run.writes:
+        conclude(run)
+
+
+def callbacks(config: Config, run: Run, objective: core.Objective, dataset: Dataset, judged: bool) -> list[Every]:
+    """Sheets of samples and the judge's scores; a process that does not write keeps the same intervals."""
+    intervals = [config.sample_every, *([config.score_every] if judged else [])]
+    if not run.writes:
+        return [Every(interval, lambda step, state: None) for interval in intervals]
+    calls = [sample_grid(run, objective, dataset, config.statistics)]
+    if judged:
+        judge, accuracy = train_judge(dataset, cache=run.path("judge.msgpack"))
+        run.log(f"judge       a small classifier that knows {accuracy:.1%} of the held-out pictures")
+        calls.append(recognition_score(objective, dataset, judge, config.statistics))
+    return [Every(interval, call) for interval, call in zip(intervals, calls, strict=True)]
 
 
 def conclude(run: Run) -> None:

@@ -53,6 +53,7 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
+            multiprocessing_options=_alone(),
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -143,6 +144,14 @@ class Checkpoints:
             self._manager.close()
         except Exception as error:
             raise RunError(f"the last checkpoint could not be written: {_cause(error)}") from error
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """This process reads and writes by itself, whatever the others do."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process-{me}")
 
 
 def _is_key(x: Array | np.ndarray) -> bool:

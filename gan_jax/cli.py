@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import tyro
 
+from gan_jax import processes
 from gan_jax.errors import InputError, RunError
 from gan_jax.loop import Interrupted
 
@@ -38,7 +39,9 @@ def guarded(call: Callable[[], None]) -> int:
     """Call and give the exit status; errors that are not ours keep their stack trace."""
     try:
         call()
+        processes.leave()
     except (Interrupted, KeyboardInterrupt):
+        processes.leave()
         return 130
     except InputError as error:
         return _complain(str(error), 2)

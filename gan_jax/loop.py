@@ -46,12 +46,15 @@ def fit(
     report: "Report",
     callbacks: Sequence[Every] = (),
     dispatch: int = 10,
+    agree: Callable[[bool], bool] = bool,
 ) -> TrainState:
     """Play rounds from `state.step` up to `steps`, `dispatch` or fewer at a time, and return the last state.
 
     Dispatches end at multiples of the greatest common divisor of `dispatch` and all intervals, so that a run cut anywhere
     plays the same dispatches when it is continued. A checkpoint is written every `save_every` rounds, where callbacks gave
     scores, and at the end, always after the metrics up to there were seen to be finite.
+
+    `agree(flag)` says whether any of the processes that play together was asked to stop.
 
     Raises `RunError` at the first round with a metric that is not finite, and `Interrupted` after SIGINT or SIGTERM, when
     the dispatch is finished and the state saved; a second signal stops at once.
@@ -67,7 +70,7 @@ def fit(
             state, metrics = advance(state, step, n)
             step += n
             report.add(step, metrics)
-            stopping, last = stop_asked(), step == steps
+            stopping, last = agree(stop_asked()), step == steps
             due = [c for c in callbacks if last or step % c.interval == 0]
             if due or stopping or last or step % save_every == 0:
                 report.flush()
@@ -97,16 +100,19 @@ class Report:
         images: int,
         write: Callable[[int, Row], None],
         show: Callable[[str], None],
+        silent: bool = False,
     ):
         self.start, self.steps, self.interval, self.images = start, steps, interval, images
-        self._write, self._show = write, show
+        self._write, self._show, self._silent = write, show, silent
         self._pending: tuple[int, Metrics] | None = None
         self._rows: list[dict[str, np.ndarray]] = []
         self._clock, self._clock_step = time.perf_counter(), start
 
     def __enter__(self) -> "Report":
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=self.steps, initial=self.start, unit="step", disable=not terminal, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=self.steps, initial=self.start, unit="step", disable=self._silent or not terminal, dynamic_ncols=True
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

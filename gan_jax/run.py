@@ -17,7 +17,16 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.errors import InputError
 from gan_jax.spec import json_default, to_spec
 
-MAY_CHANGE = ("outdir", "steps", "feed")  # what may differ when a run is continued
+MAY_CHANGE = (
+    "outdir",
+    "steps",
+    "feed",
+    "devices",
+    "coordinator",
+    "processes",
+    "process",
+    "dry_run",
+)  # what may differ when a run is continued
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -25,11 +34,14 @@ class Run:
     """The directory of a run, opened for training: begun anew, or continued with the same configuration.
 
     Raises `InputError` if the directory cannot be written, holds other things, or has checkpoints of another configuration
-    or of other data; its files are left as they are then.
+    or of other data; its files are left as they are then. Of several processes only one `writes`; to the others the
+    directory may be out of reach, and what they do with it has no effect.
     """
 
-    def __init__(self, directory: Path, config: Any, fingerprint: str):
-        self.directory = directory
+    def __init__(self, directory: Path, config: Any, fingerprint: str, writes: bool = True):
+        self.directory, self.writes = directory, writes
+        if not writes:
+            return
         asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
         self._check_directory()
         if self._began():
@@ -79,11 +91,15 @@ class Run:
 
     def log(self, line: str) -> None:
         """Print a line and keep it in log.txt."""
+        if not self.writes:
+            return
         print(line, flush=True)
         with self.path("log.txt").open("a") as file:
             file.write(line + "\n")
 
     def write_json(self, name: str, content: Any) -> None:
+        if not self.writes:
+            return
         unfinished = self.path(f".{name}")
         unfinished.write_text(json.dumps(content, indent=2, default=json_default) + "\n")
         unfinished.replace(self.path(name))
@@ -94,6 +110,8 @@ class Run:
 
     def add_row(self, name: str, row: dict[str, Any]) -> None:
         """Append one line to a .jsonl file."""
+        if not self.writes:
+            return
         with self.path(name).open("a") as file:
             file.write(json.dumps(row, default=json_default) + "\n")
 

@@ -1,20 +1,25 @@
 """A whole run: begin or continue, play, keep what happened, and end well."""
 
-from collections.abc import Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 from tensorboardX import SummaryWriter
 
+from gan_jax import processes
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.core import Step, TrainState
 from gan_jax.data.rounds import Rounds
 from gan_jax.errors import InputError, RunError
 from gan_jax.loop import Advance, Every, Interrupted, Report, Row, fit
-from gan_jax.parallel import resident, room_on_device, streamed
+from gan_jax.parallel import local, replicate, resident, room_on_device, streamed
+from gan_jax.processes import from_first
 from gan_jax.run import Run
 
 Feed = Literal["auto", "device", "host"]
@@ -33,6 +38,7 @@ def train(
     metric: str | None = None,
     callbacks: Sequence[Every] = (),
     init_from: Path | None = None,
+    mesh: Mesh | None = None,
 ) -> TrainState:
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
@@ -40,67 +46,133 @@ def train(
     only, and only if this run has no checkpoint yet). `rounds` says what each round is played on; its data lie on the
     device if there is room, or stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
     scores, is kept. Scores go to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
+
+    With a `mesh` of several devices each round's batch is spread over them (`gan_jax.parallel`). Of several processes the
+    one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
+
+    Raises `RunError` if the run cannot go on, `Interrupted` when it was asked to stop.
     """
-    with run.checkpoints(metric=metric) as checkpoints:
-        state = _start(run, checkpoints, state, init_from)
-        start = int(state.step)
-        if start >= steps:
-            run.log(f"{run.directory} has {start} steps already: nothing to train (ask for more by --steps)")
-            return state
-        board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
-
-        def write(at: int, row: Row) -> None:
-            run.add_row("metrics.jsonl", {"step": at, **row})
-            for name, value in row.items():
-                board.add_scalar(name, value, at)
-
-        def save(at: int, state: TrainState, scores: Row) -> None:
-            if scores:
-                run.add_row("eval.jsonl", {"step": at, **scores})
-            checkpoints.save(at, state, scores)
-
-        if start == 0:
-            scores: Row = {}
-            for callback in callbacks:
-                scores |= callback.call(0, state) or {}
-            if scores:
-                run.add_row("eval.jsonl", {"step": 0, **scores})
-        report = Report(start=start, steps=steps, interval=log_every, images=rounds.examples, write=write, show=run.log)
-        try:
-            return fit(
-                state,
-                _feeder(run, step, rounds, feed),
+    try:
+        with contextlib.ExitStack() as stack:
+            checkpoints = stack.enter_context(run.checkpoints(metric=metric)) if run.writes else None
+            state = _start(run, checkpoints, state, init_from, steps) if checkpoints else state
+            state = state if mesh is None else replicate(from_first(state), mesh)
+            if int(state.step) >= steps:
+                return local(state)
+            keeper = _Keeper(run, checkpoints, stack, callbacks, int(state.step))
+            keeper.begin(state)
+            report = Report(
+                start=int(state.step),
                 steps=steps,
-                save=save,
-                save_every=save_every,
-                report=report,
-                callbacks=callbacks,
+                interval=log_every,
+                images=rounds.examples,
+                write=keeper.write,
+                show=run.log,
+                silent=not run.writes,
             )
-        except Interrupted as stop:
-            run.log(f"stopped and saved at step {stop.step}; run the same command again to go on")
-            raise
-        except RunError as error:
-            newest = f"step {checkpoints.steps[-1]}" if checkpoints.steps else "none"
-            raise RunError(f"{error}; newest healthy checkpoint in {checkpoints.directory}: {newest}") from error
-        finally:
-            board.close()
+            return local(
+                fit(
+                    state,
+                    _feeder(run, step, rounds, feed, mesh),
+                    steps=steps,
+                    save=keeper.save,
+                    save_every=save_every,
+                    report=report,
+                    callbacks=keeper.callbacks,
+                    agree=processes.any_says,
+                )
+            )
+    except Interrupted as stop:
+        run.log(f"stopped and saved at step {stop.step}; run the same command again to go on")
+        raise
+    except RunError as error:
+        raise RunError(f"{error}; {_newest(run)}") from error
+    except jax.errors.JaxRuntimeError as error:
+        raise _explained(error, run) from error
 
 
-def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed) -> Advance:
+class _Keeper:
+    """What the writing process does between dispatches: callbacks, checkpoints, rows. In the others it does nothing."""
+
+    def __init__(
+        self,
+        run: Run,
+        checkpoints: Checkpoints | None,
+        stack: contextlib.ExitStack,
+        callbacks: Sequence[Every],
+        start: int,
+    ):
+        self._run, self._checkpoints = run, checkpoints
+        self.callbacks = [Every(every, self._guarded(call)) for every, call in callbacks]
+        if run.writes:
+            self._board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
+            stack.callback(self._board.close)
+
+    def _guarded(self, call: Callable[[int, TrainState], Row | None]) -> Callable[[int, TrainState], Row | None]:
+        return lambda step, state: call(step, local(state)) if self._run.writes else None
+
+    def begin(self, state: TrainState) -> None:
+        """Samples and scores before the first round."""
+        scores: Row = {}
+        for callback in self.callbacks if int(state.step) == 0 else ():
+            scores |= callback.call(0, state) or {}
+        if scores:
+            self._run.add_row("eval.jsonl", {"step": 0, **scores})
+
+    def write(self, at: int, row: Row) -> None:
+        self._run.add_row("metrics.jsonl", {"step": at, **row})
+        for name, value in row.items() if self._run.writes else ():
+            self._board.add_scalar(name, value, at)
+
+    def save(self, at: int, state: TrainState, scores: Row) -> None:
+        if scores:
+            self._run.add_row("eval.jsonl", {"step": at, **scores})
+        if self._checkpoints:
+            self._checkpoints.save(at, local(state), scores)
+
+
+def _newest(run: Run) -> str:
+    steps = sorted(int(path.name) for path in (run.directory / "checkpoints").glob("[0-9]*") if path.name.isdecimal())
+    newest = f"step {steps[-1]}" if steps else "none"
+    return f"newest healthy checkpoint in {run.directory / 'checkpoints'}: {newest}"
+
+
+def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
+    """What the runtime says, for a user; an error that is not understood stays as it is."""
+    text = str(error).splitlines()[0]
+    if "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
+        return RunError(
+            f"out of memory on {jax.local_devices()[0].device_kind} ({text[:200]}): --dry-run says how much the step needs; a "
+            f"smaller --batch or --width, --accumulate 2 or more, --precision bf16 and --feed host lower it; {_newest(run)}"
+        )
+    if processes.lost() or any(word in text for word in ("Gloo", "NCCL", "coordination service", "Connection closed by peer")):
+        return RunError(f"another process was lost ({text[:200]}): start all again to go on; {_newest(run)}")
+    raise error
+
+
+def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed, mesh: Mesh | None) -> Advance:
     """The driver for these data, and a line that says which."""
     nbytes = sum(array.nbytes for array in rounds.arrays.values())
     on_device = feed == "device" or (feed == "auto" and room_on_device(nbytes))
     where = "on the device" if on_device else "mapped from disk and sent ahead of the step"
     run.log(f"data        {len(rounds)} examples, {nbytes / 1e6:,.1f} MB, {where}")
+    if mesh is not None:
+        run.log(
+            f"devices     {mesh.size} of {jax.process_count()} processes, {rounds.examples // mesh.size} examples a round each"
+        )
     if on_device:
-        return resident(step, rounds.arrays, rounds.plan, rounds.finish)
-    return streamed(step, rounds.load, rounds.finish)
+        return resident(step, rounds.arrays, rounds.plan, rounds.finish, mesh=mesh)
+    part = dataclasses.replace(rounds, process=jax.process_index(), processes=jax.process_count())
+    return streamed(step, part.load, part.finish, mesh=mesh)
 
 
-def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None) -> TrainState:
+def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None, steps: int) -> TrainState:
     restored = checkpoints.restore(state)
     if restored is not None:
         state, at = restored
+        if at >= steps:
+            run.log(f"{run.directory} has {at} steps already: nothing to train (ask for more by --steps)")
+            return state
         run.rewind(at)
         run.log(f"continuing {run.directory} from step {at}")
         return state

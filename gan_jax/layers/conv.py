@@ -6,9 +6,7 @@ With `SAME` padding a strided convolution is bilinear in its input and its kerne
 
 is trilinear, and its three partial gradients, `conv` (in y), `_adjoint` (in x) and `_correlate` (in the kernel), are each
 other's derivatives. Writing their transposes with one another keeps gradients of gradients (R1, R2, WGAN-GP) among three
-forms that can each be lowered well. XLA's own transpose of a strided convolution is a convolution over an input dilated
-with zeros; on CPUs it can run more than ten times slower than the same sum written as a convolution on the coarse grid
-followed by a rearrangement of pixels (sub-pixel form, Shi et al. 2016, arXiv:1609.05158), which is what `_adjoint` does.
+forms that can each be computed well: on accelerators by XLA's own convolutions, on CPUs as `gan_jax.layers.lowerings` does.
 Reverse-mode derivatives only: `jax.jvp` through these functions raises.
 """
 
@@ -34,26 +32,26 @@ def conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: in
             f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it"
         )
     form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
-    return lax.platform_dependent(
-        x, kernel, cpu=partial(form.conv, stride=stride), default=partial(lowerings.plain.conv, stride=stride)
-    )
+    return _by_platform(lambda form, x, kernel: form.conv(x, kernel, stride), form, x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _adjoint(y: Array, kernel: Array, stride: int) -> Array:
     """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
     form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3])
-    return lax.platform_dependent(
-        y, kernel, cpu=partial(form.adjoint, stride=stride), default=partial(lowerings.plain.adjoint, stride=stride)
-    )
+    return _by_platform(lambda form, y, kernel: form.adjoint(y, kernel, stride), form, y, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
     """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c, o)."""
     form = lowerings.for_cpu((*shape, x.shape[-1], y.shape[-1]), stride, y.shape[1:3])
-    how = {"stride": stride, "shape": shape}
-    return lax.platform_dependent(x, y, cpu=partial(form.correlate, **how), default=partial(lowerings.plain.correlate, **how))
+    return _by_platform(lambda form, x, y: form.correlate(x, y, stride, shape), form, x, y)
+
+
+def _by_platform(compute: Callable[[lowerings.Form, Array, Array], Array], on_cpu: lowerings.Form, *arrays: Array) -> Array:
+    result: Array = lax.platform_dependent(*arrays, cpu=partial(compute, on_cpu), default=partial(compute, lowerings.plain))
+    return result
 
 
 def _conv_fwd(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:

@@ -1,0 +1,92 @@
+"""What a user may say about devices, the same in all experiments, and what a step needs of them."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from gan_jax import processes
+from gan_jax.core import Batch, Step, TrainState
+from gan_jax.errors import InputError
+from gan_jax.parallel import batch_mesh, require_shares
+
+
+@dataclass(frozen=True)
+class DeviceFlags:
+    devices: int = 0
+    """Use so many devices, of one process; 0 for all of all processes."""
+    coordinator: str | None = None
+    """Several processes: HOST:PORT of process 0. Not needed on Cloud TPU and under SLURM."""
+    processes: int | None = None
+    """Several processes: how many there are."""
+    process: int | None = None
+    """Several processes: the number of this one, from 0."""
+    precision: Literal["f32", "bf16"] = "f32"
+    """Type of the computation; parameters are always float32."""
+    dry_run: bool = False
+    """Compile the step, say how much memory and arithmetic it takes, and stop."""
+
+    @property
+    def dtype(self) -> DTypeLike:
+        return jnp.bfloat16 if self.precision == "bf16" else jnp.float32
+
+    def open_devices(self, batch: int, accumulate: int = 1) -> Mesh | None:
+        """Meet the other processes; a mesh if there are several devices, over which a minibatch of `batch` can be spread.
+
+        Raises `InputError` for a batch that they cannot share, devices that are not there, or a precision that they lack.
+        """
+        processes.connect(self.coordinator, self.processes, self.process)
+        everyone = jax.devices()
+        if self.devices < 0 or self.devices > len(everyone) or (self.devices and jax.process_count() > 1):
+            where = f" of {jax.process_count()} processes, which can only be used together" if jax.process_count() > 1 else ""
+            raise InputError(f"--devices {self.devices}: there are {len(everyone)} devices{where} ({everyone[0].device_kind})")
+        require_precision(self.precision, everyone[0])
+        chosen = everyone[: self.devices or None]
+        mesh = batch_mesh(chosen) if len(chosen) > 1 else None
+        require_shares(batch, mesh, accumulate)
+        return mesh
+
+
+def require_precision(precision: str, device: Any) -> None:
+    """Raises `InputError` if the device cannot compute in it: bf16 on GPUs before Ampere."""
+    capability = getattr(device, "compute_capability", None)
+    if precision == "bf16" and device.platform == "gpu" and capability and float(capability) < 8:
+        raise InputError(f"{device.device_kind} (compute capability {capability}) has no bf16 units: use --precision f32")
+
+
+class Analysis(NamedTuple):
+    """What a compiled step takes, on each device: bytes, floating-point operations, seconds to compile."""
+
+    peak: int  # state, batch and everything between, at once
+    state: int  # arguments, which the result replaces
+    flops: float
+    seconds: float
+
+    def __str__(self) -> str:
+        free = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+        room = f" of {free / 2**30:,.1f} GiB" if free else ""
+        return (
+            f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
+            f"arithmetic  {self.flops / 1e9:,.1f} GFLOP a round, by the compiler's count\n"
+            f"compiled in {self.seconds:.1f} s"
+        )
+
+
+def analyse(step: Step, state: TrainState, batch: Batch) -> Analysis:
+    """Compile a round on one device for arrays like these, and read the compiler's own account of it. Nothing is played."""
+    start = time.perf_counter()
+    compiled = jax.jit(step, donate_argnums=0).lower(*jax.tree.map(_shape, (state, batch))).compile()
+    seconds = time.perf_counter() - start
+    memory: Any = compiled.memory_analysis()
+    held = memory.argument_size_in_bytes
+    peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    cost: Any = compiled.cost_analysis() or {}
+    return Analysis(peak, held, float(cost.get("flops", 0)), seconds)
+
+
+def _shape(x: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)

@@ -1,0 +1,174 @@
+"""Several processes, one on each host, that train together: meeting, agreeing, and noticing that one is lost."""
+
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.errors import InputError
+
+T = TypeVar("T")
+_GRACE = 5.0  # seconds for the main thread to end by itself once a process is lost
+_FAREWELL = b"bye"
+_lost: list[int] = []
+_peers: dict[int, socket.socket] = {}
+
+
+def connect(coordinator: str | None, processes: int | None, process: int | None, timeout: float = 60.0) -> None:
+    """Make this process number `process` of `processes`; process 0 is reached at `coordinator`, HOST:PORT.
+
+    To be called before anything is computed. Without arguments SLURM, Open MPI and Cloud TPU are asked, and a process alone
+    stays alone. When a process is lost the others end with a message and exit status 1 within seconds; under SLURM and the
+    like within half a minute, by jax's own watch. Raises `InputError` if not all have met within `timeout` seconds.
+    """
+    if coordinator is None:
+        if processes is not None or process is not None:
+            raise InputError("--processes and --process need --coordinator HOST:PORT, the address of process 0")
+        if _in_cluster():
+            jax.distributed.initialize(heartbeat_timeout_seconds=30)
+        return
+    if processes is None or process is None or not 0 <= process < processes:
+        raise InputError(f"--coordinator needs --processes N and --process 0 to N - 1, not {processes} and {process}")
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InputError(f"--coordinator {coordinator}: give HOST:PORT, such as 10.0.0.1:12345")
+    peers = _gather(int(port), processes, timeout) if process == 0 else {0: _join(host, int(port), process, timeout)}
+    _peers.update(peers)
+    threading.Thread(target=_watch, args=(peers,), daemon=True).start()
+    jax.distributed.initialize(
+        coordinator, processes, process, heartbeat_timeout_seconds=30, initialization_timeout=max(int(timeout), 1)
+    )
+
+
+def leave() -> None:
+    """Tell the others that this process has done its part: they need not end when it does."""
+    for peer in _peers.values():
+        try:
+            peer.sendall(_FAREWELL)
+        except OSError:
+            continue  # it left before us
+    _peers.clear()
+
+
+def is_first() -> bool:
+    """Whether this process writes the files and speaks to the user."""
+    return jax.process_index() == 0
+
+
+def any_says(flag: bool) -> bool:
+    """Whether the flag is set in one of the processes; all of them must ask."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def from_first(tree: T) -> T:
+    """The first process's values in all of them, NumPy arrays for arrays; all must call it."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    def exchanged(x: Array) -> Array | np.ndarray:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(jnp.asarray(exchanged(jax.random.key_data(x))), impl=jax.random.key_impl(x))
+        return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(x)))
+
+    return jax.tree.map(exchanged, tree)
+
+
+def lost() -> list[int]:
+    """The numbers of the processes that were lost."""
+    return list(_lost)
+
+
+def _in_cluster() -> bool:
+    several = [os.environ.get(name, "1") for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")]
+    by_rank = ("SLURM_PROCID" in os.environ, "OMPI_COMM_WORLD_RANK" in os.environ)
+    hosts = os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",")
+    return any(n.isdecimal() and int(n) > 1 and there for n, there in zip(several, by_rank, strict=True)) or len(hosts) > 1
+
+
+def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socket]:
+    """Process 0 waits for all others; then the port is free for jax's own service."""
+    peers: dict[int, socket.socket] = {}
+    deadline = time.monotonic() + timeout
+    try:
+        server = socket.create_server(("", port))
+    except OSError as error:
+        raise InputError(f"--coordinator: port {port} cannot be opened here ({error.strerror}): choose another") from error
+    with server:
+        while len(peers) < processes - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                peer, _ = server.accept()
+            except TimeoutError:
+                missing = ", ".join(str(i) for i in range(1, processes) if i not in peers)
+                raise InputError(
+                    f"processes {missing} of {processes} did not come to port {port} within {timeout:.0f} s: start them with "
+                    "the same --coordinator and --processes, and check that the port is open"
+                ) from None
+            peers[int.from_bytes(peer.recv(4, socket.MSG_WAITALL))] = peer
+    for peer in peers.values():
+        peer.sendall(b"go")
+    return peers
+
+
+def _join(host: str, port: int, process: int, timeout: float) -> socket.socket:
+    deadline, reason = time.monotonic() + timeout, ""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            peer = socket.create_connection((host, port), timeout=left)
+            peer.sendall(process.to_bytes(4))
+            peer.settimeout(max(deadline - time.monotonic(), 0.01))
+            if peer.recv(2, socket.MSG_WAITALL) == b"go":
+                return peer
+            reason = "it left again"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        time.sleep(0.2)
+    raise InputError(
+        f"no coordinator answered at {host}:{port} within {timeout:.0f} s ({reason}): start process 0 there, and check the "
+        "address and that the port is open"
+    )
+
+
+def _watch(peers: dict[int, socket.socket]) -> None:
+    """Wait until a peer's connection ends: the system closes it when the process dies, keep-alives notice a lost machine."""
+    for peer in peers.values():
+        peer.setblocking(True)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, option):
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    numbers = {peer: number for number, peer in peers.items()}
+    while numbers:
+        ready, _, _ = select.select(list(numbers), [], [])
+        for peer in ready:
+            try:
+                farewell = peer.recv(3)
+            except OSError:
+                farewell = b""
+            number = numbers.pop(peer)
+            if farewell != _FAREWELL:
+                _lost.append(number)
+        if _lost:
+            break
+    if _lost:
+        names = ", ".join(map(str, _lost))
+        print(
+            f"error: process {names} was lost, so this one ends too; saved checkpoints are safe: start all again to go on",
+            file=sys.stderr,
+            flush=True,
+        )
+        time.sleep(_GRACE)
+        os._exit(1)
