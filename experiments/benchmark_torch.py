@@ -264,9 +264,7 @@ def _judge(game: Game, x: Tensor) -> Tensor:
 
 
 def _slopes(critic: Callable[[Tensor], Tensor], functional: bool, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the squared norms of their gradients in x; by `torch.func` where `torch.compile` is to see it, since it
-    has no second derivatives otherwise.
-    """
+    """Logits, and the squared norms of their gradients in x, by `torch.func` where `torch.compile` needs it."""
     if functional:
         gradients, logits = torch.func.grad(lambda x: (lambda y: (y.sum(), y))(critic(x)), has_aux=True)(x)
     else:

@@ -51,10 +51,12 @@ class Checkpoints:
             best_fn=self._score if metric else None,  # without it Orbax writes no metrics
             best_mode=mode,
             cleanup_tmp_directories=not read_only,
-            create=not read_only,
+            create=False,
             read_only=read_only,
             multiprocessing_options=_alone(),
         )
+        if not read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":

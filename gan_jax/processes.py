@@ -34,6 +34,7 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
             raise InputError("--processes and --process need --coordinator HOST:PORT, the address of process 0")
         if _in_cluster():
             jax.distributed.initialize(heartbeat_timeout_seconds=30)
+            _shake_hands()
         return
     if processes is None or process is None or not 0 <= process < processes:
         raise InputError(f"--coordinator needs --processes N and --process 0 to N - 1, not {processes} and {process}")
@@ -46,6 +47,15 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
     jax.distributed.initialize(
         coordinator, processes, process, heartbeat_timeout_seconds=30, initialization_timeout=max(int(timeout), 1)
     )
+    _shake_hands()
+
+
+def _shake_hands() -> None:
+    """Open the channels of all devices, and of one device each, now: later the others would be waited for 30 s only."""
+    from jax.experimental import multihost_utils
+
+    multihost_utils.sync_global_devices("met")
+    any_says(False)
 
 
 def leave() -> None:
@@ -170,5 +180,6 @@ def _watch(peers: dict[int, socket.socket]) -> None:
             file=sys.stderr,
             flush=True,
         )
-        time.sleep(_GRACE)
+        if 0 not in _lost:  # jax itself ends at once without process 0, in a less friendly way
+            time.sleep(_GRACE)
         os._exit(1)

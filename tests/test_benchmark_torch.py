@@ -1,6 +1,6 @@
 """PyTorch's players are ours: the same counts and, with the same weights, the same outputs; its rounds waste nothing."""
 
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,7 @@ def count(module, shape):
         ("mlp", {"width": 128, "depth": 2}, (mlp.Generator(width=128, depth=2), mlp.Discriminator(width=128, depth=2))),
         ("sngan32", {}, resnets(128)),
     ],
-    ids=str,
+    ids=["dcgan", "dcgan without norm", "mlp", "narrow mlp", "sngan32"],
 )
 def test_counts(name, fields, modules):
     with torch.device("meta"):
@@ -54,11 +54,23 @@ def test_counts(name, fields, modules):
     assert game.counts() == (count(modules[0], (game.latent,)), count(modules[1], shape))
 
 
-def layers(params):
-    """Dictionaries of arrays, in the order in which they were made."""
-    if any(isinstance(value, dict) for value in params.values()):
-        return [layer for value in params.values() for layer in layers(value)]
-    return [{name: np.array(leaf) for name, leaf in params.items()}]
+def random_variables(module, x, key):
+    """Variables, and the names of the layers with parameters in the order in which they are made, which trees forget."""
+    order = []
+
+    def init():
+        variables = module.init(KEY, x, train=True)
+        order.extend(layers(variables["params"]))
+        return variables
+
+    shapes, generator = jax.eval_shape(init), np.random.default_rng(key)
+    return jax.tree.map(lambda leaf: generator.normal(0, 0.2, leaf.shape).astype(np.float32), shapes), order
+
+
+def layers(params, path=()):
+    if not any(isinstance(value, dict) for value in params.values()):
+        return [path]
+    return [layer for name, value in params.items() for layer in layers(value, (*path, name))]
 
 
 def to_torch(ours, theirs, grid_in, grid_out):
@@ -78,13 +90,13 @@ def to_torch(ours, theirs, grid_in, grid_out):
     return weight, bias
 
 
-def take_weights(player, params):
+def take_weights(player, params, order):
     kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)
     grid_in, grid_out = isinstance(player[-2], nn.Flatten), isinstance(player[1], nn.Unflatten)
-    for ours, theirs in zip(layers(params), [m for m in player.modules() if isinstance(m, kinds)], strict=True):
+    for path, theirs in zip(order, [m for m in player.modules() if isinstance(m, kinds)], strict=True):
         if nn.utils.parametrize.is_parametrized(theirs):
             nn.utils.parametrize.remove_parametrizations(theirs, "weight")
-        weight, bias = to_torch(ours, theirs, grid_in, grid_out)
+        weight, bias = to_torch(reduce(dict.__getitem__, path, params), theirs, grid_in, grid_out)
         theirs.weight.data.copy_(torch.from_numpy(weight.copy()))
         assert (bias is None) == (theirs.bias is None)
         if bias is not None:
@@ -105,11 +117,10 @@ def test_the_same_outputs(name, fields, modules):
     game = benchmark.GAMES[name](**fields)
     for player, module, shape in zip(game[:2], modules, ((game.latent,), game.shape), strict=True):
         x = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
-        ours = np.moveaxis(x, 1, -1)
-        variables = module.init(KEY, ours, train=True)
-        spread = jax.tree.map(lambda p: p + 0.05 * jax.random.normal(KEY, p.shape), variables["params"])
-        take_weights(player, spread)
-        expected, _ = module.apply(variables | {"params": spread}, ours, train=True, mutable="batch_stats")
+        ours = jnp.moveaxis(jnp.asarray(x), 1, -1)
+        variables, order = random_variables(module, ours, key=len(shape))
+        take_weights(player, variables["params"], order)
+        expected, _ = jax.jit(partial(module.apply, train=True, mutable="batch_stats"))(variables, ours)
         actual = player(torch.from_numpy(x)).detach().numpy()
         actual = actual[:, 0] if module is modules[1] else np.moveaxis(actual, 1, -1)
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
@@ -119,6 +130,7 @@ def test_the_same_outputs(name, fields, modules):
 @pytest.mark.parametrize("mode", ["eager", "channels_last"])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_round(name, mode, disc_steps, monkeypatch):
+    torch.manual_seed(0)
     game = benchmark.GAMES[name](**SMALL[name])
     monkeypatch.setitem(benchmark.GAMES, "this", lambda: game)
     step = benchmark.make_step("this", mode, 2, "cpu", disc_steps=disc_steps)

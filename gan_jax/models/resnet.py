@@ -5,7 +5,7 @@ uniform ones, times sqrt(2) for the 3x3 kernels in blocks. Labels enter as in Mi
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,7 @@ _GENERATOR = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
 _DISCRIMINATOR = {32: (1, 1, 1, 1), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}  # channels of each block in widths
 _HALVINGS = {32: 2, 64: 5, 128: 5}  # the first so many blocks end at half the size
 
+_batch_norm = partial(batch_norm, scale_init=nn.initializers.ones)
 _glorot = nn.initializers.glorot_uniform()
 _glorot_sqrt2 = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 
@@ -65,7 +66,7 @@ class Discriminator(nn.Module):
 
     `width` is the channels of the first block (None: the paper's, 128 at 32x32 and 64 above). Every kernel is divided by its
     largest singular value unless `spectral_norm=False`. With `num_classes` the label enters by an inner product with the
-    features (Miyato & Koyama 2018, eq. 3).
+    features (Miyato & Koyama 2018, eq. 3). Differs: Flax divides the first weights themselves, too.
     """
 
     width: int | None = None
@@ -152,7 +153,7 @@ class EnlargedConv(Conv):
     """Nearest-neighbour enlargement to twice the size, then a 3x3 convolution: (b, h, w, c) to (b, 2h, 2w, o).
 
     Computed as one fractionally strided convolution by the 4x4 kernel that is the sum of the 3x3 one at its four shifts by a
-    pixel, which gives the same with 4/9 of the multiplications (fused scaling in the code of Karras et al. 2017, arXiv:1710.10196).
+    pixel: the same with 4/9 of the multiplications (as in the code of Karras et al. 2017, arXiv:1710.10196).
     """
 
     kernel_size: int = 3
@@ -180,10 +181,6 @@ def _spread(kernel: Float[Array, "k l c o"]) -> Float[Array, "k+1 l+1 c o"]:
     """The sum of the kernel at its four shifts by one pixel."""
     tall = jnp.pad(kernel, ((0, 1), (0, 0), (0, 0), (0, 0))) + jnp.pad(kernel, ((1, 0), (0, 0), (0, 0), (0, 0)))
     return jnp.pad(tall, ((0, 0), (0, 1), (0, 0), (0, 0))) + jnp.pad(tall, ((0, 0), (1, 0), (0, 0), (0, 0)))
-
-
-def _batch_norm(**changes: Any) -> nn.BatchNorm:
-    return batch_norm(scale_init=nn.initializers.ones, **changes)
 
 
 def _side(height: int, width: int) -> int:
