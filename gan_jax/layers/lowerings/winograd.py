@@ -21,7 +21,7 @@ from jax.lax import optimization_barrier
 
 from gan_jax.layers.lowerings.form import Form, padding
 
-Matrix = tuple[tuple[float, ...], ...]
+Matrix = tuple[tuple[float | int, ...], ...]
 
 
 class Transforms(NamedTuple):
@@ -84,7 +84,7 @@ def _inner(v: Array, w: Array) -> Array:
     return (optimization_barrier(w.T) @ v).T if w.shape[1] <= v.shape[1] else optimization_barrier(v.T) @ w
 
 
-def _sum(coefficients: Sequence[float], terms: Sequence[Array]) -> Array:
+def _sum(coefficients: Sequence[float | int], terms: Sequence[Array]) -> Array:
     """The linear combination, without the terms that are multiplied by 0."""
     total = None
     for a, term in zip(coefficients, terms, strict=True):
