@@ -1,20 +1,18 @@
 """Ways to compute a convolution and its two gradients; all give the same numbers, but for rounding."""
 
-from gan_jax.layers.lowerings import winograd as _winograd
 from gan_jax.layers.lowerings.form import Form
 from gan_jax.layers.lowerings.patches import patches
 from gan_jax.layers.lowerings.plain import plain
 from gan_jax.layers.lowerings.subpixel import subpixel
-from gan_jax.layers.lowerings.winograd import winograd
+from gan_jax.layers.lowerings.winograd import tiling, winograd
 
-__all__ = ["Form", "for_cpu", "patches", "plain", "subpixel", "winograd"]
+__all__ = ["Form", "for_cpu", "patches", "plain", "subpixel", "tiling", "winograd"]
 
 
 def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Form:
     """The fastest form on a CPU for kernels of `shape` (k, l, c, o) and images of `outputs` (height, width)."""
-    rows, columns, c, o = shape
-    if rows == columns and _winograd.possible(rows, stride, outputs, (c, o)):
+    if tiling(shape, stride, outputs):
         return winograd
-    if c <= 4 and o >= 8:
+    if shape[2] <= 4 and shape[3] >= 8:
         return patches
     return subpixel

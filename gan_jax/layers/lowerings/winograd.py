@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import optimization_barrier
 
 from gan_jax.layers.lowerings.form import Form, padding
 
@@ -25,63 +24,80 @@ Matrix = tuple[tuple[float | int, ...], ...]
 
 
 class Transforms(NamedTuple):
-    """One axis: rows are points, columns the r + 1 inputs of a tile, the r taps, its 2 outputs."""
+    """One axis, F(m, r): rows are points, columns the m + r - 1 inputs of a tile, the r taps, its m outputs.
+
+    y_i = sum_u d_{i+u} k_u for i < m is sum_p (x d)_p (kernel k)_p (y e_i)_p. By Cook and Toom: `kernel` and `y` evaluate
+    polynomials at the points, infinity last, `x` is the transposed inverse for their product's coefficients.
+    """
 
     x: Matrix
     kernel: Matrix
     y: Matrix
 
 
-# y_i = sum_u d_{i+u} k_u for i = 0, 1 is sum_p (x d)_p (kernel k)_p (y e_i)_p; F(2, 2) and F(2, 3) of Winograd.
+_M = 2  # F(4, 2) needs 25/64 of the multiplications, but errs ten times as much and was not faster on a CPU
 _TRANSFORMS = {
-    2: Transforms(
+    (2, 2): Transforms(  # at 0, 1
         x=((1, -1, 0), (0, 1, 0), (0, -1, 1)),
         kernel=((1, 0), (1, 1), (0, 1)),
         y=((1, 0), (1, 1), (0, 1)),
     ),
-    3: Transforms(
+    (2, 3): Transforms(  # at 0, 1, -1
         x=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
-        kernel=((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
+        kernel=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
         y=((1, 0), (1, 1), (1, -1), (0, -1)),
     ),
 }
 
 
-def taps(size: int, stride: int) -> int:
-    """Taps a side of each phase's kernel."""
-    return -(-size // stride)
+class Tiling(NamedTuple):
+    """A convolution cut into tiles: `m` outputs a side, `r` taps of each phase, `low` zeros before the image."""
+
+    m: int
+    r: int
+    stride: int
+    low: int
+
+    @property
+    def transforms(self) -> Transforms:
+        return _TRANSFORMS[self.m, self.r]
 
 
-def possible(size: int, stride: int, outputs: tuple[int, ...], channels: tuple[int, int]) -> bool:
-    """Whether a square kernel of `size` can be taken this way, and whether that pays: wide layers, and outputs in 2x2 tiles."""
-    worth = 2 * (taps(size, stride) + 1) * stride < 2 * 2 * size  # multiplications along an axis, against plain ones
-    return taps(size, stride) in _TRANSFORMS and worth and not (outputs[0] % 2 or outputs[1] % 2) and min(channels) >= 16
+def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling | None:
+    """How kernels of `shape` (k, l, c, o) and images of `outputs` (height, width) are cut, if they can be and it pays."""
+    size, taps = shape[0], -(-shape[0] // stride)
+    if shape[0] != shape[1] or min(shape[2:]) < 16:
+        return None
+    fits = (_M, taps) in _TRANSFORMS and not any(n % _M for n in outputs)
+    pays = (_M + taps - 1) * stride < _M * size  # multiplications along an axis, against plain ones
+    return Tiling(_M, taps, stride, padding(size, stride)[0]) if fits and pays else None
 
 
 def conv(x: Array, kernel: Array, stride: int) -> Array:
-    b, h, w, _ = x.shape
-    pairs = zip(_image_points(x, len(kernel), stride), _kernel_points(kernel, stride), strict=True)
-    return _output([v @ u for v, u in pairs], (b, h // stride // 2, w // stride // 2), taps(len(kernel), stride))
+    cut = _required(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
+    pairs = zip(_image_points(x, cut), _kernel_points(kernel, cut), strict=True)
+    return _output([v @ u for v, u in pairs], x.shape, cut)
 
 
 def adjoint(y: Array, kernel: Array, stride: int) -> Array:
-    b, i, j, _ = y.shape
-    pairs = zip(_output_points(y, taps(len(kernel), stride)), _kernel_points(kernel, stride), strict=True)
-    return _image([w @ u.T for w, u in pairs], (b, i // 2, j // 2), len(kernel), stride)
+    cut = _required(kernel.shape, stride, y.shape[1:3])
+    pairs = zip(_output_points(y, cut), _kernel_points(kernel, cut), strict=True)
+    return _image([w @ u.T for w, u in pairs], y.shape, cut)
 
 
 def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    size = shape[0]
-    pairs = zip(_image_points(x, size, stride), _output_points(y, taps(size, stride)), strict=True)
-    return _kernel([_inner(v, w) for v, w in pairs], size, stride)
+    cut = _required((*shape, x.shape[-1], y.shape[-1]), stride, y.shape[1:3])
+    pairs = zip(_image_points(x, cut), _output_points(y, cut), strict=True)
+    return _kernel([v.T @ w for v, w in pairs], shape[0], cut)
 
 
 winograd = Form(conv, adjoint, correlate)
 
 
-def _inner(v: Array, w: Array) -> Array:
-    """v^T w over their many rows; the narrower one is transposed in memory first, which XLA's products on a CPU like better."""
-    return (optimization_barrier(w.T) @ v).T if w.shape[1] <= v.shape[1] else optimization_barrier(v.T) @ w
+def _required(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling:
+    cut = tiling(shape, stride, outputs)
+    assert cut is not None  # whoever chose this form has asked
+    return cut
 
 
 def _sum(coefficients: Sequence[float | int], terms: Sequence[Array]) -> Array:
@@ -99,49 +115,43 @@ def _transposed(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def _image_points(x: Array, size: int, stride: int) -> list[Array]:
+def _image_points(x: Array, cut: Tiling) -> list[Array]:
     """V: for each point (tiles, s s c)."""
-    b, h, w, c = x.shape
-    r, (low, _), cell = taps(size, stride), padding(size, stride), 2 * stride  # a tile begins at every `cell` pixels
-    t, u = h // cell, w // cell
-    padded = jnp.pad(x, ((0, 0), (low, cell - low), (low, cell - low), (0, 0)))
-    cells = padded.reshape(b, t + 1, 2, stride, u + 1, 2, stride, c)
-
-    def row(i: int) -> Array:
-        return cells[:, i // 2 : i // 2 + t, i % 2]  # b t s u+1 2 s c
-
-    def column(a: Array, j: int) -> Array:
-        return a[:, :, :, j // 2 : j // 2 + u, j % 2]  # b t s u s c
+    (b, h, w, c), (m, r, stride, low) = x.shape, cut
+    side = m * stride  # a tile begins at every `side` pixels
+    t, u = h // side, w // side
+    padded = jnp.pad(x, ((0, 0), (low, side - low), (low, side - low), (0, 0)))
+    cells = padded.reshape(b, t + 1, m, stride, u + 1, m, stride, c)
+    rows = [cells[:, i // m : i // m + t, i % m] for i in range(m + r - 1)]  # b t s u+1 m s c
 
     points = []
-    for over_rows in _TRANSFORMS[r].x:
-        a = _sum(over_rows, [row(i) for i in range(r + 1)])
-        for over_columns in _TRANSFORMS[r].x:
-            v = _sum(over_columns, [column(a, j) for j in range(r + 1)])
-            points.append(v.transpose(0, 1, 3, 2, 4, 5).reshape(b * t * u, stride * stride * c))
+    for over_rows in cut.transforms.x:
+        a = _sum(over_rows, rows)
+        columns = [a[:, :, :, j // m : j // m + u, j % m] for j in range(m + r - 1)]  # b t s u s c
+        for over_columns in cut.transforms.x:
+            v = _sum(over_columns, columns).transpose(0, 1, 3, 2, 4, 5)
+            points.append(v.reshape(b * t * u, stride * stride * c))
     return points
 
 
-def _image(products: Sequence[Array], tiles: tuple[int, int, int], size: int, stride: int) -> Array:
+def _image(products: Sequence[Array], y_shape: tuple[int, ...], cut: Tiling) -> Array:
     """The transpose of `_image_points`: tiles overlap, and what overlaps is added."""
-    (b, t, u), r, (low, _) = tiles, taps(size, stride), padding(size, stride)
-    c = products[0].shape[-1] // stride**2
+    m, r, stride, low = cut
+    b, t, u = y_shape[0], y_shape[1] // m, y_shape[2] // m
+    c, n = products[0].shape[-1] // stride**2, m + r - 1
     parts = [p.reshape(b, t, u, stride, stride, c) for p in products]
-    back = _transposed(_TRANSFORMS[r].x)
+    back = _transposed(cut.transforms.x)
 
     def along(parts: Sequence[Array], axis: int) -> list[Array]:
-        """The two halves of every cell, from points of one axis."""
-        halves = []
-        for first, second in ((0, 2), (1, 3)):
-            here = _shifted(_sum(back[first], parts), axis, 0)
-            halves.append(here + _shifted(_sum(back[second], parts), axis, 1) if second <= r else here)
-        return halves
+        """The m places of every cell, from points of one axis."""
+        own = [_shifted(_sum(back[i], parts), axis, 0) for i in range(m)]
+        return [own[i] + _shifted(_sum(back[i + m], parts), axis, 1) if i + m < n else own[i] for i in range(m)]
 
-    rows = [along(parts[(r + 1) * p : (r + 1) * (p + 1)], 2) for p in range(r + 1)]  # [row's point][half of the column]
-    cells = [along([row[v] for row in rows], 1) for v in range(2)]  # [half of the column][half of the row]: b t+1 u+1 s s c
-    stacked = jnp.stack([jnp.stack([cells[v][i] for v in range(2)], axis=3) for i in range(2)], axis=2)  # b t+1 2 u+1 2 s s c
-    pixels = stacked.transpose(0, 1, 2, 5, 3, 4, 6, 7).reshape(b, 2 * stride * (t + 1), 2 * stride * (u + 1), c)
-    return pixels[:, low : low + 2 * stride * t, low : low + 2 * stride * u]
+    rows = [along(parts[n * p : n * (p + 1)], 2) for p in range(n)]  # [row's point][place along the columns]
+    cells = [along([row[v] for row in rows], 1) for v in range(m)]  # [place along the columns][along the rows]
+    stacked = jnp.stack([jnp.stack([cells[v][i] for v in range(m)], axis=3) for i in range(m)], axis=2)  # b t+1 m u+1 m s s c
+    pixels = stacked.transpose(0, 1, 2, 5, 3, 4, 6, 7).reshape(b, m * stride * (t + 1), m * stride * (u + 1), c)
+    return pixels[:, low : low + m * stride * t, low : low + m * stride * u]
 
 
 def _shifted(x: Array, axis: int, by: int) -> Array:
@@ -151,39 +161,37 @@ def _shifted(x: Array, axis: int, by: int) -> Array:
     return jnp.pad(x, pads)
 
 
-def _kernel_points(kernel: Array, stride: int) -> list[Array]:
+def _kernel_points(kernel: Array, cut: Tiling) -> list[Array]:
     """U: for each point (s s c, o)."""
-    size, _, c, o = kernel.shape
-    r = taps(size, stride)
+    (size, _, c, o), r, stride = kernel.shape, cut.r, cut.stride
     padded = jnp.pad(kernel, ((0, r * stride - size), (0, r * stride - size), (0, 0), (0, 0)))
     phases = padded.reshape(r, stride, r, stride, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(r, r, stride * stride * c, o)
-    return _points(_TRANSFORMS[r].kernel, lambda i, j: phases[i, j], r)
+    return _points(cut.transforms.kernel, lambda i, j: phases[i, j], r)
 
 
-def _kernel(products: Sequence[Array], size: int, stride: int) -> Array:
+def _kernel(products: Sequence[Array], size: int, cut: Tiling) -> Array:
     """The transpose of `_kernel_points`."""
-    r, o = taps(size, stride), products[0].shape[-1]
+    r, stride, o = cut.r, cut.stride, products[0].shape[-1]
     c = products[0].shape[0] // stride**2
-    parts = _from_points(_TRANSFORMS[r].kernel, products, r)
-    phases = jnp.stack(parts).reshape(r, r, stride, stride, c, o)
+    phases = jnp.stack(_from_points(cut.transforms.kernel, products, r)).reshape(r, r, stride, stride, c, o)
     return phases.transpose(0, 2, 1, 3, 4, 5).reshape(r * stride, r * stride, c, o)[:size, :size]
 
 
-def _output_points(y: Array, r: int) -> list[Array]:
+def _output_points(y: Array, cut: Tiling) -> list[Array]:
     """W: for each point (tiles, o)."""
-    b, i, j, o = y.shape
-    pairs = y.reshape(b, i // 2, 2, j // 2, 2, o)
-    points = _points(_TRANSFORMS[r].y, lambda i, j: pairs[:, :, i, :, j], 2)
-    return [p.reshape(b * (i // 2) * (j // 2), o) for p in points]
+    (b, i, j, o), m = y.shape, cut.m
+    tiles = y.reshape(b, i // m, m, j // m, m, o)
+    points = _points(cut.transforms.y, lambda i, j: tiles[:, :, i, :, j], m)
+    return [p.reshape(b * (i // m) * (j // m), o) for p in points]
 
 
-def _output(products: Sequence[Array], tiles: tuple[int, int, int], r: int) -> Array:
+def _output(products: Sequence[Array], x_shape: tuple[int, ...], cut: Tiling) -> Array:
     """The transpose of `_output_points`."""
-    b, t, u = tiles
-    o = products[0].shape[-1]
-    parts = _from_points(_TRANSFORMS[r].y, [p.reshape(b, t, u, o) for p in products], 2)
-    rows = [jnp.stack(parts[2 * i : 2 * i + 2], axis=3) for i in range(2)]  # b t u 2 o
-    return jnp.stack(rows, axis=2).reshape(b, 2 * t, 2 * u, o)
+    (b, h, w, _), m, o = x_shape, cut.m, products[0].shape[-1]
+    t, u = h // (m * cut.stride), w // (m * cut.stride)
+    parts = _from_points(cut.transforms.y, [p.reshape(b, t, u, o) for p in products], m)
+    rows = [jnp.stack(parts[m * i : m * (i + 1)], axis=3) for i in range(m)]  # b t u m o
+    return jnp.stack(rows, axis=2).reshape(b, m * t, m * u, o)
 
 
 def _points(matrix: Matrix, part: Callable[[int, int], Array], n: int) -> list[Array]:
