@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from gan_jax import processes
+from gan_jax import host, processes
 from gan_jax.errors import InputError, RunError
 from gan_jax.loop import Interrupted
 
@@ -20,6 +20,7 @@ def run_command(main: Callable[[C], None], config: type[C], description: str, ar
     Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
     """
     asked = tyro.cli(config, description=description, args=args)
+    host.prepare()
     sys.exit(guarded(lambda: main(asked)))
 
 
