@@ -19,7 +19,7 @@ def prepare() -> None:
 
 def keep_compiled() -> None:
     """Keep compiled programs on disk, in JAX_COMPILATION_CACHE_DIR or ~/.cache/gan_jax/xla: the second start is quick."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "gan_jax" / "xla"))
 
 
