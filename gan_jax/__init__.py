@@ -6,6 +6,7 @@ from gan_jax.core import (
     Player,
     Players,
     TrainState,
+    Turn,
     init_state,
     make_sampler,
     make_step,
@@ -15,7 +16,7 @@ from gan_jax.core import (
 )
 from gan_jax.errors import InputError, RunError
 from gan_jax.objectives.image import image_gan
-from gan_jax.parallel import jit_step, scan_step, vmap_step
+from gan_jax.parallel import batch_mesh, jit_step, pmap_step, replicate, scan_step, sharded_step, vmap_step
 
 __all__ = [
     "InputError",
@@ -24,6 +25,8 @@ __all__ = [
     "Players",
     "RunError",
     "TrainState",
+    "Turn",
+    "batch_mesh",
     "image_gan",
     "init_state",
     "jit_step",
@@ -33,8 +36,11 @@ __all__ = [
     "make_step",
     "minibatches_per_round",
     "penalties",
+    "pmap_step",
+    "replicate",
     "sampling_variables",
     "scan_step",
+    "sharded_step",
     "standing_statistics",
     "vmap_step",
 ]

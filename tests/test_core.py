@@ -10,7 +10,7 @@ from gan_jax import core, latents, losses, parallel, penalties
 from gan_jax.checkpoint import state_hash
 from gan_jax.core import Objective, Players
 from gan_jax.errors import InputError
-from gan_jax.models import dcgan
+from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
 
 
@@ -193,6 +193,78 @@ def test_one_trace_over_ten_steps():
     for i in range(10):
         state, _ = run(state, images(seed=i))
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "passes"),
+    [
+        ({}, 1),
+        ({"order": "simultaneous"}, 1),
+        ({"order": "gen_first"}, 2),
+        ({"disc_steps": 2}, 2),
+        ({"gen_steps": 2}, 2),
+        ({"accumulate": 2}, 2),
+    ],
+)
+def test_where_each_makes_one_update_the_fakes_are_made_once(options, passes):
+    """Both learn of the same fakes, unless the generator has moved in between; loops are traced once."""
+    objective, traces = small_gan(), []
+
+    def sample(*args):
+        traces.append(1)
+        return objective.sample(*args)
+
+    state = jax.eval_shape(lambda: core.init_state(objective, SGD, jax.random.key(0), images()))
+    jax.eval_shape(core.make_step(objective._replace(sample=sample), SGD, **options), state, images())
+    assert len(traces) == passes
+
+
+def test_a_round_is_a_gradient_of_each_players_loss():
+    """Each loss by itself, from samples to its parameters, by `jax.grad`; latents that need no key, SGD with rate 1."""
+    generator, discriminator = mlp.Generator(width=8, depth=2, norm="batch"), mlp.Discriminator(width=8, depth=2)
+    z = jax.random.normal(jax.random.key(7), (8, 5))
+    objective = image_gan(generator, discriminator, losses.non_saturating, lambda key, n: z)
+    batch, key = {"image": jax.random.normal(jax.random.key(8), (8, 2))}, jax.random.key(1)
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    turn = core.Turn(batch, (z, None), key, state.step)
+
+    def moved(player, loss):
+        grads, stats = jax.grad(loss, has_aux=True)(player.params)
+        return player._replace(params=jax.tree.map(jnp.subtract, player.params, grads), stats=stats), optax.tree.norm(grads)
+
+    @jax.jit
+    def train_gen(gen, disc):
+        def loss(params):
+            fakes, stats = objective.sample({"params": params, **gen.stats}, turn.inputs, key, True)
+            return objective.gen_loss(disc.variables, fakes, turn)[0], stats
+
+        return moved(gen, loss)
+
+    @jax.jit
+    def train_disc(disc, gen):
+        def loss(params):
+            fakes, _ = objective.sample(gen.variables, turn.inputs, key, True)
+            value, (stats, _) = objective.disc_loss({"params": params, **disc.stats}, fakes, turn)
+            return value, stats
+
+        return moved(disc, loss)
+
+    gen, gen_norm = train_gen(state.gen, state.disc)  # both against the other's old parameters
+    disc, disc_norm = train_disc(state.disc, state.gen)
+    later_gen, later_gen_norm = train_gen(state.gen, disc)
+    later_disc, later_disc_norm = train_disc(state.disc, gen)
+    for order, *wanted in (
+        ("disc_first", later_gen, disc, later_gen_norm, disc_norm),
+        ("gen_first", gen, later_disc, gen_norm, later_disc_norm),
+        ("simultaneous", gen, disc, gen_norm, disc_norm),
+    ):
+        after, metrics = jax.jit(core.make_step(objective, SGD, order=order))(state, batch)
+        found = [after.gen, after.disc, metrics["gen/grad_norm"], metrics["disc/grad_norm"]]
+        assert jax.tree.structure(found) == jax.tree.structure(wanted)
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=order)
+    assert abs(float(later_gen_norm / gen_norm) - 1) > 5e-3  # the order can be told by the numbers
+    assert abs(float(later_disc_norm / disc_norm) - 1) > 5e-3
 
 
 def test_no_key_is_used_twice():

@@ -21,7 +21,7 @@ CADENCE = {"log_every": 2, "sample_every": 2, "score_every": 4, "save_every": 2}
 
 
 def tiny(outdir: Path, **changes) -> dcgan.Config:
-    return dcgan.Config(**{"outdir": outdir, "judge": False, **SMALL, **CADENCE, **changes})
+    return dcgan.Config(**{"outdir": outdir, "judge": False, "devices": 1, **SMALL, **CADENCE, **changes})
 
 
 def frames(path: Path) -> int:

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from jax import lax
 
+from gan_jax.errors import InputError
+from gan_jax.layers import lowerings
 from gan_jax.layers.conv import Conv, ConvTranspose, ResizeConv, conv, conv_transpose, one_hot_planes
 
 KERNELS = (3, 4, 5)
 X = jax.random.normal(jax.random.key(0), (2, 8, 12, 3))
+WIDE = jax.random.normal(jax.random.key(4), (2, 8, 12, 32))
 NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -66,26 +69,127 @@ def lax_conv_transpose(x, kernel, stride):
     return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=NHWC)
 
 
+PAIRS = [(conv, lax_conv), (conv_transpose, lax_conv_transpose)]
+
+
+def derivatives(f, x, first, second, stride):
+    """Of a score by two layers, and of its squared gradients in the input (as in R1) and in the kernels."""
+
+    def score(x, first, second):
+        return jnp.sum(f(jnp.tanh(0.1 * f(x, first, stride)), second, 2) ** 2)
+
+    def penalty(x, first, second):
+        gradients = jax.grad(score, argnums=(0, 1, 2))(x, first, second)
+        return sum(weight * jnp.sum(g**2) for weight, g in zip((10, 1, 1), gradients, strict=True))
+
+    return jax.jit(lambda: [jax.grad(g, argnums=(0, 1, 2))(x, first, second) for g in (score, penalty)])()
+
+
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize("size", KERNELS)
-@pytest.mark.parametrize(("ours", "theirs"), [(conv, lax_conv), (conv_transpose, lax_conv_transpose)])
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_gradients_of_any_order_equal_those_of_lax(ours, theirs, size, stride):
-    """Two layers: derivatives of a score, and of its squared gradients in the input (as in R1) and in the kernels."""
     first = jax.random.normal(jax.random.key(1), (size, size, 3, 4))
     second = jax.random.normal(jax.random.key(2), (size, size, 4, 2))
+    x = jax.random.normal(jax.random.key(3), (2, 2 * stride, 4 * stride, 3))
+    close(derivatives(ours, x, first, second, stride), derivatives(theirs, x, first, second, stride))
 
-    def derivatives(f):
-        def score(x, first, second):
-            return jnp.sum(f(jnp.tanh(0.1 * f(x, first, stride)), second, 2) ** 2)
 
-        def penalty(x, first, second):
-            gradients = jax.grad(score, argnums=(0, 1, 2))(x, first, second)
-            return sum(weight * jnp.sum(g**2) for weight, g in zip((10, 1, 1), gradients, strict=True))
+@pytest.mark.parametrize(
+    ("ours", "theirs", "size", "stride"), [(*PAIRS[0], 3, 1), (*PAIRS[0], 4, 2), (*PAIRS[0], 5, 2), (*PAIRS[1], 4, 2)]
+)
+def test_gradients_of_wide_layers_equal_those_of_lax(ours, theirs, size, stride):
+    """Where the first layer is computed by Winograd's way, and the second too if the kernel is 4 or 5."""
+    first = jax.random.normal(jax.random.key(1), (size, size, 32, 36)) / size
+    second = jax.random.normal(jax.random.key(2), (size, size, 36, 32)) / size
+    x = jax.random.normal(jax.random.key(3), (2, 4 * stride, 8 * stride, 32))
+    assert lowerings.for_cpu(first.shape, stride, (4, 8)) is lowerings.winograd
+    close(derivatives(ours, x, first, second, stride), derivatives(theirs, x, first, second, stride))
 
-        x = jax.random.normal(jax.random.key(3), (2, 2 * stride, 4 * stride, 3))
-        return jax.jit(lambda: [jax.grad(g, argnums=(0, 1, 2))(x, first, second) for g in (score, penalty)])()
 
-    close(derivatives(ours), derivatives(theirs))
+@pytest.mark.parametrize(
+    ("form", "shape", "stride", "outputs"),
+    [
+        ("winograd", (4, 4, 32, 32), 2, (4, 6)),
+        ("winograd", (5, 5, 32, 64), 2, (4, 4)),
+        ("winograd", (3, 3, 64, 32), 1, (8, 12)),
+        ("subpixel", (4, 4, 32, 32), 2, (4, 5)),  # tiles are of 2x2
+        ("subpixel", (4, 4, 32, 32), 2, (1, 1)),
+        ("subpixel", (4, 4, 31, 32), 2, (4, 4)),
+        ("subpixel", (4, 4, 32, 31), 2, (4, 4)),
+        ("subpixel", (4, 5, 32, 32), 2, (4, 4)),
+        ("subpixel", (3, 3, 32, 32), 2, (4, 4)),  # as many multiplications as without
+        ("subpixel", (4, 4, 32, 32), 4, (4, 4)),
+        ("subpixel", (5, 5, 32, 32), 1, (4, 4)),
+        ("patches", (5, 5, 3, 16), 2, (4, 4)),
+        ("patches", (4, 4, 1, 8), 2, (7, 7)),
+        ("subpixel", (5, 5, 3, 4), 2, (4, 4)),
+    ],
+)
+def test_the_way_chosen_on_cpus(form, shape, stride, outputs):
+    assert lowerings.for_cpu(shape, stride, outputs) is getattr(lowerings, form)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", KERNELS)
+@pytest.mark.parametrize("shape", [(2, 8, 12, 32), (1, 8, 8, 32)])
+def test_wide_layers_equal_flax(shape, size, stride):
+    x = jax.random.normal(jax.random.key(5), shape)
+    for ours, theirs in ((Conv, nn.Conv), (ConvTranspose, nn.ConvTranspose)):
+        layer, reference = (
+            ours(40, kernel_size=size, stride=stride),
+            theirs(40, (size, size), strides=(stride, stride), padding="SAME"),
+        )
+        params = variables(layer, x)
+        close(layer.apply(params, x), reference.apply(params, x), 1e-5)
+
+
+FORMS = [
+    (name, size, stride)
+    for name in ("plain", "subpixel", "patches", "winograd")
+    for size in ((3, 3), (4, 4), (5, 5), (5, 3))
+    for stride in (1, 2)
+    if name != "winograd" or (size, stride) in (((3, 3), 1), ((4, 4), 2), ((5, 5), 2))
+]
+
+
+@pytest.mark.parametrize(("name", "size", "stride"), FORMS)
+def test_every_form_computes_the_three_gradients(name, size, stride):
+    """Of <conv(x, kernel), y>, as lax does; in bfloat16 too, but for its rounding, and in its type."""
+    form = getattr(lowerings, name)
+    kernel = jax.random.normal(jax.random.key(1), (*size, 32, 40))
+    y = jax.random.normal(jax.random.key(2), (2, 8 // stride, 12 // stride, 40))
+
+    def computed(x, kernel, y):
+        return form.conv(x, kernel, stride), form.adjoint(y, kernel, stride), form.correlate(x, y, stride, size)
+
+    wanted, pull_back = jax.vjp(lambda x, kernel: lax_conv(x, kernel, stride), WIDE, kernel)
+    close(jax.jit(computed)(WIDE, kernel, y), (wanted, *pull_back(y)), 1e-5)
+    rough = jax.jit(computed)(*(x.astype(jnp.bfloat16) for x in (WIDE, kernel, y)))
+    assert {x.dtype for x in rough} == {jnp.dtype("bfloat16")}
+    close([x.astype(jnp.float32) for x in rough], (wanted, *pull_back(y)), 0.03)
+
+
+@pytest.mark.parametrize(("channels", "size", "stride"), [(32, 4, 2), (32, 3, 1), (3, 4, 2), (8, 5, 2)])
+@pytest.mark.parametrize("f", [conv, conv_transpose])
+def test_populations_of_kernels(f, channels, size, stride):
+    """Under `vmap` every run gets what it gets by itself, and its own gradients."""
+    kernels = jax.random.normal(jax.random.key(1), (3, size, size, channels, 32))
+    x = jax.random.normal(jax.random.key(2), (2, 4 * stride, 4 * stride, channels))
+
+    def value_and_gradients(kernel):
+        return f(x, kernel, stride), jax.grad(lambda x, k: jnp.sum(jnp.sin(f(x, k, stride))), argnums=(0, 1))(x, kernel)
+
+    together = jax.jit(jax.vmap(value_and_gradients))(kernels)
+    alone = jax.jit(value_and_gradients)
+    for i in range(3):
+        close(jax.tree.map(lambda x, i=i: x[i], together), alone(kernels[i]), 1e-5)
+
+
+def test_sizes_that_are_no_multiple_of_the_stride_are_refused():
+    for shape in ((1, 7, 8, 3), (1, 8, 7, 3)):
+        with pytest.raises(InputError, match=f"{shape[1]}x{shape[2]} cannot be convolved with stride 2: choose a multiple"):
+            Conv(4).init(jax.random.key(0), jnp.zeros(shape))
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

@@ -193,7 +193,7 @@ def test_bfloat16_computation_with_float32_parameters(module):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     traced = str(jax.make_jaxpr(partial(half.apply, train=True, mutable="batch_stats"))(variables, inputs))
     results = re.findall(r"(\w+)\[[\d,]*\] = (?:conv_general_dilated|dot_general)", traced)
-    assert len(results) == 3
+    assert len(results) >= 3  # of each convolution, all ways are traced
     assert set(results) == {"bf16"}
     exact, rounded = (m.apply(variables, inputs, train=True, mutable="batch_stats")[0] for m in (full, half))
     assert exact.dtype == rounded.dtype == jnp.float32

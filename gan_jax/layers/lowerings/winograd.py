@@ -66,7 +66,7 @@ class Tiling(NamedTuple):
 def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling | None:
     """How kernels of `shape` (k, l, c, o) and images of `outputs` (height, width) are cut, if they can be and it pays."""
     size, taps = shape[0], -(-shape[0] // stride)
-    if shape[0] != shape[1] or min(shape[2:]) < 16:
+    if shape[0] != shape[1] or min(shape[2:]) < 32:  # narrow products do not repay the sums
         return None
     fits = (_M, taps) in _TRANSFORMS and not any(n % _M for n in outputs)
     pays = (_M + taps - 1) * stride < _M * size  # multiplications along an axis, against plain ones
