@@ -368,7 +368,9 @@ def test_cifar10(cifar10: dict[str, np.ndarray], tmp_path: Path, monkeypatch: py
     np.testing.assert_allclose(dataset.train["image"].mean(axis=(0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=3e-3)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 200, mtime=0)], ids=["empty", "text", "gzip"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", gzip.compress(b"no tar" * 200, mtime=0)], ids=["empty", "text", "gzip"]
+)
 def test_garbage_is_no_cifar10(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-binary.tar.gz"
     path.write_bytes(content)
