@@ -1,5 +1,6 @@
 """Several processes, one on each host, that train together: meeting, agreeing, and noticing that one is lost."""
 
+import contextlib
 import os
 import select
 import socket
@@ -116,33 +117,51 @@ def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socke
         server = socket.create_server(("", port))
     except OSError as error:
         raise InputError(f"--coordinator: port {port} cannot be opened here ({error.strerror}): choose another") from error
-    with server:
-        while len(peers) < processes - 1:
-            server.settimeout(max(deadline - time.monotonic(), 0.01))
-            try:
-                peer, _ = server.accept()
-            except TimeoutError:
-                missing = ", ".join(str(i) for i in range(1, processes) if i not in peers)
-                raise InputError(
-                    f"processes {missing} of {processes} did not come to port {port} within {timeout:.0f} s: start them with "
-                    "the same --coordinator and --processes, and check that the port is open"
-                ) from None
-            peers[int.from_bytes(peer.recv(4, socket.MSG_WAITALL))] = peer
-    for peer in peers.values():
-        peer.sendall(b"go")
+    with contextlib.ExitStack() as unless_all_met:
+        with server:
+            while len(peers) < processes - 1:
+                server.settimeout(max(deadline - time.monotonic(), 0.01))
+                try:
+                    peer, _ = server.accept()
+                except TimeoutError:
+                    missing = ", ".join(str(i) for i in range(1, processes) if i not in peers)
+                    raise InputError(
+                        f"processes {missing} of {processes} did not come to port {port} within {timeout:.0f} s: start them "
+                        "with the same --coordinator and --processes, and check that the port is open"
+                    ) from None
+                unless_all_met.callback(peer.close)
+                number = _introduced(peer)
+                if 0 < number < processes:
+                    peers[number] = peer
+                else:  # a stranger, such as a scan of ports
+                    peer.close()
+        for peer in peers.values():
+            peer.sendall(b"go")
+        unless_all_met.pop_all()
     return peers
+
+
+def _introduced(peer: socket.socket) -> int:
+    """The number that a process says first; 0, which nobody else has, for one that says none within a second."""
+    peer.settimeout(1.0)
+    try:
+        return int.from_bytes(peer.recv(4, socket.MSG_WAITALL))
+    except OSError:
+        return 0
 
 
 def _join(host: str, port: int, process: int, timeout: float) -> socket.socket:
     deadline, reason = time.monotonic() + timeout, ""
     while (left := deadline - time.monotonic()) > 0:
         try:
-            peer = socket.create_connection((host, port), timeout=left)
-            peer.sendall(process.to_bytes(4))
-            peer.settimeout(max(deadline - time.monotonic(), 0.01))
-            if peer.recv(2, socket.MSG_WAITALL) == b"go":
-                return peer
-            reason = "it left again"
+            with contextlib.ExitStack() as unless_met:
+                peer = unless_met.enter_context(socket.create_connection((host, port), timeout=left))
+                peer.sendall(process.to_bytes(4))
+                peer.settimeout(max(deadline - time.monotonic(), 0.01))
+                if peer.recv(2, socket.MSG_WAITALL) == b"go":
+                    unless_met.pop_all()
+                    return peer
+                reason = "it left again"
         except OSError as error:
             reason = error.strerror or str(error)
         time.sleep(0.2)
