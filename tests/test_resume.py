@@ -15,7 +15,20 @@ from gan_jax.run import read_rows
 from gan_jax.training import load_weights
 
 ROOT = Path(__file__).parents[1]
-SMALL = ["--image-size", "16", "--width", "4", "--batch", "16", "--latent-dim", "8", "--statistics", "running"]
+SMALL = [
+    "--devices",
+    "1",
+    "--image-size",
+    "16",
+    "--width",
+    "4",
+    "--batch",
+    "16",
+    "--latent-dim",
+    "8",
+    "--statistics",
+    "running",
+]
 CADENCE = ["--log-every", "10", "--save-every", "10", "--sample-every", "100", "--score-every", "100"]
 
 
