@@ -217,28 +217,27 @@ def streamed(
 ) -> Advance:
     """Rounds on data that stay on the host: the same function as `resident` gives, with batches sent while others are played.
 
+    Both scan their rounds, so that on one device they give the same to the bit.
+
     `load(i)` gives the examples of round i and the rest of its plan; `threads` threads of grain call it for up to `queue`
     rounds to come. With a `batch_mesh`, `load` gives this process's part.
     """
     batches: Iterator[dict[str, Array]] = iter(())
     expected = -1
 
-    def finished(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        return step(state, finish(batch))
+    def play(state: TrainState, given: list[Batch]) -> tuple[TrainState, Metrics]:
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *given)
+        return jax.lax.scan(lambda state, batch: step(state, finish(batch)), state, stacked)
 
-    play = jit_step(finished) if mesh is None else sharded_step(finished, mesh)
+    run, _ = _over(play, mesh)
     put = jax.device_put if mesh is None else lambda batch: spread(batch, mesh)
 
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
         nonlocal batches, expected
         if first_step != expected:
             batches = ahead(load, first_step, queue, threads, put)
-        rows = []
-        for _ in range(n):
-            state, metrics = play(state, next(batches))
-            rows.append(metrics)
         expected = first_step + n
-        return state, jax.tree.map(lambda *x: jnp.stack(x), *rows)
+        return run(state, [next(batches) for _ in range(n)])
 
     return advance
 
