@@ -1,6 +1,7 @@
-"""Normalisation."""
+"""Normalisation of activations and of kernels."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from gan_jax import batch_axis
+from gan_jax.errors import InputError
 
 
 def _gain(key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
@@ -37,3 +39,15 @@ class ConditionalBatchNorm(nn.Module):
         gain = nn.Embed(self.num_classes, x.shape[-1], embedding_init=_gain, dtype=self.dtype, name="gain")(y)
         bias = nn.Embed(self.num_classes, x.shape[-1], embedding_init=nn.initializers.zeros, dtype=self.dtype, name="bias")(y)
         return x * gain[:, None, None] + bias[:, None, None]
+
+
+def maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
+    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957)."""
+    return partial(nn.SpectralNorm(layer), update_stats=train) if spectral else layer
+
+
+def require_labels(y: Array | None) -> Array:
+    """The labels; raises `InputError` where a class-conditional network is given none."""
+    if y is None:
+        raise InputError("this network is class-conditional (num_classes > 0): it needs labels y of shape (b,)")
+    return y

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, ConvTranspose, ResizeConv, one_hot_planes
 from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
-from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm
+from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _init = nn.initializers.normal(0.02)
 _leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
@@ -73,10 +73,10 @@ class Generator(nn.Module):
             kernel_init=_init,
             dtype=self.dtype,
         )
-        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         use_bias = self.norm == "none"
         if self.num_classes and self.label == "concat":
-            z = jnp.concatenate([z, jax.nn.one_hot(_labels(y), self.num_classes)], axis=-1)
+            z = jnp.concatenate([z, jax.nn.one_hot(require_labels(y), self.num_classes)], axis=-1)
 
         dense = nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype)
         x = layer(dense)(z.astype(self.dtype)).reshape(-1, rows, cols, coarsest)  # b h/2^n w/2^n c
@@ -91,7 +91,7 @@ class Generator(nn.Module):
         if self.norm == "none":
             return x
         if self.num_classes and self.label == "batch_norm":
-            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, _labels(y), train=train)
+            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, require_labels(y), train=train)
         return batch_norm(use_running_average=not train, dtype=self.dtype)(x)
 
 
@@ -117,9 +117,9 @@ class Discriminator(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
         n, _ = stages(*x.shape[1:3])
         down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
-        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         if self.num_classes and self.label == "concat":
-            x = jnp.concatenate([x, one_hot_planes(_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
+            x = jnp.concatenate([x, one_hot_planes(require_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
 
         x = _leaky_relu(layer(down(self.width))(x.astype(self.dtype)))  # b h/2 w/2 c
         for features in widths(self.width, n)[1:]:
@@ -135,16 +135,5 @@ class Discriminator(nn.Module):
         logits = layer(nn.Dense(1, kernel_init=_init, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
         if self.num_classes and self.label == "projection":
             embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_init, dtype=self.dtype)
-            logits += jnp.sum(layer(embedding)(_labels(y)) * h, axis=-1, dtype=jnp.float32)
+            logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
         return logits
-
-
-def _maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
-    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957)."""
-    return partial(nn.SpectralNorm(layer), update_stats=train) if spectral else layer
-
-
-def _labels(y: Array | None) -> Array:
-    if y is None:
-        raise InputError("this network is class-conditional (num_classes > 0): it needs labels y of shape (b,)")
-    return y

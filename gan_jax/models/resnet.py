@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, conv, conv_transpose
-from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm
+from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _GENERATOR = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}  # channels at 4x4, 8x8, ... in widths
 _DISCRIMINATOR = {32: (1, 1, 1, 1), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}  # channels of each block in widths
@@ -49,7 +49,7 @@ class Generator(nn.Module):
         width = self.width or (256 if side == 32 else 64)
         coarsest, *finer = [width * n for n in _GENERATOR[side]]
         if self.num_classes and self.label == "concat":
-            z = jnp.concatenate([z, jax.nn.one_hot(_labels(y), self.num_classes)], axis=-1)
+            z = jnp.concatenate([z, jax.nn.one_hot(require_labels(y), self.num_classes)], axis=-1)
         classes = self.num_classes if self.label == "batch_norm" else 0
 
         x = nn.Dense(4 * 4 * coarsest, kernel_init=_glorot, dtype=self.dtype)(z.astype(self.dtype))
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
         side = _side(*x.shape[1:3])
         width = self.width or (128 if side == 32 else 64)
-        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
 
         x = x.astype(self.dtype)
         for i, n in enumerate(_DISCRIMINATOR[side]):
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
         logits = layer(nn.Dense(1, kernel_init=_glorot, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
         if self.num_classes:
             embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_glorot, dtype=self.dtype)
-            logits += jnp.sum(layer(embedding)(_labels(y)) * h, axis=-1, dtype=jnp.float32)
+            logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
         return logits
 
 
@@ -117,7 +117,7 @@ class UpBlock(nn.Module):
 
     def _normalise(self, x: Array, y: Array | None, train: bool) -> Array:
         if self.num_classes:
-            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, _labels(y), train=train)
+            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, require_labels(y), train=train)
         return _batch_norm(use_running_average=not train, dtype=self.dtype)(x)
 
 
@@ -135,7 +135,7 @@ class DownBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b i j o"]:
-        layer = partial(_maybe_spectral, spectral=self.spectral_norm, train=train)
+        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         three = partial(Conv, kernel_size=3, stride=1, kernel_init=_glorot_sqrt2, dtype=self.dtype)
         hidden = self.features if self.first else x.shape[-1]
         h = layer(three(hidden))(x if self.first else nn.relu(x))
@@ -191,14 +191,3 @@ def _side(height: int, width: int) -> int:
             f"the nearest is {near}x{near}, and gan_jax.models.dcgan has more"
         )
     return height
-
-
-def _maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
-    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, eq. 9)."""
-    return partial(nn.SpectralNorm(layer), update_stats=train) if spectral else layer
-
-
-def _labels(y: Array | None) -> Array:
-    if y is None:
-        raise InputError("this network is class-conditional (num_classes > 0): it needs labels y of shape (b,)")
-    return y
