@@ -137,13 +137,13 @@ def spread(batch: Batch, mesh: Mesh) -> dict[str, Any]:
     processes = len({device.process_index for device in mesh.devices.flat})
     _require_divisible(batch, mesh.size // processes)
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    return {name: _from_local(sharding, x, axis=0, processes=processes) for name, x in batch.items()}
+    return {name: _from_local(sharding, x, processes) for name, x in batch.items()}
 
 
-def _from_local(sharding: NamedSharding, x: Any, axis: int, processes: int) -> Array:
+def _from_local(sharding: NamedSharding, x: Any, processes: int) -> Array:
     if processes == 1:
         return jax.device_put(x, sharding)
-    shape = tuple(n * processes if i == axis else n for i, n in enumerate(np.shape(x)))
+    shape = (len(x) * processes, *np.shape(x)[1:])
     return jax.make_array_from_process_local_data(sharding, np.asarray(x), shape)
 
 
@@ -211,7 +211,7 @@ def streamed(
     load: Plan,
     finish: Finish = dict,
     *,
-    queue: int = 8,
+    queue: int = 20,  # two dispatches of the loop: the next one's batches are there when it begins
     threads: int = 2,
     mesh: Mesh | None = None,
 ) -> Advance:
