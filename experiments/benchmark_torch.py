@@ -188,7 +188,7 @@ def make_step(
     adam = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)
     gen_tx, disc_tx = adam(generator.parameters()), adam(discriminator.parameters())
     examples = [_examples(batch, game.shape).to(**there) for _ in range(disc_steps)]
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=amp and device.type == "cuda")
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=amp)
 
     def step() -> None:
         for i, real in enumerate(examples, 1):

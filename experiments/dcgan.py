@@ -185,7 +185,7 @@ def main(config: Config) -> None:
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))
     if config.dry_run:
         batch = {name: array[: rounds.examples] for name, array in rounds.arrays.items()}
-        print(analyse(step, state, batch))
+        print(analyse(step, state, batch, mesh))
         return
     outdir = config.outdir or Path("runs") / f"dcgan-{dataset.name.replace('/', '-')}"
     run = Run(outdir, config, dataset.fingerprint, writes=processes.is_first())

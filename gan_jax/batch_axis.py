@@ -1,9 +1,9 @@
 """The batch as one thing, also where it is spread over devices.
 
 A step is written as if it had the whole batch. What couples the examples of a batch, or draws noise for them, asks here:
-under `jax.pmap` or `jax.shard_map` with an axis named "batch" every device has a part of the batch, and means, gathered
-features and noise are those of the whole; under `jit` with a mesh that has such an axis the compiler spreads the work; and
-elsewhere nothing happens. So one step gives the same numbers however it is run.
+under `jax.pmap`, or `jax.shard_map` with `check_vma=False`, with an axis named "batch" every device has a part of the batch,
+and means, gathered features and noise are those of the whole; under `jit` with a mesh that has such an axis the compiler
+spreads the work; and elsewhere nothing happens. So one step gives the same numbers however it is run.
 """
 
 from collections.abc import Callable

@@ -41,8 +41,11 @@ def guarded(call: Callable[[], None]) -> int:
     try:
         call()
         processes.leave()
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:  # all have agreed to stop
         processes.leave()
+        return 130
+    except KeyboardInterrupt:
+        processes.leave(done=False)
         return 130
     except InputError as error:
         return _complain(str(error), 2)
@@ -56,5 +59,6 @@ def guarded(call: Callable[[], None]) -> int:
 
 
 def _complain(message: str, status: int) -> int:
+    processes.leave(done=False)
     print(f"error: {message}", file=sys.stderr)
     return status

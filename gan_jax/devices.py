@@ -1,15 +1,17 @@
 """What a user may say about devices, the same in all experiments, and what a step needs of them."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from gan_jax import processes
+from gan_jax.batch_axis import AXIS
 from gan_jax.core import Batch, Step, TrainState
 from gan_jax.errors import InputError
 from gan_jax.parallel import batch_mesh, require_shares
@@ -53,13 +55,14 @@ class DeviceFlags:
 
 def require_precision(precision: str, device: Any) -> None:
     """Raises `InputError` if the device cannot compute in it: bf16 on GPUs before Ampere."""
-    capability = getattr(device, "compute_capability", None)
-    if precision == "bf16" and device.platform == "gpu" and capability and float(capability) < 8:
+    capability = str(getattr(device, "compute_capability", ""))  # such as 7.5; AMD's are names
+    old = capability.replace(".", "").isdecimal() and float(capability) < 8
+    if precision == "bf16" and device.platform == "gpu" and old:
         raise InputError(f"{device.device_kind} (compute capability {capability}) has no bf16 units: use --precision f32")
 
 
 class Analysis(NamedTuple):
-    """What a compiled step takes, on each device: bytes, floating-point operations, seconds to compile."""
+    """What a compiled step takes on each device: bytes, floating-point operations, seconds to compile."""
 
     peak: int  # state, batch and everything between, at once
     state: int  # arguments, which the result replaces
@@ -71,15 +74,20 @@ class Analysis(NamedTuple):
         room = f" of {free / 2**30:,.1f} GiB" if free else ""
         return (
             f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
-            f"arithmetic  {self.flops / 1e9:,.1f} GFLOP a round, by the compiler's count\n"
+            f"arithmetic  {self.flops / 1e9:,.1f} GFLOP a round on each device, by the compiler's count\n"
             f"compiled in {self.seconds:.1f} s"
         )
 
 
-def analyse(step: Step, state: TrainState, batch: Batch) -> Analysis:
-    """Compile a round on one device for arrays like these, and read the compiler's own account of it. Nothing is played."""
+def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = None) -> Analysis:
+    """Compile a round for arrays like these, spread over the mesh, and read the compiler's own account of it.
+
+    Nothing is played. Data that lie on the device (`gan_jax.parallel.resident`) come to what it says.
+    """
     start = time.perf_counter()
-    compiled = jax.jit(step, donate_argnums=0).lower(*jax.tree.map(_shape, (state, batch))).compile()
+    shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
+    with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
+        compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
     seconds = time.perf_counter() - start
     memory: Any = compiled.memory_analysis()
     held = memory.argument_size_in_bytes
@@ -88,5 +96,6 @@ def analyse(step: Step, state: TrainState, batch: Batch) -> Analysis:
     return Analysis(peak, held, float(cost.get("flops", 0)), seconds)
 
 
-def _shape(x: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:
+    sharding = None if mesh is None else NamedSharding(mesh, spec)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)

@@ -13,6 +13,7 @@ Each driver takes the pure `step` of `gan_jax.core.make_step` and leaves it unch
 Over several devices the mathematics is that of the whole batch on one (`gan_jax.batch_axis`); only rounding differs.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ def _row(axis: str, devices: Sequence[jax.Device] | None) -> Mesh:
 def require_shares(batch: int, mesh: Mesh | None, accumulate: int = 1) -> None:
     """Raises `InputError` unless every device can have an equal share of each part of a minibatch."""
     devices = 1 if mesh is None else mesh.size
+    if batch < 1 or accumulate < 1:
+        raise InputError(f"a batch of {batch} in {accumulate} parts: both must be at least 1")
     if batch % (devices * accumulate):
         unit = devices * accumulate
         near = max(unit, round(batch / unit) * unit)
@@ -253,15 +256,20 @@ def ahead(
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
-    """Whether so many bytes are at most `share` of what the device has; a CPU has the memory that is free now."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return nbytes <= share * (stats.get("bytes_limit") or _free_memory())
+    """Whether so many bytes on every device take at most `share` of what it has; CPUs share the memory that is free now."""
+    devices = jax.local_devices()
+    if limit := (devices[0].memory_stats() or {}).get("bytes_limit"):
+        return bool(nbytes <= share * limit)
+    return nbytes * len(devices) <= share * _free_memory()
 
 
 def _free_memory() -> int:
-    """Bytes that the host can give; where the system does not say, half of what it has."""
-    try:
+    """Bytes that the host, and the container if it is one, can give; where nothing says, half of what the host has."""
+    known = []
+    with contextlib.suppress(OSError, KeyError, ValueError):
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        known.append(1024 * int(lines["MemAvailable"].split()[0]))
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        known.append(limit - used)
+    return min(known) if known else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

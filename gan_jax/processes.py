@@ -1,6 +1,7 @@
 """Several processes, one on each host, that train together: meeting, agreeing, and noticing that one is lost."""
 
 import contextlib
+import hashlib
 import os
 import select
 import socket
@@ -18,7 +19,7 @@ from gan_jax.errors import InputError
 
 T = TypeVar("T")
 _GRACE = 5.0  # seconds for the main thread to end by itself once a process is lost
-_FAREWELL = b"bye"
+_FAREWELL, _FAILURE = b"bye", b"err"
 _lost: list[int] = []
 _peers: dict[int, socket.socket] = {}
 
@@ -34,8 +35,7 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
         if processes is not None or process is not None:
             raise InputError("--processes and --process need --coordinator HOST:PORT, the address of process 0")
         if _in_cluster():
-            jax.distributed.initialize(heartbeat_timeout_seconds=30)
-            _shake_hands()
+            _initialize_by_cluster(timeout)
         return
     if processes is None or process is None or not 0 <= process < processes:
         raise InputError(f"--coordinator needs --processes N and --process 0 to N - 1, not {processes} and {process}")
@@ -51,6 +51,17 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
     _shake_hands()
 
 
+def _initialize_by_cluster(timeout: float) -> None:
+    try:
+        jax.distributed.initialize(heartbeat_timeout_seconds=30, initialization_timeout=max(int(timeout), 1))
+        _shake_hands()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the cluster's processes did not meet ({str(error).splitlines()[0][:200]}): start them by srun or mpirun, or give "
+            "--coordinator HOST:PORT, --processes and --process"
+        ) from error
+
+
 def _shake_hands() -> None:
     """Open the channels of all devices, and of one device each, now: later the others would be waited for 30 s only."""
     from jax.experimental import multihost_utils
@@ -59,11 +70,11 @@ def _shake_hands() -> None:
     any_says(False)
 
 
-def leave() -> None:
-    """Tell the others that this process has done its part: they need not end when it does."""
+def leave(done: bool = True) -> None:
+    """Tell the others that this process has done its part, so that they need not end when it does; or that it failed."""
     for peer in _peers.values():
         try:
-            peer.sendall(_FAREWELL)
+            peer.sendall(_FAREWELL if done else _FAILURE)
         except OSError:
             continue  # it left before us
     _peers.clear()
@@ -81,6 +92,20 @@ def any_says(flag: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def require_same(**told: str) -> None:
+    """Raises `InputError` in every process unless all of them say the same; all must ask."""
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    for name, text in told.items():
+        mine = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+        everyone = multihost_utils.process_allgather(mine)
+        different = [str(i) for i, other in enumerate(everyone) if (other != everyone[0]).any()]
+        if different:
+            raise InputError(f"process {', '.join(different)} has other {name} than process 0: start all with the same")
 
 
 def from_first(tree: T) -> T:
@@ -103,7 +128,7 @@ def lost() -> list[int]:
 
 
 def _in_cluster() -> bool:
-    several = [os.environ.get(name, "1") for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")]
+    several = [os.environ.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
     by_rank = ("SLURM_PROCID" in os.environ, "OMPI_COMM_WORLD_RANK" in os.environ)
     hosts = os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",")
     return any(n.isdecimal() and int(n) > 1 and there for n, there in zip(several, by_rank, strict=True)) or len(hosts) > 1

@@ -15,6 +15,7 @@ import jax
 
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.errors import InputError
+from gan_jax.processes import require_same
 from gan_jax.spec import json_default, to_spec
 
 MAY_CHANGE = (
@@ -40,9 +41,11 @@ class Run:
 
     def __init__(self, directory: Path, config: Any, fingerprint: str, writes: bool = True):
         self.directory, self.writes = directory, writes
+        asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
+        shared = {name: value for name, value in asked.items() if name not in ("outdir", "coordinator", "process")}
+        require_same(flags=json.dumps(shared), data=fingerprint)
         if not writes:
             return
-        asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
         self._check_directory()
         if self._began():
             self._check_same(asked, fingerprint)

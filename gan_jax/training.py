@@ -153,7 +153,7 @@ def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
 def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed, mesh: Mesh | None) -> Advance:
     """The driver for these data, and a line that says which."""
     nbytes = sum(array.nbytes for array in rounds.arrays.values())
-    on_device = feed == "device" or (feed == "auto" and room_on_device(nbytes))
+    on_device = feed == "device" or (feed == "auto" and not processes.any_says(not room_on_device(nbytes)))
     where = "on the device" if on_device else "mapped from disk and sent ahead of the step"
     run.log(f"data        {len(rounds)} examples, {nbytes / 1e6:,.1f} MB, {where}")
     if mesh is not None:

@@ -1,6 +1,7 @@
 """The benchmark counts and compares the same work, and leaves its tables."""
 
 import json
+import time
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import benchmark, benchmark_games
-from experiments.benchmark_games import dcgan_game, plane_game, sngan_game, useful_flops
+from experiments.benchmark_games import Contender, dcgan_game, plane_game, sngan_game, useful_flops
 from gan_jax.errors import InputError
 
 
@@ -70,12 +71,28 @@ def test_smallest_configuration(tmp_path):
     assert (tmp_path / "games.png").stat().st_size > 1000
 
 
-def test_populations_take_turns():
-    found = benchmark.measure_populations(benchmark.Config(quick=True, seconds=0.05, turns=1))
-    assert found["1"]["times_one"] == 1
-    assert found.keys() == {"1", "8", "64"}
+def test_populations_count_every_round_of_every_run(monkeypatch):
+    """Dispatches that take a tenth of a second each, whatever they play."""
+    monkeypatch.setattr(benchmark, "_population", lambda *_: lambda n: time.sleep(0.1 * n))
+    found = benchmark.measure_populations(benchmark.Config(quick=True, seconds=0.2, turns=1))
+    for n in (1, 8, 64):
+        assert found[str(n)]["runs_times_rounds"] == pytest.approx(n * benchmark.ROUNDS / 0.1, rel=0.1)
+        assert found[str(n)]["times_one"] == pytest.approx(n, rel=0.1)
+
+
+def test_a_turn_does_not_count_what_is_compiled_for_it():
+    """A contender to which every number of rounds is new once, and costs a second then."""
+    known = set()
+
+    def play(n):
+        time.sleep(0.01 * n + (0 if n in known else 0.5))
+        known.add(n)
+
+    assert benchmark.turn_of(Contender(play, 0.0), 0.1)() == pytest.approx(100, rel=0.15)
 
 
 def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="at least 1"):
         benchmark.main(benchmark.Config(turns=0, out=tmp_path))
+    with pytest.raises(InputError, match="nothing is left to measure"):
+        benchmark.main(benchmark.Config(quick=True, parts=("growth",), out=tmp_path))

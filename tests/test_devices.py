@@ -17,7 +17,8 @@ from gan_jax.devices import DeviceFlags, analyse, require_precision
 from gan_jax.errors import InputError, RunError
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
-from tests.game import numbers
+from gan_jax.parallel import batch_mesh
+from tests.game import batches, game, numbers, start
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "judge": False}
@@ -41,6 +42,7 @@ def test_one_device_needs_no_mesh_and_several_share():
         ({"devices": 4}, 1, 1, "choose --batch 4"),
         ({"devices": 4}, 20, 2, "a batch of 20 in 2 parts cannot be shared by 4 devices: choose --batch 16"),
         ({"devices": 1}, 15, 2, "choose --batch 16"),
+        ({"devices": 1}, 16, 0, "both must be at least 1"),
         ({"processes": 2}, 64, 1, "--processes and --process need --coordinator"),
     ],
 )
@@ -59,6 +61,7 @@ def test_precision_that_a_device_lacks(monkeypatch):
         ("f32", gpu("Tesla T4", "7.5")),
         ("bf16", gpu("NVIDIA A100", "8.0")),
         ("bf16", gpu("NVIDIA B200", "10.0")),
+        ("bf16", gpu("AMD Instinct MI300X", "gfx942")),
         ("bf16", SimpleNamespace(platform="tpu", device_kind="TPU v4")),
         ("bf16", jax.devices()[0]),
     ):
@@ -85,6 +88,16 @@ def test_analysis_counts_what_the_step_holds_and_does():
     products = 3 * 1024 * (8 * 32 + 32 * 32 + 32 * 2) + 8 * 1024 * (2 * 32 + 32 * 32 + 32)  # forward and back; D three times
     assert small.flops > 2 * products
     assert not any(x.is_deleted() for x in jax.tree.leaves(state))  # nothing was played
+
+
+def test_analysis_of_a_step_spread_over_devices():
+    """Four devices have a quarter of the batch and of the work each; the state lies on all of them."""
+    objective, step = game("batch norm, R1, standard deviation")
+    state, batch = start(objective), batches(1, size=64)[0]
+    alone, shared = (analyse(step, state, batch, mesh) for mesh in (None, batch_mesh(jax.devices()[:4])))
+    assert 3 < alone.flops / shared.flops < 4.5
+    assert shared.peak < alone.peak
+    assert alone.state - shared.state == pytest.approx(48 * 16 * 16, abs=10_000)
 
 
 def test_dry_run_tells_and_leaves_nothing(tmp_path, capsys, monkeypatch):

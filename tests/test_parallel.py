@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 
 from gan_jax import core, parallel
 from gan_jax.core import Players
@@ -66,6 +67,17 @@ def test_pmap_equals_one_device(name, devices):
     for batch in batches():
         state, found = run(state, parallel.split(batch, devices))
     assert_equal((flax.jax_utils.unreplicate(state), found), (wanted, metrics))
+
+
+def test_shard_map_equals_one_device():
+    objective, step, wanted, metrics = played(FIRST)
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    whole, rows = PartitionSpec(), PartitionSpec("batch")
+    run = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(whole, rows), out_specs=(whole, whole), check_vma=False))
+    state = start(objective)
+    for batch in batches():
+        state, found = run(state, batch)
+    assert_equal((state, found), (wanted, metrics))
 
 
 @pytest.mark.parametrize("feed", ["resident", "streamed"])

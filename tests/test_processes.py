@@ -26,9 +26,10 @@ SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "statisti
 CADENCE = {"log_every": 10, "save_every": 10, "sample_every": 100, "score_every": 100}
 
 
-def start(outdir: Path, port: int, process: int) -> subprocess.Popen:
+def start(outdir: Path, port: int, process: int, **changes) -> subprocess.Popen:
     """Process `process` of two, with two devices."""
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, **CADENCE, "outdir": outdir}.items()]
+    asked = {**SMALL, **CADENCE, "outdir": outdir, **changes}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
     place = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={process}"]
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.dcgan", "--no-judge", *flags, *place],
@@ -98,6 +99,28 @@ def test_a_lost_process_ends_the_other_and_the_run_goes_on_elsewhere(victim, alo
     assert f"devices     {jax.device_count()} of 1 processes" in said
     assert difference(alone, tmp_path / "run") < BOUND
     assert [row["step"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == list(range(10, STEPS + 1, 10))
+
+
+def test_processes_of_different_flags_are_refused(free_port, tmp_path):
+    """Both say so; nothing is written and nobody waits for the other."""
+    started = [start(tmp_path / "run", free_port, i, lr=2e-3 * (1 + i)) for i in (0, 1)]
+    said = [process.communicate(timeout=100) for process in started]
+    assert [process.returncode for process in started] == [2, 2], said
+    assert all("process 1 has other flags than process 0" in complaint for _, complaint in said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_cannot_go_on_ends_the_other(free_port, tmp_path):
+    """Process 0 finds its directory full of other things; the other is told instead of waiting for minutes."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    started = [start(tmp_path / "run", free_port, i) for i in (0, 1)]
+    begin = time.monotonic()
+    said = [process.communicate(timeout=100) for process in reversed(started)][::-1]
+    assert "not empty and is no run" in said[0][1]
+    assert "process 0 was lost" in said[1][1]
+    assert started[1].returncode == 1
+    assert time.monotonic() - begin < 90
 
 
 @pytest.mark.parametrize(
