@@ -105,6 +105,7 @@ def require_same(**told: str) -> None:
         everyone = multihost_utils.process_allgather(mine)
         different = [str(i) for i, other in enumerate(everyone) if (other != everyone[0]).any()]
         if different:
+            leave()  # all of them know
             raise InputError(f"process {', '.join(different)} has other {name} than process 0: start all with the same")
 
 
