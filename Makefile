@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla $(BIN)/python
 WORKERS ?= 2
+EXTRAS ?= dev
 
 .PHONY: demo test test-slow lint clean
 
@@ -30,7 +31,7 @@ $(VENV)/.demo: $(VENV)/bin/python requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python requirements.txt pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.demo
 
 clean:

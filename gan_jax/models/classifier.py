@@ -9,7 +9,10 @@ from gan_jax.layers.conv import Conv
 
 
 class Classifier(nn.Module):
-    """Images (b, h, w, c), sides multiples of 8, to class logits (b, num_classes): three strided convolutions, two layers."""
+    """Images (b, h, w, c), sides multiples of 8, to class logits (b, num_classes): three strided convolutions, two layers.
+
+    The 128 numbers of the first of the two are sown as the intermediate "features".
+    """
 
     num_classes: int
     width: int = 32
@@ -20,5 +23,6 @@ class Classifier(nn.Module):
             x = nn.relu(Conv(self.width * 2**i, kernel_size=4)(x))  # b h/2 w/2 c
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(nn.Dense(128)(x))
+        self.sow("intermediates", "features", x)
         x = nn.Dropout(0.4, deterministic=not train)(x, rng=key)
         return nn.Dense(self.num_classes)(x).astype(jnp.float32)

@@ -132,6 +132,7 @@ class Discriminator(nn.Module):
         h = x.reshape(x.shape[0], -1)
         if self.minibatch == "discrimination":
             h = MinibatchDiscrimination()(h)
+        self.sow("intermediates", "features", h)
         logits = layer(nn.Dense(1, kernel_init=_init, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
         if self.num_classes and self.label == "projection":
             embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_init, dtype=self.dtype)

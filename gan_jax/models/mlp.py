@@ -45,4 +45,5 @@ class Discriminator(nn.Module):
         for _ in range(self.depth):
             x = nn.Dense(self.width)(x)
             x = nn.leaky_relu(x, 0.2) if self.activation == "leaky_relu" else jnp.tanh(x)
+        self.sow("intermediates", "features", x)
         return nn.Dense(1)(x)[:, 0]

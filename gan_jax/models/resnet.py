@@ -87,6 +87,7 @@ class Discriminator(nn.Module):
             )
             x = block(x, train=train)  # b h/2 w/2 c, later b h w c
         h = jnp.sum(nn.relu(x), axis=(1, 2))  # b c
+        self.sow("intermediates", "features", h)
         logits = layer(nn.Dense(1, kernel_init=_glorot, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
         if self.num_classes:
             embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_glorot, dtype=self.dtype)
