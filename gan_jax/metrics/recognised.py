@@ -1,6 +1,7 @@
 """How well samples are recognised by a classifier of the real data."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.nn import softmax
 from jaxtyping import Float
@@ -8,12 +9,12 @@ from jaxtyping import Float
 CONFIDENCE = 0.9
 
 
-def recognised_share(logits: Float[Array, "n k"], confidence: float = CONFIDENCE) -> Float[Array, ""]:
+def recognised_share(logits: Float[np.ndarray | Array, "n k"], confidence: float = CONFIDENCE) -> Float[Array, ""]:
     """The share of samples whose most probable class has more than `confidence`."""
     return jnp.mean(jnp.max(softmax(logits), axis=-1) > confidence)
 
 
-def class_counts(logits: Float[Array, "n k"]) -> Float[Array, " k"]:
+def class_counts(logits: Float[np.ndarray | Array, "n k"]) -> Float[Array, " k"]:
     """How many samples each class is the most probable one of."""
     return jnp.bincount(jnp.argmax(logits, axis=-1), length=logits.shape[-1]).astype(jnp.float32)
 

@@ -1,0 +1,66 @@
+"""Precision and recall, density and coverage: quality and variety of samples by balls around their neighbours."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from gan_jax.metrics.checks import require_features
+from gan_jax.metrics.neighbours import in_blocks, neighbour_radii, squared_distances
+
+
+class PrecisionRecall(NamedTuple):
+    precision: float
+    recall: float
+
+
+class DensityCoverage(NamedTuple):
+    density: float
+    coverage: float
+
+
+def precision_recall(
+    real: Float[np.ndarray | Array, "n d"], fake: Float[np.ndarray | Array, "m d"], k: int = 3
+) -> PrecisionRecall:
+    """Shares of the fakes that lie in a ball of the reals, and the reverse (Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1).
+
+    Each example's ball reaches to its k-th nearest other one. Differs: on the features given, not necessarily VGG-16's.
+    """
+    require_features("precision and recall", k + 1, real, fake)
+    real_radii, fake_radii = neighbour_radii(real, k), neighbour_radii(fake, k)
+    recall = in_blocks(_covered, real, fake, fake_radii)
+    precision = in_blocks(_covered, fake, real, real_radii)
+    return PrecisionRecall(float(np.mean(precision)), float(np.mean(recall)))
+
+
+@jax.jit
+def _covered(rows: Array, first: Any, centres: Array, radii: Array) -> Array:
+    return jnp.any(squared_distances(rows, centres) <= radii[None], axis=1)
+
+
+def density_coverage(
+    real: Float[np.ndarray | Array, "n d"], fake: Float[np.ndarray | Array, "m d"], k: int = 5
+) -> DensityCoverage:
+    """How many real balls a fake lies in, over k, and the share of real balls with a fake in them (Naeem et al. 2020,
+    arXiv:2002.09797, eq. 3 and 4).
+
+    Of equal distributions: density 1, coverage 1 - 2^-k of large sets of equal size.
+    """
+    require_features("density and coverage", k + 1, real, fake)
+    radii = neighbour_radii(real, k)
+    balls = in_blocks(_balls, fake, real, radii)
+    covered = in_blocks(_reached, real, fake) < radii
+    return DensityCoverage(float(np.mean(balls) / k), float(np.mean(covered)))
+
+
+@jax.jit
+def _balls(rows: Array, first: Any, centres: Array, radii: Array) -> Array:
+    return jnp.sum(squared_distances(rows, centres) < radii[None], axis=1)
+
+
+@jax.jit
+def _reached(rows: Array, first: Any, fake: Array) -> Array:
+    return jnp.min(squared_distances(rows, fake), axis=1)

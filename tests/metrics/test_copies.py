@@ -1,0 +1,70 @@
+"""Memorised samples, the birthday paradox and spread, on sets made so that the answer is known."""
+
+import numpy as np
+import pytest
+
+from gan_jax.metrics.birthday import birthday
+from gan_jax.metrics.diversity import spread
+from gan_jax.metrics.memorised import memorised
+from gan_jax.metrics.modes import class_coverage
+
+
+def points(n: int, seed: int, d: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def test_share_of_memorised_samples():
+    train, held_out, new = points(800, 1), points(800, 2), points(800, 3)
+    assert memorised(new, train, held_out).share == pytest.approx(0.05, abs=0.025)
+    half = np.concatenate([new[:400], train[:400] + 1e-3])
+    found = memorised(half, train, held_out)
+    assert found.share == pytest.approx(0.525, abs=0.03)
+    np.testing.assert_array_equal(found.which[400:], np.arange(400))
+    assert memorised(new + 100, train, held_out).share == 0
+
+
+@pytest.mark.parametrize("support", [100, 3000])
+def test_birthday_of_a_uniform_choice(support):
+    """1,000 draws from so many pictures, slightly disturbed."""
+    pictures, generator = 10 * points(support, 4, d=20), np.random.default_rng(5)
+    fake = pictures[generator.integers(support, size=1000)] + 1e-3 * points(1000, 6, d=20)
+    found = birthday(fake, 10 * points(1000, 7, d=20))
+    assert found.support == pytest.approx(support, rel=0.25)  # the number of pairs deviates by 8 % at 3,000
+    assert found.batch == pytest.approx(np.sqrt(2 * np.log(2) * support), rel=0.15)
+    assert not found.at_least
+
+
+def test_birthday_without_a_duplicate_is_a_bound():
+    found = birthday(points(200, 8), points(200, 9), threshold=1e-6)
+    assert found.at_least
+    assert found.support == pytest.approx(200 * 199 / 2 / 3)
+
+
+def test_exact_copies_among_the_real_do_not_hide_a_collapse():
+    """Five pictures twice among 500 real ones; the generator makes 20 pictures only."""
+    real = points(500, 12, d=20)
+    real[:5] = real[5:10]
+    fake = 10 * points(20, 13, d=20)[np.arange(500) % 20] + 1e-3 * points(500, 14, d=20)
+    assert birthday(fake, real).support == pytest.approx(20, rel=0.1)
+
+
+def test_real_pictures_have_no_duplicates_by_definition():
+    real = points(300, 10)
+    assert birthday(real, real).pairs == 0
+
+
+def test_spread():
+    assert spread(np.zeros((5, 3), np.float32) + 7) == pytest.approx(0, abs=1e-9)
+    assert spread(points(20_000, 11)) == pytest.approx(np.sqrt(6), rel=0.02)
+
+
+def test_stacked_classes():
+    """1,000 classes, 500 of them drawn evenly: KL log 2."""
+    found = class_coverage(np.arange(2000) % 500, 1000)
+    assert found.modes == 500
+    assert found.reverse_kl == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_stacked_classes_of_a_perfect_generator():
+    labels = np.random.default_rng(0).integers(1000, size=26_000)
+    assert class_coverage(labels, 1000).reverse_kl == pytest.approx(999 / (2 * 26_000), rel=0.1)
