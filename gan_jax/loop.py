@@ -28,6 +28,14 @@ class Every(NamedTuple):
     call: Callable[[int, TrainState], Row | None]
 
 
+class NotFinite(RunError):
+    """A metric was not finite at `step`."""
+
+    def __init__(self, message: str, step: int):
+        super().__init__(message)
+        self.step = step
+
+
 class Interrupted(Exception):
     """Training was stopped by a signal after the state had been saved."""
 
@@ -88,7 +96,7 @@ class Report:
     """Metrics of all rounds: checked, averaged over `interval` rounds, shown and handed to `write(step, row)`.
 
     On a terminal a progress bar, elsewhere a line an interval. Metrics are read one dispatch late, while the next one runs.
-    `images` is the number of real examples in one round.
+    `images` is the number of real examples in one round; `health(step, row)` gives the last word of the line.
     """
 
     def __init__(
@@ -100,10 +108,11 @@ class Report:
         images: int,
         write: Callable[[int, Row], None],
         show: Callable[[str], None],
+        health: Callable[[int, Row], str] = lambda step, row: "",
         silent: bool = False,
     ):
         self.start, self.steps, self.interval, self.images = start, steps, interval, images
-        self._write, self._show, self._silent = write, show, silent
+        self._write, self._show, self._health, self._silent = write, show, health, silent
         self._pending: tuple[int, Metrics] | None = None
         self._rows: list[dict[str, np.ndarray]] = []
         self._clock, self._clock_step = time.perf_counter(), start
@@ -141,7 +150,8 @@ class Report:
         now = time.perf_counter()
         seconds = (now - self._clock) / max(step - self._clock_step, 1)
         self._rows, self._clock, self._clock_step = [], now, step
-        line = status_line(step, self.steps, self.images / seconds, (self.steps - step) * seconds, row)
+        word = self._health(step, row)
+        line = status_line(step, self.steps, self.images / seconds, (self.steps - step) * seconds, row, word)
         self._write(step, {**row, "images_per_second": self.images / seconds})
         if self._bar.disable:
             self._show(line)
@@ -154,11 +164,12 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int) -> None:
     if bad:
         round_ = min(bad.values())
         names = ", ".join(sorted(name for name, i in bad.items() if i == round_))
-        raise RunError(f"{names} was not finite at step {first + round_}; try a lower learning rate or a stronger penalty")
+        message = f"{names} was not finite at step {first + round_}; try a lower learning rate or a stronger penalty"
+        raise NotFinite(message, first + round_)
 
 
-def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Row) -> str:
-    """Step, images/s, time left, the losses, D(x) and D(G(z)), diversity of samples against the data's, health."""
+def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Row, health: str) -> str:
+    """Step, images/s, time left, the losses, D(x) and D(G(z)), diversity of samples against the data's, a word of health."""
     left = f"{int(seconds_left) // 3600}:{int(seconds_left) // 60 % 60:02}:{int(seconds_left) % 60:02}"
     parts = [
         f"step {step}/{steps} {100 * step // steps}%",
@@ -167,21 +178,9 @@ def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Ro
         f"D {row.get('disc/loss', math.nan):.2f} G {row.get('gen/loss', math.nan):.2f}",
         f"D(x) {row.get('disc/real', math.nan):.2f} D(G(z)) {row.get('disc/fake', math.nan):.2f}",
         f"div {row.get('gen/diversity', math.nan):.2f}/{row.get('data/diversity', math.nan):.2f}",
-        health(row),
+        *([health] if health else []),
     ]
     return " | ".join(parts)
-
-
-def health(row: Row) -> str:
-    """One word on the state of the game, from averaged metrics.
-
-    `collapsing`: samples vary less than a third as much as the data; `D-winning`: a gap above 0.9 between D(x) and D(G(z)).
-    """
-    if row.get("gen/diversity", 1.0) < row.get("data/diversity", 0.0) / 3:
-        return "collapsing"
-    if row.get("disc/real", 0.5) - row.get("disc/fake", 0.5) > 0.9:
-        return "D-winning"
-    return "ok"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A run is one directory: what was asked, on what machine, what happened, and what came out.
 
-config.json  env.json  model.json  metrics.jsonl  eval.jsonl  log.txt  real.png  samples/  checkpoints/  video/  tensorboard/
+config.json  env.json  model.json  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png  samples/  checkpoints/
+video/  tensorboard/
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -49,8 +50,6 @@ class Run:
         self._check_directory()
         if self._began():
             self._check_same(asked, fingerprint)
-        else:  # what a run that never saved left behind may not fit these flags
-            self.path("judge.msgpack").unlink(missing_ok=True)
         self.write_json("config.json", asked)
         self.write_json("env.json", _environment(fingerprint))
 
@@ -120,7 +119,7 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Drop rows after `step`, and a torn last one: what follows will be written again."""
-        for name in ("metrics.jsonl", "eval.jsonl"):
+        for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
             kept = [row for row in read_rows(self.directory / name) if row["step"] <= step]
             unfinished = self.path(f".{name}")
             unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -131,8 +130,8 @@ class Run:
         specs = {name: to_spec(part) for name, part in parts.items()}
         self.write_json("model.json", {"sampler": sampler, "parts": specs, **facts})
 
-    def checkpoints(self, keep: int = 3, metric: str | None = None) -> Checkpoints:
-        return Checkpoints(self.directory / "checkpoints", keep=keep, metric=metric)
+    def checkpoints(self, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max") -> Checkpoints:
+        return Checkpoints(self.directory / "checkpoints", keep=keep, metric=metric, mode=mode)
 
 
 def read_json(path: Path) -> Any:

@@ -16,11 +16,12 @@ from gan_jax import processes
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.core import Step, TrainState
 from gan_jax.data.rounds import Rounds
+from gan_jax.doctor import ADVICE, WINDOW, diagnose, with_scores
 from gan_jax.errors import InputError, RunError
-from gan_jax.loop import Advance, Every, Interrupted, Report, Row, fit
+from gan_jax.loop import Advance, Every, Interrupted, NotFinite, Report, Row, fit
 from gan_jax.parallel import local, replicate, resident, room_on_device, streamed
 from gan_jax.processes import from_first
-from gan_jax.run import Run
+from gan_jax.run import Run, read_rows
 
 Feed = Literal["auto", "device", "host"]
 
@@ -36,6 +37,7 @@ def train(
     save_every: int,
     feed: Feed = "auto",
     metric: str | None = None,
+    mode: Literal["max", "min"] = "max",
     callbacks: Sequence[Every] = (),
     init_from: Path | None = None,
     mesh: Mesh | None = None,
@@ -45,7 +47,8 @@ def train(
     `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
     only, and only if this run has no checkpoint yet). `rounds` says what each round is played on; its data lie on the
     device if there is room, or stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
-    scores, is kept. Scores go to eval.jsonl, metrics to metrics.jsonl and TensorBoard.
+    scores, is kept, the largest or the smallest as `mode` says. Scores go to eval.jsonl, metrics to metrics.jsonl, both to
+    TensorBoard; every change of the game's state (`gan_jax.doctor`) is told and goes to diagnosis.jsonl.
 
     With a `mesh` of several devices each round's batch is spread over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
@@ -54,7 +57,7 @@ def train(
     """
     try:
         with contextlib.ExitStack() as stack:
-            checkpoints = stack.enter_context(run.checkpoints(metric=metric)) if run.writes else None
+            checkpoints = stack.enter_context(run.checkpoints(metric=metric, mode=mode)) if run.writes else None
             state = _start(run, checkpoints, state, init_from, steps) if checkpoints else state
             state = state if mesh is None else replicate(from_first(state), mesh)
             if int(state.step) >= steps:
@@ -68,6 +71,7 @@ def train(
                 images=rounds.examples,
                 write=keeper.write,
                 show=run.log,
+                health=keeper.health,
                 silent=not run.writes,
             )
             return local(
@@ -86,6 +90,10 @@ def train(
         run.log(f"stopped and saved at step {stop.step}; run the same command again to go on")
         raise
     except RunError as error:
+        if isinstance(error, NotFinite):
+            run.add_row(
+                "diagnosis.jsonl", {"step": error.step, "state": "nan", "advice": ADVICE["nan"], "evidence": str(error)}
+            )
         raise RunError(f"{error}; {_newest(run)}") from error
     except jax.errors.JaxRuntimeError as error:
         raise _explained(error, run) from error
@@ -104,6 +112,12 @@ class _Keeper:
     ):
         self._run, self._checkpoints = run, checkpoints
         self.callbacks = [Every(every, self._guarded(call)) for every, call in callbacks]
+        self._state = (read_rows(run.directory / "diagnosis.jsonl") or [{"state": "ok"}])[-1]["state"]
+        scores = read_rows(run.directory / "eval.jsonl")
+        self._seen: list[Row] = with_scores(read_rows(run.directory / "metrics.jsonl"), scores)[-WINDOW:]
+        self._overfit: Row = {}
+        for row in scores:
+            self._note(row)
         if run.writes:
             self._board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
             stack.callback(self._board.close)
@@ -118,17 +132,38 @@ class _Keeper:
             scores |= callback.call(0, state) or {}
         if scores:
             self._run.add_row("eval.jsonl", {"step": 0, **scores})
+            self._note(scores)
+
+    def _note(self, scores: Row) -> None:
+        self._overfit |= {name: value for name, value in scores.items() if name == "overfit"}
 
     def write(self, at: int, row: Row) -> None:
         self._run.add_row("metrics.jsonl", {"step": at, **row})
         for name, value in row.items() if self._run.writes else ():
             self._board.add_scalar(name, value, at)
 
+    def health(self, at: int, row: Row) -> str:
+        """The state of the game in a word; a change is told, and kept with its evidence."""
+        self._seen = [*self._seen[-WINDOW:], {**row, **self._overfit}]
+        found = diagnose(self._seen)
+        if found.state != self._state:
+            self._state = found.state
+            evidence = {name: round(value, 4) for name, value in found.evidence.items()}
+            entry = {"step": at, "state": found.state, "advice": found.advice, "evidence": evidence}
+            self._run.add_row("diagnosis.jsonl", entry)
+            told = ", ".join(f"{name} {value:.2f}" for name, value in evidence.items())
+            self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {found.advice}" * bool(found.advice))
+        return found.state
+
     def save(self, at: int, state: TrainState, scores: Row) -> None:
+        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         if scores:
             self._run.add_row("eval.jsonl", {"step": at, **scores})
+            self._note(scores)
+        for name, value in numbers.items() if self._run.writes else ():
+            self._board.add_scalar(f"eval/{name}", value, at)
         if self._checkpoints:
-            self._checkpoints.save(at, local(state), scores)
+            self._checkpoints.save(at, local(state), numbers)
 
 
 def _newest(run: Run) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from gan_jax.core import TrainState
 from gan_jax.errors import InputError, RunError
-from gan_jax.loop import Every, Report, fit, health, status_line
+from gan_jax.loop import Every, Report, fit, status_line
 
 
 def counter(step):
@@ -76,11 +76,5 @@ def test_intervals_below_one_are_refused():
 
 def test_status_line_has_a_fixed_order():
     row = {"disc/loss": 1.0, "gen/loss": 2.0, "disc/real": 0.7, "disc/fake": 0.3, "gen/diversity": 4.0, "data/diversity": 5.0}
-    line = status_line(50, 200, 1234.5, 3725.0, row)
+    line = status_line(50, 200, 1234.5, 3725.0, row, "ok")
     assert line == ("step 50/200 25% | 1234 img/s | left 1:02:05 | D 1.00 G 2.00 | D(x) 0.70 D(G(z)) 0.30 | div 4.00/5.00 | ok")
-
-
-def test_health():
-    assert health({"gen/diversity": 1.0, "data/diversity": 5.0}) == "collapsing"
-    assert health({"disc/real": 0.99, "disc/fake": 0.01}) == "D-winning"
-    assert health({"gen/diversity": 4.0, "data/diversity": 5.0, "disc/real": 0.6, "disc/fake": 0.4}) == "ok"

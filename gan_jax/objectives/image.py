@@ -37,8 +37,9 @@ def image_gan(
     discriminator's collection "augment".
 
     Metrics: `disc/real` and `disc/fake`, the mean D(x) and D(G(z)); `disc/penalty`; `data/diversity` and `gen/diversity`,
-    the root mean square distance of an example to the batch's mean; ADA's `augment/p` and
-    `augment/r`.
+    the root mean square distance of an example to the batch's mean; of a discriminator that sows its "features", `gen/spread`
+    and `gen/gap`, the same distance among fakes and that of the fakes' mean from the reals', both in its features and over
+    the reals' own spread; ADA's `augment/p` and `augment/r`.
     """
     terms = [penalty.Term(*term) for term in penalties]
     remembers = augment is not None and bool(augment.init())
@@ -53,12 +54,14 @@ def image_gan(
             disc_vars = {**disc_vars, "augment": augment.init()}
         return Players(gen=gen_vars, disc=disc_vars)
 
-    def judge(disc_vars: Variables, x: Array, y: Array | None, key: Array) -> tuple[Array, Variables]:
+    def judge(disc_vars: Variables, x: Array, y: Array | None, key: Array) -> tuple[Array, Array | None, Variables]:
+        """Logits, the features behind them, and the variables with new statistics."""
         state = disc_vars.get("augment", {})
-        seen = augment.apply(x, key, state) if augment else x
+        shown = augment.apply(x, key, state) if augment else x
         network = {name: value for name, value in disc_vars.items() if name != "augment"}
-        logits, stats = _apply(discriminator, network, seen, y)
-        return logits, {**disc_vars, **stats}
+        logits, stats = _apply(discriminator, network, shown, y, "intermediates")
+        features = stats.pop("intermediates", {}).get("features", (None,))[0]
+        return logits, features, {**disc_vars, **stats}
 
     def remember(variables: Variables, real_logits: Array) -> tuple[Variables, Metrics]:
         if augment is None or not remembers:
@@ -70,8 +73,8 @@ def image_gan(
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
         x, (_, y) = to_float(turn.batch[real]), turn.inputs
-        real_logits, new_vars = judge(disc_vars, x, y, key_real)
-        fake_logits, new_vars = judge(new_vars, fake, y, key_fake)
+        real_logits, real_features, new_vars = judge(disc_vars, x, y, key_real)
+        fake_logits, fake_features, new_vars = judge(new_vars, fake, y, key_fake)
         regulariser = penalty.total(terms, lambda x: judge(disc_vars, x, y, key_real)[0], x, fake, key_penalty, turn.updates)
         new_vars, numbers = remember(new_vars, real_logits)
         metrics = {
@@ -80,14 +83,15 @@ def image_gan(
             "disc/penalty": regulariser,
             "data/diversity": _diversity(x),
             "gen/diversity": _diversity(fake),
+            **_compared(real_features, fake_features),
             **numbers,
         }
         return loss.disc(real_logits, fake_logits) + regulariser, (split_variables(new_vars)[1], metrics)
 
     def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
         (key_real, key_fake), (_, y) = jax.random.split(turn.key), turn.inputs
-        real_logits, _ = judge(disc_vars, to_float(turn.batch[real]), y, key_real)  # dead code unless the loss reads it
-        fake_logits, _ = judge(disc_vars, fake, y, key_fake)
+        real_logits, *_ = judge(disc_vars, to_float(turn.batch[real]), y, key_real)  # dead code unless the loss reads it
+        fake_logits, *_ = judge(disc_vars, fake, y, key_fake)
         return loss.gen(real_logits, fake_logits), {}
 
     return Objective(init, inputs, sample, disc_loss, gen_loss)
@@ -117,11 +121,21 @@ def image_sampler(generator: nn.Module, latent: Latent) -> tuple[Callable, Calla
     return inputs, sample
 
 
-def _apply(module: nn.Module, variables: Variables, x: Array, y: Array | None) -> tuple[Array, PyTree]:
-    """Forward in training mode: output and new statistics."""
-    collections = list(split_variables(variables)[1])
+def _apply(module: nn.Module, variables: Variables, x: Array, y: Array | None, *more: str) -> tuple[Array, dict[str, Any]]:
+    """Forward in training mode: output, new statistics, and the collections `more` that were sown."""
+    collections = [*split_variables(variables)[1], *more]
     out, stats = module.apply(variables, x, y, train=True, mutable=collections)
-    return out, stats
+    return out, dict(stats)
+
+
+def _compared(real: Array | None, fake: Array | None) -> Metrics:
+    """Fakes against reals in the discriminator's features, if it tells them."""
+    if real is None or fake is None:
+        return {}
+    real, fake = (jax.lax.stop_gradient(x).astype(jnp.float32).reshape(len(x), -1) for x in (real, fake))
+    scale = _diversity(real) + 1e-12
+    gap = batch_axis.mean(jnp.mean(real, axis=0)) - batch_axis.mean(jnp.mean(fake, axis=0))
+    return {"gen/spread": _diversity(fake) / scale, "gen/gap": jnp.sqrt(jnp.sum(gap**2)) / scale}
 
 
 def _diversity(x: Array) -> Array:

@@ -1,0 +1,40 @@
+"""What state the game of a run is in, and was: `doctor RUN`, while it trains or afterwards."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from gan_jax.doctor import ADVICE, SIGNALS, WINDOW, diagnose, with_scores
+from gan_jax.errors import InputError
+from gan_jax.run import read_rows
+
+
+@dataclass(frozen=True)
+class Config:
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's directory."""
+
+
+def main(config: Config) -> None:
+    """Print every change of state, the present one with its evidence, and what to try."""
+    rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
+    if not rows:
+        raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
+    stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
+    before = ""
+    for i, row in enumerate(rows):
+        state = diagnose(rows[max(0, i - WINDOW) : i + 1]).state
+        if state != before:
+            print(f"step {row['step']:>8}  {state}")
+        before = state
+    if stopped:
+        print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {ADVICE['nan']}")
+        return
+    last = diagnose(rows[-WINDOW - 1 :])
+    print(f"\nat the end: {last.state}")
+    for name, value in last.evidence.items():
+        print(f"  {name:10} {value:8.3f}   {SIGNALS[name]}")
+    if last.advice:
+        print(f"\nworth trying: {last.advice}")

@@ -1,0 +1,138 @@
+"""The state of the game, named from the metrics of its rounds, with the evidence and a flag worth trying."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from gan_jax.core import Batch, Metrics, Objective, TrainState, Turn
+
+Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image.image_gan`
+WINDOW = 10  # intervals that a diagnosis looks back
+
+ADVICE = {
+    "ok": "",
+    "collapsing": "a stronger penalty (--r1 times 10), --minibatch discrimination or stddev, or one generator step a round",
+    "D-winning": "a stronger penalty (--r1 times 10, or --spectral-norm), --loss non_saturating if it is minimax, or "
+    "--label-smoothing 0.1",
+    "G-winning": "a larger discriminator, --disc-steps 2, or a weaker penalty",
+    "oscillating": "a lower --lr, a stronger penalty (--r1), or --b1 0",
+    "memorising": "--augment diffaugment or ada, --mirror, or more pictures",
+    "nan": "a lower --lr, a stronger penalty, or --precision f32",
+}
+
+
+RULES: dict[str, Callable[[dict[str, float]], bool]] = {
+    "D-winning": lambda s: s.get("gap", 0.0) > 0.65,
+    "collapsing": lambda s: min(s.get("spread", 1.0), s.get("pixels", 1.0)) < 0.45,
+    "memorising": lambda s: s.get("overfit", 0.0) > 0.5,
+    "oscillating": lambda s: s.get("swing", 0.0) > 0.015 and s.get("offset", 0.0) > 0.4,
+    "G-winning": lambda s: s.get("offset", 0.0) > 0.55 and s.get("gap", 1.0) < 0.15,
+}
+SIGNALS = {
+    "gap": "D(x) - D(G(z))",
+    "spread": "how much fakes vary in the discriminator's features, over how much reals do",
+    "pixels": "the same of the examples themselves",
+    "offset": "how far the fakes' mean feature is from the reals', over the reals' spread",
+    "disc_loss": "the discriminator's loss",
+    "swing": "how much D(G(z)) changes from one row of metrics to the next",
+    "overfit": "how far D's answer to held-out pictures has moved from that to training ones towards that to fakes",
+}
+
+
+class Diagnosis(NamedTuple):
+    """One of the states that `ADVICE` names, the signals that it was told from, and what to try."""
+
+    state: str
+    evidence: dict[str, float]
+
+    @property
+    def advice(self) -> str:
+        return ADVICE[self.state]
+
+
+def signals(rows: Sequence[Row]) -> dict[str, float]:
+    """What the last `WINDOW` rows say, medians over them: `SIGNALS`, without those whose metrics are missing.
+
+    `overfit` is r_v of Karras et al. 2020 (arXiv:2006.06676, eq. 1), on D(x) instead of logits.
+    """
+    last = rows[-WINDOW:]
+    found = {
+        "gap": _median(last, lambda row: row["disc/real"] - row["disc/fake"]),
+        "spread": _median(last, lambda row: row["gen/spread"]),
+        "pixels": _median(last, lambda row: row["gen/diversity"] / max(row["data/diversity"], 1e-12)),
+        "offset": _median(last, lambda row: row["gen/gap"]),
+        "disc_loss": _median(last, lambda row: row["disc/loss"]),
+        "swing": _swing([row["disc/fake"] for row in last if "disc/fake" in row]),
+        "overfit": _median([row for row in rows if "overfit" in row][-1:], lambda row: row["overfit"]),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def diagnose(rows: Sequence[Row]) -> Diagnosis:
+    """The state that the last rows show, the first of `RULES` that holds; "ok" of fewer than `WINDOW`: a game begins wildly.
+
+    Its thresholds were found on the even seeds of `experiments.doctor_runs`, whose odd ones examine them. They are for costs on
+    logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little.
+    """
+    if not rows:
+        return Diagnosis("ok", {})
+    bad = [name for name, value in rows[-1].items() if isinstance(value, float) and not math.isfinite(value)]
+    if bad:
+        return Diagnosis("nan", dict.fromkeys(bad, math.nan))
+    found = signals(rows)
+    if len(rows) < WINDOW:
+        return Diagnosis("ok", found)
+    for state, is_so in RULES.items():
+        if is_so(found):
+            return Diagnosis(state, found)
+    return Diagnosis("ok", found)
+
+
+def with_scores(rows: Sequence[Row], scores: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows of metrics, each with the newest `overfit` that was measured before its step."""
+    measured = [score for score in scores if "overfit" in score]
+    joined = []
+    for row in rows:
+        known = [score["overfit"] for score in measured if score["step"] < row["step"]]
+        joined.append({**row, **({"overfit": known[-1]} if known else {})})
+    return joined
+
+
+def _median(rows: Sequence[Row], value: Any) -> float | None:
+    found = []
+    for row in rows:
+        try:
+            found.append(float(value(row)))
+        except KeyError:
+            continue
+    return statistics.median(found) if found else None
+
+
+def _swing(values: Sequence[float]) -> float | None:
+    """The mean change from one row to the next."""
+    return statistics.fmean(abs(b - a) for a, b in pairwise(values)) if len(values) > 2 else None
+
+
+def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Batch, key: Array) -> Float[Array, ""]:
+    """The signal `overfit` from a batch of training examples and one of held-out ones, by the metrics of the objective.
+
+    0 where the discriminator hardly tells real from fake (by less than 0.1): there it cannot have learned much by heart.
+    """
+
+    def judged(batch: Batch) -> Metrics:
+        key_inputs, key_sample, key_loss = jax.random.split(key, 3)
+        inputs = objective.inputs(key_inputs, batch)
+        fakes, _ = objective.sample(state.gen.variables, inputs, key_sample, True)
+        _, (_, metrics) = objective.disc_loss(state.disc.variables, fakes, Turn(batch, inputs, key_loss, state.step))
+        return metrics
+
+    seen, unseen = judged(train), judged(held_out)
+    gap = seen["disc/real"] - seen["disc/fake"]
+    return jnp.where(gap > 0.1, (seen["disc/real"] - unseen["disc/real"]) / jnp.maximum(gap, 0.1), 0.0)
