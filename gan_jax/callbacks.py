@@ -1,6 +1,7 @@
 """What happens at intervals of a run: sheets of samples, scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -9,8 +10,9 @@ from PIL import Image
 
 from gan_jax.core import Objective, TrainState, sampling_variables
 from gan_jax.data.dataset import Arrays, Dataset
+from gan_jax.doctor import overfit
+from gan_jax.evaluation import Evaluator, data_labels
 from gan_jax.images import film, grid, save, to_uint8
-from gan_jax.judge import Judge, recognition
 from gan_jax.loop import Row
 from gan_jax.run import Run
 from gan_jax.sampling import Statistics, make_draw
@@ -38,15 +40,35 @@ def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: St
     return call
 
 
-def recognition_score(objective: Objective, dataset: Dataset, judge: Judge, statistics: Statistics, n: int = 1000) -> Call:
-    """How well n samples of the averaged generator are recognised, see `gan_jax.judge.recognition`."""
-    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset, 128)
+def evaluation(evaluator: Evaluator, objective: Objective, statistics: Statistics, n: int) -> Call:
+    """Scores of n samples of the averaged generator, with their floors and their protocol.
+
+    Raises `InputError` if the evaluator's metrics cannot score so many.
+    """
+    evaluator.require(n)
+    draw = make_draw(objective.inputs, objective.sample, statistics, finish=to_uint8)
+    labels = data_labels(evaluator.dataset, n, evaluator.dataset.class_names)
+    asked, everything = {"label": labels}, condition(evaluator.dataset, 128)
+    protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": _SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
-        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), condition(dataset, n), everything)
-        return recognition(judge, to_uint8(images), dataset.held_out["image"])
+        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), asked, everything)
+        return evaluator.row([evaluator.score(images, labels if evaluator.labelled else None)], n, **protocol)
 
     return call
+
+
+def overfit_check(objective: Objective, dataset: Dataset, names: Sequence[str], n: int = 256) -> Call:
+    """How much the discriminator has learned by heart, from n training and n held-out examples' arrays `names`."""
+
+    def some(arrays: Arrays) -> Arrays:
+        size = len(arrays["image"])
+        chosen = np.unique(np.linspace(0, size - 1, min(n, size)).round().astype(int))
+        return {name: np.asarray(arrays[name][chosen]) for name in names}
+
+    train, held_out = some(dataset.train), some(dataset.held_out)
+    measure = jax.jit(partial(overfit, objective))
+    return lambda step, state: {"overfit": float(measure(state, train, held_out, jax.random.key(_SCORE_SEED)))}
 
 
 def make_film(run: Run, seconds: float = 8.0, most: int = 120) -> list[Path]:

@@ -1,5 +1,7 @@
 """A small game with everything that couples the examples of a batch, for comparing ways to run it."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,3 +44,9 @@ def batches(n: int = 5, size: int = 32) -> list[dict[str, np.ndarray]]:
 def numbers(tree: object) -> list[np.ndarray]:
     """All leaves but keys, as NumPy arrays."""
     return [np.asarray(x) for x in jax.tree.leaves(tree) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
+
+
+def two_devices() -> str:
+    """XLA_FLAGS of a process of its own, with two devices."""
+    others = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
+    return " ".join([*others, "--xla_force_host_platform_device_count=2"])

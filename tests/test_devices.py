@@ -21,7 +21,7 @@ from gan_jax.parallel import batch_mesh
 from tests.game import batches, game, numbers, start
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "judge": False}
+SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "eval_metrics": "none"}
 
 
 def test_one_device_needs_no_mesh_and_several_share():

@@ -145,6 +145,7 @@ def test_reads_every_attribute_and_keeps_what_it_learnt(kind, tmp_path, monkeypa
             train_doodle_judge(kind, cache=cache, **other, **SMALL)
 
 
+@pytest.mark.slow
 def test_learns():
     """Facing and flying are learnt in seconds; half of the birds do either."""
     judge = train_doodle_judge("birds", (32, 32), steps=150, drawings=600, width=12)

@@ -10,18 +10,18 @@ import pytest
 from PIL import Image
 
 from experiments import benchmark_data, dcgan, toy_2d
-from gan_jax.commands import data, sample
+from gan_jax.commands import compare, data, doctor, evaluate, sample
 from gan_jax.data import parse_size
 from gan_jax.errors import InputError, RunError
 from gan_jax.run import read_rows
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "steps": 4}
-CADENCE = {"log_every": 2, "sample_every": 2, "score_every": 4, "save_every": 2}
+CADENCE = {"log_every": 2, "sample_every": 2, "eval_every": 4, "save_every": 2}
 
 
 def tiny(outdir: Path, **changes) -> dcgan.Config:
-    return dcgan.Config(**{"outdir": outdir, "judge": False, "devices": 1, **SMALL, **CADENCE, **changes})
+    return dcgan.Config(**{"outdir": outdir, "eval_metrics": "none", "devices": 1, **SMALL, **CADENCE, **changes})
 
 
 def frames(path: Path) -> int:
@@ -47,7 +47,7 @@ def train(config: dcgan.Config) -> None:
 def run(tmp_path_factory) -> Path:
     """A class-conditional run of four rounds."""
     outdir = tmp_path_factory.mktemp("runs") / "conditional"
-    train(tiny(outdir, judge=True, label="projection", gen_label="batch_norm", disc_steps=2))
+    train(tiny(outdir, eval_metrics="kid", features="pixels", label="projection", gen_label="batch_norm", disc_steps=2))
     return outdir
 
 
@@ -57,7 +57,7 @@ def test_a_run_leaves_what_it_promises(run):
     assert [path.name for path in sorted((run / "samples").iterdir())] == ["000000.png", "000002.png", "000004.png"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["2", "4"]
     assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4]
-    assert {"recognised", "classes", "class_entropy"} <= set(read_rows(run / "eval.jsonl")[-1])
+    assert {"kid", "kid_floor", "overfit", "protocol"} <= set(read_rows(run / "eval.jsonl")[-1])
     assert frames(run / "video" / "training.webp") == 3
     assert list((run / "tensorboard").iterdir())
 
@@ -88,6 +88,59 @@ def test_sample_says_what_it_cannot_do(run, changes, message):
         sample.main(sample.Config(**{"run": run, **changes}))
     with pytest.raises(InputError, match="no model.json"):
         sample.main(sample.Config(run=run / "samples"))
+
+
+def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
+    asked = {"features": "pixels", "n": 40, "repeats": 2}
+    for name, seed in (("a", 0), ("b", 50)):
+        evaluate.main(evaluate.Config(run, **asked, metrics="kid,memorised", seed=seed, out=tmp_path / name))
+    with pytest.raises(InputError, match="recognised needs a classifier: data with labels and --features judge"):
+        evaluate.main(evaluate.Config(run, **asked, metrics="recognised", out=tmp_path))
+    told = capsys.readouterr().out
+    assert "kid" in told
+    assert "±" in told
+    assert "lower is better" in told
+    row = read_rows(tmp_path / "a" / "eval.jsonl")[0]
+    assert row["step"] == 4
+    assert {"kid", "kid_std", "kid_floor", "memorised"} <= row.keys()
+    assert row["protocol"]["statistics"] == "standing"
+    assert pixels(tmp_path / "a" / "nearest.png").shape[1] > 12 * 16
+
+    compare.main(compare.Config((tmp_path / "a", tmp_path / "b"), out=tmp_path / "compare.png"))
+    assert "kid" in capsys.readouterr().out
+    evaluate.main(evaluate.Config(run, features="pixels", n=50, repeats=1, out=tmp_path / "c"))
+    told = capsys.readouterr().out
+    assert "left out    fid on 256 features needs more than 256" in told
+    assert "left out    recognised needs a classifier" in told
+    assert "coverage" in told
+    with pytest.raises(InputError, match=r"cannot be ranked:\n  generated: 40 in .*; 50 in "):
+        compare.main(compare.Config((tmp_path / "a", tmp_path / "c")))
+    with pytest.raises(InputError, match="no scores with a protocol"):
+        compare.main(compare.Config((tmp_path / "a", run / "samples")))
+
+    doctor.main(doctor.Config(run))
+    told = capsys.readouterr().out
+    assert "at the end: " in told
+    assert "D(x) - D(G(z))" in told
+    with pytest.raises(InputError, match="no metrics to read"):
+        doctor.main(doctor.Config(tmp_path))
+
+
+def test_samples_in_a_folder_or_a_file_are_evaluated(run, folder, tmp_path):
+    sample.main(sample.Config(run=run, n=60, out=tmp_path))
+    (tmp_path / "sheet.png").unlink()
+    asked = {"features": "pixels", "metrics": "kid,diversity", "n": 20, "repeats": 3, "out": tmp_path}
+    evaluate.main(evaluate.Config(tmp_path / "samples.npz", ref="digits", **asked))
+    row = read_rows(tmp_path / "eval.jsonl")[0]
+    assert row["protocol"]["repeats"] == 3
+    assert row["kid_std"] > 0
+    with pytest.raises(InputError, match="is no run, whose data would be known"):
+        evaluate.main(evaluate.Config(tmp_path / "samples.npz", **asked))
+    with pytest.raises(InputError, match="samples of several sizes"):
+        evaluate.main(evaluate.Config(folder, ref="digits", **asked))
+    np.savez(tmp_path / "big.npz", image=np.zeros((20, 128, 128, 3), np.uint8))
+    with pytest.raises(InputError, match="enlarged pictures are no reference"):
+        evaluate.main(evaluate.Config(tmp_path / "big.npz", ref=str(folder), **asked))
 
 
 def test_weights_of_another_run(run, tmp_path):
@@ -132,12 +185,12 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("augment", ["none", "diffaugment", "ada"])
 def test_a_folder_of_pictures_that_are_not_square(folder, augment, tmp_path):
-    size = "64x96" if augment == "none" else "16x24"
+    size = "32x48" if augment == "none" else "16x24"
     shape = {"data": str(folder), "image_size": size, "fit": "pad", "mirror": True, "crop": 1, "statistics": "running"}
     train(tiny(tmp_path / "run", **shape, augment=augment))
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert ("augment/p" in rows[-1]) == (augment == "ada")
-    assert not read_rows(tmp_path / "run" / "eval.jsonl")  # nothing to measure by without labels
+    assert not read_rows(tmp_path / "run" / "eval.jsonl")  # not asked for
     sample.main(sample.Config(run=tmp_path / "run", n=5))
     assert np.load(tmp_path / "run" / "generated" / "samples.npz")["images"].shape == (5, *parse_size(size), 3)
     with pytest.raises(InputError, match=r"has no label: it has image\. Put the pictures of each class"):
@@ -178,12 +231,14 @@ def test_look_at_data_before_training(folder, tmp_path, capsys):
 def test_another_configuration_is_refused_and_nothing_is_changed(run):
     before = (run / "config.json").read_text()
     with pytest.raises(InputError, match=r"lr: 0\.002 in the run, 0\.1 now"):
-        dcgan.main(tiny(run, judge=True, label="projection", gen_label="batch_norm", disc_steps=2, lr=0.1))
+        dcgan.main(
+            tiny(run, eval_metrics="kid", features="pixels", label="projection", gen_label="batch_norm", disc_steps=2, lr=0.1)
+        )
     assert (run / "config.json").read_text() == before
 
 
 def test_steps_may_grow_and_a_foreign_folder_is_left_alone(run, tmp_path):
-    train(tiny(run, judge=True, label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
+    train(tiny(run, eval_metrics="kid", features="pixels", label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
     assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4, 6]
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="not empty and is no run"):
@@ -215,14 +270,14 @@ def test_command_line():
     assert "Adam's decay of the mean gradient." in usage.stdout
 
 
-@pytest.mark.parametrize("limit", [20_000, 200_000])
+@pytest.mark.parametrize("limit", [20_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_a_full_disk_is_told(tmp_path, limit):
     """Files may not grow beyond a limit: the first line of metrics, or a checkpoint, cannot be written."""
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, **CADENCE, "steps": 400}.items()]
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (%d, %d)); "
         "sys.argv = ['dcgan', *%r]; import runpy; runpy.run_module('experiments.dcgan', run_name='__main__')"
-    ) % (limit, limit, ["--no-judge", *flags, f"--outdir={tmp_path / 'run'}"])
+    ) % (limit, limit, ["--eval-metrics=none", *flags, f"--outdir={tmp_path / 'run'}"])
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1, done.stderr
     assert "error: " in done.stderr

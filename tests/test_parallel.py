@@ -17,7 +17,7 @@ from jax.sharding import AxisType, PartitionSpec
 from gan_jax import core, parallel
 from gan_jax.core import Players
 from gan_jax.errors import InputError
-from tests.game import GAMES, batches, game, numbers, start
+from tests.game import GAMES, batches, game, numbers, start, two_devices
 
 ROOT = Path(__file__).parents[1]
 BOUND = 5e-6  # after five rounds; parameters are of size 0.1 to 1 and move by 5e-3 or more
@@ -80,7 +80,7 @@ def test_shard_map_equals_one_device():
     assert_equal((state, found), (wanted, metrics))
 
 
-@pytest.mark.parametrize("feed", ["resident", "streamed"])
+@pytest.mark.parametrize("feed", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
 def test_feeds_over_a_mesh_equal_those_on_one_device(feed):
     objective, step = game(FIRST)
     images = np.concatenate([batch["image"] for batch in batches()])
@@ -117,7 +117,7 @@ def test_noise_and_fakes_are_computed_in_parts():
     assert shared.cost_analysis()["flops"] < 0.2 * alone
 
 
-@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("spread", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_populations_equal_runs_of_their_own(spread):
     """Eight runs of two learning rates, together and one by one."""
     objective, _ = game(FIRST)
@@ -182,7 +182,7 @@ processes.leave()
 
 
 def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = {**os.environ, "XLA_FLAGS": two_devices()}
     started = [
         subprocess.Popen(
             [sys.executable, "-c", TWO, f"127.0.0.1:{free_port}", str(i), str(tmp_path)],

@@ -29,7 +29,7 @@ SMALL = [
     "--statistics",
     "running",
 ]
-CADENCE = ["--log-every", "10", "--save-every", "10", "--sample-every", "100", "--score-every", "100"]
+CADENCE = ["--log-every", "10", "--save-every", "10", "--sample-every", "100", "--eval-every", "100", "--features", "pixels"]
 
 
 def command(outdir: Path, steps: int, more: tuple[str, ...] = ()) -> list[str]:
@@ -66,9 +66,10 @@ def whole(tmp_path_factory) -> tuple[Path, str]:
     return outdir, finish(outdir, 60)
 
 
+@pytest.mark.slow
 def test_killed_with_pictures_sent_from_the_host_and_augmented(tmp_path):
     """Order, mirroring, shifts, ADA's state: all go on, and the other feed gives the same."""
-    varied = ("--no-judge", "--mirror", "--crop", "2", "--augment", "ada", "--disc-steps", "2")
+    varied = ("--eval-metrics=none", "--mirror", "--crop", "2", "--augment", "ada", "--disc-steps", "2")
     status, _ = stop(tmp_path / "killed", 40, 0.0, signal.SIGKILL, (*varied, "--feed", "host"))
     assert status in (-signal.SIGKILL, 0)
     again = finish(tmp_path / "killed", 40, (*varied, "--feed", "host"))
@@ -81,7 +82,7 @@ def test_killed_twice_equals_uninterrupted(whole, tmp_path):
         status, _ = stop(tmp_path / "run", 60, seconds, signal.SIGKILL)
         assert status in (-signal.SIGKILL, 0)
     assert finish(tmp_path / "run", 60) == expected
-    for name in ("metrics.jsonl", "eval.jsonl"):
+    for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
         rows, wanted = read_rows(tmp_path / "run" / name), read_rows(reference / name)
         for row in (*rows, *wanted):
             row.pop("images_per_second", None)

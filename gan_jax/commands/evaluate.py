@@ -1,0 +1,211 @@
+"""Score samples: `evaluate RUN`, or a folder, zip or .npz of pictures; every score with its spread, its floor, its protocol."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import tyro
+
+from gan_jax import host, images
+from gan_jax.data.dataset import Dataset
+from gan_jax.data.load import PictureFlags, load, open_source
+from gan_jax.data.pictures import facts
+from gan_jax.errors import InputError
+from gan_jax.evaluation import Evaluator, data_labels, parse_metrics
+from gan_jax.features import Name, Resize, open_network
+from gan_jax.metrics.memorised import memorised
+from gan_jax.run import read_json
+from gan_jax.scores import BETTER, wish
+from gan_jax.spec import json_default
+from gan_jax.trained import Trained, open_trained
+
+
+@dataclass(frozen=True)
+class Config:
+    samples: Annotated[Path, tyro.conf.Positional]
+    """A run's directory, or a folder, a zip or an .npz of samples."""
+    ref: str = "train"
+    """What they are compared with: train or held_out pictures of the run's own data, or any data (a folder, a name, ...)."""
+    metrics: str = "auto"
+    """Of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting; auto: of the first
+    six, those that the pictures are enough for."""
+    n: int = 10_000
+    """How many samples to score (papers: 50,000)."""
+    repeats: int = 3
+    """How often, with other noise each time; of a folder, other pictures."""
+    features: Name = "auto"
+    """Whose eyes: inception or squeezenet (from --weights), judge (a classifier trained on the data in a minute), or pixels;
+    auto is judge where the data have labels or attributes."""
+    weights: Path | None = None
+    """Weights of inception or squeezenet, made by `python -m gan_jax weights convert`."""
+    resize: Resize = "clean"
+    """How inception is given its 299x299 pixels: clean, tf1 (as in most papers) or pytorch."""
+    checkpoint: str = "last"
+    """last, best, or a step."""
+    statistics: Literal["running", "batch", "standing"] | None = None
+    """Batch-norm statistics; default as in training."""
+    raw: bool = False
+    """Use the newest weights, not their average."""
+    seed: int = 0
+    """Of the noise of the first repeat."""
+    out: Path | None = None
+    """Where eval.jsonl and nearest.png go; default the run's directory, or for other samples the present one."""
+
+
+AUTO = ("fid", "kid", "prdc", "memorised", "diversity", "recognised")
+
+
+class _Draw(NamedTuple):
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+def main(config: Config) -> None:
+    """Print the table and add its row to eval.jsonl; raises `InputError` for what cannot be scored."""
+    if config.n < 2 or config.repeats < 1:
+        raise InputError("--n must be at least 2 and --repeats at least 1")
+    metrics = AUTO if config.metrics == "auto" else parse_metrics(config.metrics)
+    if not metrics:
+        raise InputError("--metrics none: name a score or several")
+    host.keep_compiled()
+    trained = _open(config)
+    given = None if trained else _given(config.samples)
+    dataset, split = _reference(config, given)
+    draw, n, times = _drawer(config, trained, given, dataset)
+    labelled = bool(trained.classes) if trained else given is not None and draw(0).labels is not None
+    network = open_network(config.features, dataset, config.weights, config.resize)
+    evaluator = Evaluator(dataset, network, metrics, split, labelled)
+    if config.metrics == "auto":
+        for reason in evaluator.drop_lacking(n):
+            print(f"left out    {reason}")
+    evaluator.require(n)
+    drawn, repeats = _Draw(np.empty(0), None), []
+    for repeat in range(times):
+        drawn = draw(repeat)
+        repeats.append(evaluator.score(*drawn))
+    row = {"step": trained.step if trained else 0, **evaluator.row(repeats, n, **_origin(config, trained))}
+    print(table(row))
+    out = config.out or (config.samples if trained else Path())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "eval.jsonl").open("a") as file:
+            file.write(json.dumps(row, default=json_default) + "\n")
+        print(f"written: {out / 'eval.jsonl'}")
+        if "memorised" in evaluator.metrics:
+            images.save(_nearest(drawn.images, evaluator), out / "nearest.png", scale=max(1, 64 // drawn.images.shape[1]))
+            print(f"written: {out / 'nearest.png'}: the samples nearest to a training picture, and that one below each")
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
+def _open(config: Config) -> Trained | None:
+    """The run, or None if the path is something else that holds pictures."""
+    if not (config.samples / "model.json").exists():
+        return None
+    return open_trained(config.samples, config.checkpoint, config.statistics, averaged=not config.raw)
+
+
+def _given(path: Path) -> Dataset:
+    """Pictures of a folder, zip or .npz, all of one size."""
+    split = open_source(path, (64, 64), held_out=0.0).splits["train"]
+    spread = np.unique(np.linspace(0, split.size - 1, min(split.size, 50)).round().astype(int))
+    sizes = {facts(split.read(int(i)).image)[:2] for i in spread}
+    if len(sizes) > 1:
+        named = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:5])
+        raise InputError(f"{path} has samples of several sizes ({named}): scores need one size")
+    return load(path, sizes.pop(), held_out=0.0)
+
+
+def _drawer(
+    config: Config, trained: Trained | None, given: Dataset | None, dataset: Dataset
+) -> tuple[Callable[[int], _Draw], int, int]:
+    """What draws the samples of a repeat, how many, and how many repeats there can be."""
+    if trained:
+        labels = data_labels(dataset, config.n, trained.classes)
+
+        def drawn(repeat: int) -> _Draw:
+            samples, _ = trained.samples(labels, config.seed + repeat)
+            if samples.ndim != 4:
+                raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
+            return _Draw(samples, labels if trained.classes else None)
+
+        return drawn, config.n, config.repeats
+    assert given is not None
+    n = min(config.n, len(given))
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(given))
+    known = _labels_by_name(given, dataset)
+
+    def part(repeat: int) -> _Draw:
+        chosen = np.sort(order[repeat * n : (repeat + 1) * n])
+        return _Draw(np.asarray(given.train["image"][chosen]), None if known is None else known[chosen])
+
+    return part, n, max(1, min(config.repeats, len(given) // n))
+
+
+def _labels_by_name(given: Dataset, dataset: Dataset) -> np.ndarray | None:
+    """The samples' labels in the numbers of the reference; None if a name is unknown there."""
+    if not given.class_names or not set(given.class_names) <= set(dataset.class_names):
+        return None
+    numbers = np.array([dataset.class_names.index(name) for name in given.class_names], np.int32)
+    return numbers[np.asarray(given.train["label"])]
+
+
+def _origin(config: Config, trained: Trained | None) -> dict[str, Any]:
+    if trained is None:
+        return {"samples": str(config.samples)}
+    weights = "averaged" if trained.averaged else "newest"
+    return {"generator_weights": weights, "statistics": trained.statistics, "seed": config.seed}
+
+
+def _reference(config: Config, given: Dataset | None) -> tuple[Dataset, str]:
+    """The data to compare with, in the samples' form, and the split of them."""
+    if given is not None:
+        if config.ref in ("train", "held_out"):
+            raise InputError(f"{config.samples} is no run, whose data would be known: name what to compare with by --ref")
+        height, width, channels = given.train["image"].shape[1:]
+        return _other(config.ref, (height, width), channels=channels), "train"
+    known = read_json(config.samples / "config.json") or {}
+    names = {field.name for field in dataclasses.fields(PictureFlags)}
+    if not names <= known.keys():
+        raise InputError(f"{config.samples} was not trained on pictures: there is nothing to compare with")
+    flags = PictureFlags(**{name: known[name] for name in names})
+    if config.ref in ("train", "held_out"):
+        return flags.load(), config.ref
+    return _other(config.ref, flags.size, fit=flags.fit, channels=flags.channels), "train"
+
+
+def _other(data: str, size: tuple[int, int], **form: Any) -> Dataset:
+    if Path(data).exists():
+        height, width = facts(open_source(data, size).splits["train"].read(0).image)[:2]
+        if height < size[0] or width < size[1]:
+            raise InputError(
+                f"the pictures of {data} are {height}x{width}, the samples {size[0]}x{size[1]}: enlarged pictures are no "
+                "reference; choose larger ones"
+            )
+    return load(data, size, **form)
+
+
+def table(row: dict[str, Any]) -> str:
+    """Every score with its deviation over repeats, the floor, and which way is better; then the protocol."""
+    protocol, lines = row["protocol"], [f"{'':16}{'samples':>12}{'':12}{'real':>12}"]
+    for name in (name for name in BETTER if name in row):
+        spread = f"± {row[f'{name}_std']:.3g}" if f"{name}_std" in row else ""
+        floor = f"{row[f'{name}_floor']:.4g}" if f"{name}_floor" in row else "-"
+        lines.append(f"{name:16}{row[name]:12.4g} {spread:11}{floor:>12}  {wish(name)}")
+    facts = ", ".join(f"{name} {value}" for name, value in protocol.items())
+    return "\n".join([*lines, f"protocol: {facts}"])
+
+
+def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
+    """A sheet: the samples that are nearest to a training picture, nearest first, and these pictures below them."""
+    reference = evaluator.reference
+    held_out = reference.held_out
+    assert held_out is not None
+    found = memorised(evaluator.network.look(samples).features, reference.train.features, held_out.features)
+    chosen = np.argsort(found.distances)[:count]
+    pictures = reference.train.images[found.which[chosen]]
+    return images.grid(np.concatenate([samples[chosen], pictures]), len(chosen))
