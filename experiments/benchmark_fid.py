@@ -20,6 +20,7 @@ import numpy as np
 import scipy.linalg
 from tqdm import tqdm
 
+from experiments.peers import peer
 from gan_jax import cli
 from gan_jax.metrics.frechet import frechet_distance, moments
 
@@ -91,13 +92,11 @@ def with_scipy(real: np.ndarray, fake: np.ndarray) -> Callable[[], float]:
 
 
 def with_torch_fidelity(real: np.ndarray, fake: np.ndarray) -> Callable[[], float]:
-    import torch
-    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
-
-    reference, other = fid_features_to_statistics(torch.from_numpy(real)), torch.from_numpy(fake)
+    torch, fid = peer("torch"), peer("torch_fidelity.metric_fid")
+    reference, other = fid.fid_features_to_statistics(torch.from_numpy(real)), torch.from_numpy(fake)
 
     def way() -> float:
-        found = fid_statistics_to_metric(reference, fid_features_to_statistics(other), verbose=False)
+        found = fid.fid_statistics_to_metric(reference, fid.fid_features_to_statistics(other), verbose=False)
         return float(found["frechet_inception_distance"])
 
     return way
