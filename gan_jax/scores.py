@@ -19,7 +19,7 @@ from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_s
 from gan_jax.metrics.similarity import likeness_within_classes
 
 LogitsOf = Literal["classes", "attributes", "imagenet"]  # the data's own, or those of a network trained on ImageNet
-LEAST_HELD_OUT = 50  # pictures, from which it can be told how near a training picture one comes by chance
+LEAST_HELD_OUT = 50  # pictures, from which it can be told what is learned and what is known by heart
 FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 
 

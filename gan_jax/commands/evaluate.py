@@ -17,7 +17,7 @@ from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
 from gan_jax.evaluation import Evaluator, data_labels, parse_metrics
 from gan_jax.features import Name, Resize, open_network
-from gan_jax.metrics.memorised import memorised
+from gan_jax.metrics.neighbours import nearest
 from gan_jax.run import read_json
 from gan_jax.scores import BETTER, wish
 from gan_jax.spec import json_default
@@ -43,7 +43,7 @@ class Config:
     weights: Path | None = None
     """Weights of inception or squeezenet, made by `python -m gan_jax weights convert`."""
     resize: Resize = "clean"
-    """How inception is given its 299x299 pixels: clean, tf1 (as in most papers) or pytorch."""
+    """How pictures are enlarged for inception or squeezenet: clean, tf1 (as in most papers) or pytorch."""
     checkpoint: str = "last"
     """last, best, or a step."""
     statistics: Literal["running", "batch", "standing"] | None = None
@@ -76,7 +76,7 @@ def main(config: Config) -> None:
     given = None if trained else _given(config.samples)
     dataset, split = _reference(config, given)
     draw, n, times = _drawer(config, trained, given, dataset)
-    labelled = bool(trained.classes) if trained else given is not None and draw(0).labels is not None
+    labelled = bool(trained.classes) if trained else given is not None and _labels_by_name(given, dataset) is not None
     network = open_network(config.features, dataset, config.weights, config.resize)
     evaluator = Evaluator(dataset, network, metrics, split, labelled)
     if config.metrics == "auto":
@@ -202,10 +202,8 @@ def table(row: dict[str, Any]) -> str:
 
 def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
     """A sheet: the samples that are nearest to a training picture, nearest first, and these pictures below them."""
-    reference = evaluator.reference
-    held_out = reference.held_out
-    assert held_out is not None
-    found = memorised(evaluator.network.look(samples).features, reference.train.features, held_out.features)
-    chosen = np.argsort(found.distances)[:count]
-    pictures = reference.train.images[found.which[chosen]]
+    train = evaluator.reference.train
+    distances, which = nearest(evaluator.network.look(samples).features, train.features)
+    chosen = np.argsort(distances)[:count]
+    pictures = train.images[which[chosen]]
     return images.grid(np.concatenate([samples[chosen], pictures]), len(chosen))
