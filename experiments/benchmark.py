@@ -1,6 +1,6 @@
 """How fast a round is, beside flax's own layers and PyTorch, all alternating within one run; populations; cost as work grows.
 
-    python -m experiments.benchmark --quick                          DCGAN at 32x32 and the plane: 2 min 3 s on two CPU cores
+    python -m experiments.benchmark --quick                          DCGAN at 32x32 and the plane: 2 min 34 s on two CPU cores
     python -m experiments.benchmark                                  everything
     python -m experiments.benchmark --precision bf16                 on a GPU or TPU (PyTorch by automatic mixed precision)
     python -m experiments.benchmark --parts games --games dcgan64    one part of it
