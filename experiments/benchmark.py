@@ -174,12 +174,12 @@ def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
 
 
 def alternate(turns: dict[str, Turn], times: int, name: str) -> dict[str, list[float]]:
-    """The rates of all, taking turns."""
+    """The rates of all, taking turns. The first turn of each does not count: it compiles, and touches its memory first."""
     found: dict[str, list[float]] = {label: [] for label in turns}
-    for _ in tqdm(range(times), desc=f"{name}: turns", leave=False):
+    for _ in tqdm(range(times + 1), desc=f"{name}: turns", leave=False):
         for label, turn in turns.items():
             found[label].append(turn())
-    return found
+    return {label: rates[1:] for label, rates in found.items()}
 
 
 def median_ratio(rates: list[float], others: list[float]) -> float:
@@ -193,7 +193,6 @@ def turn_of(contender: Contender, seconds: float) -> Turn:
     start = time.perf_counter()
     contender.play(1)
     n = max(1, min(200, round(seconds / (time.perf_counter() - start + 1e-6))))
-    contender.play(n)  # so many rounds in one dispatch may be a program of their own
 
     def turn() -> float:
         contender.play(1)
