@@ -188,14 +188,15 @@ def median_ratio(rates: list[float], others: list[float]) -> float:
 
 
 def turn_of(contender: Contender, seconds: float) -> Turn:
-    """Rounds a second; a round first, which warms what the others have cooled, does not count."""
+    """Rounds a second. Before several, one that warms what the others have cooled does not count."""
     contender.play(1)
     start = time.perf_counter()
     contender.play(1)
     n = max(1, min(200, round(seconds / (time.perf_counter() - start + 1e-6))))
 
     def turn() -> float:
-        contender.play(1)
+        if n > 1:
+            contender.play(1)
         start = time.perf_counter()
         contender.play(n)
         return n / (time.perf_counter() - start)
