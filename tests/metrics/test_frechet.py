@@ -1,11 +1,13 @@
 """The Fréchet distance against closed forms, scipy and torch-fidelity."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
 from gan_jax.errors import InputError
+from gan_jax.metrics import frechet
 from gan_jax.metrics.frechet import Moments, frechet_bias, frechet_distance, merge, moments
 from tests.oracles import oracle
 
@@ -60,6 +62,18 @@ def test_equals_scipy_and_torch_fidelity():
     (mean_a, cov_a), (mean_b, cov_b) = ((x.astype(np.float64).mean(0), np.cov(x.astype(np.float64).T)) for x in (a, b))
     by_hand = np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a + cov_b - 2 * sqrtm(cov_a @ cov_b).real)
     assert ours == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_same_by_numpy_and_on_the_device(monkeypatch):
+    """On a CPU NumPy computes, elsewhere JAX."""
+    a, b = mixed(700, 64, 1), mixed(900, 64, 2)
+    found = []
+    for library in (np, jnp):
+        monkeypatch.setattr(frechet, "_array_library", lambda library=library: library)
+        parts = moments(a, piece=300)
+        assert isinstance(parts.scatter, library.ndarray) and parts.scatter.dtype == np.float64
+        found.append(frechet_distance(parts, moments(b)))
+    assert found[0] == pytest.approx(found[1], rel=1e-10)
 
 
 def test_fewer_examples_than_features_give_no_complex_numbers():
