@@ -1,7 +1,7 @@
 """How fast scores' features are made, beside PyTorch with the same networks, all taking turns within one run.
 
     python -m experiments.benchmark_features                  SqueezeNet and Inception
-    python -m experiments.benchmark_features --networks squeezenet --squeezenet-batch 256
+    python -m experiments.benchmark_features --networks squeezenet --squeezenet-batch 128
 
 SqueezeNet is compared with torchvision's, eager and channels-last, which gets its floats ready made; Inception with
 torch-fidelity's, from 32x32 uint8 images on, enlargement and all. Weights are random. Printed are medians of images/s, and of
@@ -37,7 +37,7 @@ Contender = Callable[[], Any]  # features of one batch, finished
 class Config:
     networks: tuple[Literal["squeezenet", "inception"], ...] = ("squeezenet", "inception")
     """What to measure."""
-    squeezenet_batch: int = 128
+    squeezenet_batch: int = 16
     """Images in a batch of SqueezeNet's."""
     inception_batch: int = 16
     """Images in a batch of Inception's."""
