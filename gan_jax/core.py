@@ -301,6 +301,13 @@ def _moving_average(new: PyTree, old: PyTree, step: Array, decay: float, warmup:
     return optax.incremental_update(new, old, 1 - rate)
 
 
+def _some(batch: Batch, size: int, key: Array) -> Batch:
+    """`size` entries drawn at random, with replacement."""
+    n = jax.tree.leaves(batch)[0].shape[0]
+    chosen = jax.random.randint(key, (size,), 0, n)
+    return jax.tree.map(lambda x: jnp.asarray(x)[chosen], batch)
+
+
 def sampling_variables(state: TrainState, ema: bool = True) -> Variables:
     """The generator's variables for sampling: averaged (`ema`) or newest parameters, with the running statistics."""
     return {"params": state.ema_params if ema else state.gen.params, **state.gen.stats}
@@ -320,9 +327,17 @@ def make_sampler(sample: Callable, statistics: Literal["running", "batch"] = "ru
 
 
 def standing_statistics(
-    objective_inputs: Callable, sample: Callable, variables: Variables, batch: Batch, key: Array, passes: int = 64
+    objective_inputs: Callable,
+    sample: Callable,
+    variables: Variables,
+    batch: Batch,
+    key: Array,
+    passes: int = 64,
+    size: int | None = None,
 ) -> Variables:
     """The variables with statistics re-estimated by `passes` forward passes in training mode on inputs like `batch`'s.
+
+    Each pass is on the whole batch, or on `size` entries of it drawn at random, with replacement.
 
     Standing statistics (Brock et al. 2018, arXiv:1809.11096, appendix B): they belong to these very parameters, while the
     running ones followed the parameters of the last rounds, not their average. Differs: averaged with the layers' own
@@ -332,7 +347,8 @@ def standing_statistics(
 
     def body(stats: PyTree, key: Array) -> tuple[PyTree, None]:
         key_inputs, key_sample = jax.random.split(key)
-        _, stats = sample({"params": params, **stats}, objective_inputs(key_inputs, batch), key_sample, True)
+        rows = batch if size is None else _some(batch, size, jax.random.fold_in(key, 0))
+        _, stats = sample({"params": params, **stats}, objective_inputs(key_inputs, rows), key_sample, True)
         return stats, None
 
     stats, _ = jax.lax.scan(body, stats, jax.random.split(key, passes))

@@ -31,17 +31,18 @@ def make_draw(
 
     `inputs` and `sample` are those of an objective. `batch` gives the number of samples and their condition, such as
     {"label": ...}; at most `piece` samples are made at a time (with `statistics="batch"` they are normalised together).
-    Standing statistics are those of inputs like `population`'s, by default the batch's. `finish` is applied to every piece,
-    for instance to keep many as bytes. A pure function of its arguments. A bar shows the progress of 10,000 samples and more.
+    Standing statistics are those of inputs like `population`'s, by default the batch's, 128 at a time. `finish` is applied
+    to every piece, for instance to keep many as bytes. A pure function of its arguments. A bar shows the progress of 10,000
+    samples and more.
     """
     generate = jax.jit(make_sampler(sample, "batch" if statistics == "batch" else "running"))
-    restate = jax.jit(partial(standing_statistics, inputs, sample))
+    restate = jax.jit(partial(standing_statistics, inputs, sample, size=128))
 
     def draw(variables: Variables, key: Array, batch: Batch, population: Batch | None = None) -> tuple[np.ndarray, PyTree]:
         key_inputs, key_sample, key_stats = jax.random.split(key, 3)
         n = len(next(iter(batch.values())))
         if statistics == "standing" and len(variables) > 1:
-            variables = restate(variables, _first(population or batch, 128), key_stats)
+            variables = restate(variables, dict(population or batch), key_stats)
         drawn = inputs(key_inputs, jax.tree.map(jnp.asarray, batch))
         pieces = []
         bounds = np.linspace(0, n, math.ceil(n / piece) + 1).astype(int).tolist()  # pieces of equal size
@@ -51,8 +52,3 @@ def make_draw(
         return np.concatenate(pieces), drawn
 
     return draw
-
-
-def _first(batch: Batch, n: int) -> Batch:
-    """The first n entries, the batch repeated if it is shorter."""
-    return {name: np.resize(array, (n, *np.shape(array)[1:])) for name, array in batch.items()}

@@ -30,7 +30,7 @@ class Trained:
 
     def samples(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
         """One for each label (n,), uint8 (n, h, w, c) where they are images, and the inputs (z, y) that they were made of."""
-        everything = {"label": self.labels(128)}
+        everything = {"label": self.labels(max(len(self.classes), 1))}
         samples, inputs = self.draw(self.variables, jax.random.key(seed), {"label": labels}, everything)
         return samples, inputs
 

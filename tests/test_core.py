@@ -328,6 +328,18 @@ def test_batch_and_standing_statistics():
     assert float(jnp.mean(jnp.abs(standing - batch))) < 0.3 * float(jnp.mean(jnp.abs(stale - batch)))
 
 
+def test_standing_statistics_see_entries_of_the_whole_batch():
+    """300 labels, 16 at a time; statistics that note which ones they saw."""
+
+    def sample(variables, labels, key, train):
+        return None, {"seen": variables["seen"].at[labels].set(1.0)}
+
+    variables = {"params": {}, "seen": jnp.zeros(300)}
+    batch = {"label": np.arange(300)}
+    found = core.standing_statistics(lambda key, batch: batch["label"], sample, variables, batch, jax.random.key(0), size=16)
+    assert float(jnp.mean(found["seen"])) == pytest.approx(1 - np.exp(-64 * 16 / 300), abs=0.02)
+
+
 def test_bf16_computes_with_f32_parameters():
     generator = dcgan.Generator(size=(16, 16), channels=1, width=4, dtype=jnp.bfloat16)
     discriminator = dcgan.Discriminator(width=4, dtype=jnp.bfloat16)

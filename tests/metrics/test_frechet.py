@@ -71,7 +71,8 @@ def test_the_same_by_numpy_and_on_the_device(monkeypatch):
     for library in (np, jnp):
         monkeypatch.setattr(frechet, "_array_library", lambda library=library: library)
         parts = moments(a, piece=300)
-        assert isinstance(parts.scatter, library.ndarray) and parts.scatter.dtype == np.float64
+        assert isinstance(parts.scatter, library.ndarray)
+        assert parts.scatter.dtype == np.float64
         found.append(frechet_distance(parts, moments(b)))
     assert found[0] == pytest.approx(found[1], rel=1e-10)
 
