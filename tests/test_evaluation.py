@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from gan_jax.commands import compare
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
@@ -47,7 +49,7 @@ def noise(n: int) -> np.ndarray:
 def test_real_pictures_score_like_the_floor_and_noise_far_worse(dataset, network, tmp_path):
     judge = evaluator(dataset, network, tmp_path)
     real, bad = judge.score(dataset.held_out["image"]), judge.score(noise(360))
-    assert real.keys() == bad.keys() == judge.floor.keys() | {"support", "support_is_bound"}
+    assert real.keys() == bad.keys() == judge.floor.keys() | {"support", "duplicates"}
     for name in ("is", "recognised", "diversity", "memorised"):
         assert real[name] == pytest.approx(judge.floor[name], rel=0.1, abs=0.05), name
     for name in ("fid", "kid"):
@@ -205,3 +207,15 @@ def test_networks_by_name(dataset):
         open_network("inception", dataset)
     with pytest.raises(InputError, match="nothing can judge"):
         open_network("judge", unlabelled)
+
+
+def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_path, monkeypatch):
+    row = {"kid": -0.0002131, "kid_std": 0.00049, "kid_floor": 0.01139, "protocol": {"repeats": 3}}
+    curves = {run: [row | {"step": step, "kid": row["kid"] + 2 * (step == 0)} for step in (0, 10, 20)] for run in "ab"}
+    line = compare.table({run: rows[-1] for run, rows in curves.items()}).splitlines()[-1]
+    assert line.count("-0.0002131 ± 0.00049*") == 2
+    assert "*-" not in line
+    shown = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **options: shown.append(figure))
+    compare.draw(curves, tmp_path / "compare.png")
+    assert [len(line.get_xdata()) for line in shown[0].axes[0].lines[:2]] == [2, 2]

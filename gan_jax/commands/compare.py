@@ -78,7 +78,7 @@ def _differences(groups: dict[str, dict[Key, dict[int, Row]]]) -> str:
 
 def table(rows: dict[str, Row]) -> str:
     """A line a score, a column a run; * marks the best, and those that its spread does not tell from it."""
-    columns = {run: max(20, len(run) + 2) for run in rows}
+    columns = {run: max(24, len(run) + 2) for run in rows}
     lines = [f"{'':16}" + "".join(f"{run:>{width}}" for run, width in columns.items())]
     lines.append(f"{'step':16}" + "".join(f"{rows[run]['step']:{width - 1}} " for run, width in columns.items()))
     for name in _common_names(list(rows.values())):
@@ -110,8 +110,10 @@ def _best(name: str, rows: dict[str, Row]) -> set[str]:
 
 
 def draw(curves: dict[str, list[Row]], out: Path) -> None:
-    """A panel a score, a line a run, the floor dotted."""
+    """A panel a score, a line a run, the floor dotted; without the untrained generators, beside which all others look alike."""
     first = next(iter(curves.values()))[0]
+    if all(len(rows) > 2 for rows in curves.values()):
+        curves = {run: [row for row in rows if row["step"] > 0] for run, rows in curves.items()}
     names = _common_names([row for rows in curves.values() for row in rows])
     columns = min(4, len(names))
     figure = Figure(figsize=(3.4 * columns, 2.8 * math.ceil(len(names) / columns)), layout="constrained")
