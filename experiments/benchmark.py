@@ -158,7 +158,7 @@ def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
             share = median_ratio(rates[label], rates["matrix product"]) * flops
             row |= {"gflops": rounds * flops / 1e9, "share_of_matrix_rate": share}
         if contender.analysis:
-            row |= {"peak_bytes": contender.analysis.peak, "compiler_gflop": contender.analysis.flops / 1e9}
+            row["peak_bytes"] = contender.analysis.peak
         if label.startswith("ours"):
             row["times_flax"] = median_ratio(rates[label], rates["flax's layers"])
             if best_torch:

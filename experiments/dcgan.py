@@ -263,7 +263,7 @@ def conclude(run: Run) -> None:
     run.log(f"film        {', '.join(map(str, films)) or 'none'}")
     run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
     run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
-    scores = read_rows(run.directory / "eval.jsonl")[-1:]
+    scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
     numbers = [name for name in BETTER if scores and name in scores[0]]
     for name in numbers:
         floor = scores[0].get(f"{name}_floor")

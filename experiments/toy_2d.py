@@ -159,7 +159,7 @@ def compare(outdir: Path) -> None:
     for name in RECIPES:
         score = read_rows(outdir / name / "eval.jsonl")[-1]
         print(
-            f"{name:12} {score['modes']:.0f} modes, {score['high_quality']:.3f} of {SAMPLES} samples within 3 sigma, "
+            f"{name:12} {score['modes']:.0f} modes, {score['high_quality']:.1%} of {SAMPLES:,} samples within 3 sigma, "
             f"reverse KL {score['reverse_kl']:.4f}"
         )
     print(f"picture      {outdir / 'comparison.png'}\nfilm         {', '.join(map(str, films))}")

@@ -31,7 +31,10 @@ def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: St
     scale = max(1, 64 // dataset.train["image"].shape[1])
     spread = np.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().astype(int)
     save(grid(dataset.train["image"][spread]), run.path("real.png"), scale)
-    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset, 128)
+    draw, everything = (
+        make_draw(objective.inputs, objective.sample, statistics),
+        condition(dataset, max(len(dataset.class_names), 1)),
+    )
 
     def call(step: int, state: TrainState) -> None:
         images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n), everything)
@@ -48,12 +51,13 @@ def evaluation(evaluator: Evaluator, objective: Objective, statistics: Statistic
     evaluator.require(n)
     draw = make_draw(objective.inputs, objective.sample, statistics, finish=to_uint8)
     labels = data_labels(evaluator.dataset, n, evaluator.dataset.class_names)
-    asked, everything = {"label": labels}, condition(evaluator.dataset, 128)
+    asked, everything = {"label": labels}, condition(evaluator.dataset, max(len(evaluator.dataset.class_names), 1))
     protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": _SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
         images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), asked, everything)
-        return evaluator.row([evaluator.score(images, labels if evaluator.labelled else None)], n, **protocol)
+        row = evaluator.row([evaluator.score(images, labels if evaluator.labelled else None)], n, **protocol)
+        return {"source": "training", **row}
 
     return call
 

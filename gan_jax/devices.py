@@ -30,7 +30,7 @@ class DeviceFlags:
     precision: Literal["f32", "bf16"] = "f32"
     """Type of the computation; parameters are always float32."""
     dry_run: bool = False
-    """Compile the step, say how much memory and arithmetic it takes, and stop."""
+    """Compile the step, say how much memory it takes, and stop."""
 
     @property
     def dtype(self) -> DTypeLike:
@@ -45,7 +45,7 @@ class DeviceFlags:
         everyone = jax.devices()
         if self.devices < 0 or self.devices > len(everyone) or (self.devices and jax.process_count() > 1):
             where = f" of {jax.process_count()} processes, which can only be used together" if jax.process_count() > 1 else ""
-            raise InputError(f"--devices {self.devices}: there are {len(everyone)} devices{where} ({everyone[0].device_kind})")
+            raise InputError(f"--devices {self.devices}: the devices are {len(everyone)}{where} ({everyone[0].device_kind})")
         require_precision(self.precision, everyone[0])
         chosen = everyone[: self.devices or None]
         mesh = batch_mesh(chosen) if len(chosen) > 1 else None
@@ -62,11 +62,10 @@ def require_precision(precision: str, device: Any) -> None:
 
 
 class Analysis(NamedTuple):
-    """What a compiled step takes on each device: bytes, floating-point operations, seconds to compile."""
+    """What a compiled step takes on each device: bytes, and seconds to compile."""
 
     peak: int  # state, batch and everything between, at once
     state: int  # arguments, which the result replaces
-    flops: float
     seconds: float
 
     def __str__(self) -> str:
@@ -74,7 +73,6 @@ class Analysis(NamedTuple):
         room = f" of {free / 2**30:,.1f} GiB" if free else ""
         return (
             f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
-            f"arithmetic  {self.flops / 1e9:,.1f} GFLOP a round on each device, by the compiler's count\n"
             f"compiled in {self.seconds:.1f} s"
         )
 
@@ -92,8 +90,7 @@ def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = Non
     memory: Any = compiled.memory_analysis()
     held = memory.argument_size_in_bytes
     peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    cost: Any = compiled.cost_analysis() or {}
-    return Analysis(peak, held, float(cost.get("flops", 0)), seconds)
+    return Analysis(peak, held, seconds)
 
 
 def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:

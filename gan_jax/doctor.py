@@ -18,9 +18,11 @@ WINDOW = 10  # intervals that a diagnosis looks back
 
 ADVICE = {
     "ok": "",
-    "collapsing": "a stronger penalty (--r1 times 10), --minibatch discrimination or stddev, or one generator step a round",
-    "D-winning": "a stronger penalty (--r1 times 10, or --spectral-norm), --loss non_saturating if it is minimax, or "
-    "--label-smoothing 0.1",
+    "diverging": "a much lower --lr, --b1 0, or a penalty (--r1 1)",
+    "collapsing": "a penalty (--r1), ten times the present one if there is one, --minibatch discrimination or stddev, or one "
+    "generator step a round",
+    "D-winning": "a penalty (--r1), ten times the present one if there is one, --spectral-norm, --loss non_saturating if it is "
+    "minimax, or --label-smoothing 0.1",
     "G-winning": "a larger discriminator, --disc-steps 2, or a weaker penalty",
     "oscillating": "a lower --lr, a stronger penalty (--r1), or --b1 0",
     "memorising": "--augment diffaugment or ada, --mirror, or more pictures",
@@ -29,6 +31,7 @@ ADVICE = {
 
 
 RULES: dict[str, Callable[[dict[str, float]], bool]] = {
+    "diverging": lambda s: abs(s.get("disc_loss", 0.0)) > 100,
     "D-winning": lambda s: s.get("gap", 0.0) > 0.65,
     "collapsing": lambda s: min(s.get("spread", 1.0), s.get("pixels", 1.0)) < 0.45,
     "memorising": lambda s: s.get("overfit", 0.0) > 0.5,
@@ -76,10 +79,11 @@ def signals(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def diagnose(rows: Sequence[Row]) -> Diagnosis:
-    """The state that the last rows show, the first of `RULES` that holds; "ok" of fewer than `WINDOW`: a game begins wildly.
+    """The state that the last rows show, the first of `RULES` that holds.
 
-    Its thresholds were found on the even seeds of `experiments.doctor_runs`, whose odd ones examine them. They are for costs on
-    logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little.
+    A game begins wildly: of fewer rows than `WINDOW` only "diverging" is told, of fewer than three nothing. The other
+    thresholds were found on the even seeds of `experiments.doctor_runs`, whose odd ones examine them. They are for costs on
+    logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little, and a loss over 100 may be sound.
     """
     if not rows:
         return Diagnosis("ok", {})
@@ -87,10 +91,8 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
     if bad:
         return Diagnosis("nan", dict.fromkeys(bad, math.nan))
     found = signals(rows)
-    if len(rows) < WINDOW:
-        return Diagnosis("ok", found)
     for state, is_so in RULES.items():
-        if is_so(found):
+        if len(rows) >= (3 if state == "diverging" else WINDOW) and is_so(found):
             return Diagnosis(state, found)
     return Diagnosis("ok", found)
 

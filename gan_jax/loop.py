@@ -82,11 +82,12 @@ def fit(
             due = [c for c in callbacks if last or step % c.interval == 0]
             if due or stopping or last or step % save_every == 0:
                 report.flush()
-                scores: Row = {}
-                for callback in due:
-                    scores |= callback.call(step, state) or {}
-                if scores or stopping or last or step % save_every == 0:
-                    save(step, state, scores)
+                with report.paused():
+                    scores: Row = {}
+                    for callback in due:
+                        scores |= callback.call(step, state) or {}
+                    if scores or stopping or last or step % save_every == 0:
+                        save(step, state, scores)
             if stopping:
                 raise Interrupted(step)
     return state
@@ -115,7 +116,7 @@ class Report:
         self._write, self._show, self._health, self._silent = write, show, health, silent
         self._pending: tuple[int, Metrics] | None = None
         self._rows: list[dict[str, np.ndarray]] = []
-        self._clock, self._clock_step = time.perf_counter(), start
+        self._clock, self._clock_step, self._between = time.perf_counter(), start, 0.0
 
     def __enter__(self) -> "Report":
         terminal = sys.stderr.isatty()
@@ -126,6 +127,13 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside takes time, but none of the rounds'."""
+        start = time.perf_counter()
+        yield
+        self._between += time.perf_counter() - start
 
     def add(self, step: int, metrics: Metrics) -> None:
         """Take the metrics of the dispatch that ended at `step`, with a leading axis of rounds."""
@@ -147,12 +155,13 @@ class Report:
 
     def _finish_row(self, step: int) -> None:
         row = {name: float(np.concatenate([r[name] for r in self._rows]).mean()) for name in self._rows[0]}
-        now = time.perf_counter()
-        seconds = (now - self._clock) / max(step - self._clock_step, 1)
-        self._rows, self._clock, self._clock_step = [], now, step
+        now, rounds = time.perf_counter(), max(step - self._clock_step, 1)
+        seconds = (now - self._clock) / rounds
+        rate = self.images * rounds / (now - self._clock - self._between)
+        self._rows, self._clock, self._clock_step, self._between = [], now, step, 0.0
         word = self._health(step, row)
-        line = status_line(step, self.steps, self.images / seconds, (self.steps - step) * seconds, row, word)
-        self._write(step, {**row, "images_per_second": self.images / seconds})
+        line = status_line(step, self.steps, rate, (self.steps - step) * seconds, row, word)
+        self._write(step, {**row, "images_per_second": rate})
         if self._bar.disable:
             self._show(line)
         else:

@@ -131,8 +131,14 @@ class _Keeper:
         for callback in self.callbacks if int(state.step) == 0 else ():
             scores |= callback.call(0, state) or {}
         if scores:
-            self._run.add_row("eval.jsonl", {"step": 0, **scores})
-            self._note(scores)
+            self._keep_scores(0, scores)
+
+    def _keep_scores(self, at: int, scores: Row) -> None:
+        self._run.add_row("eval.jsonl", {"step": at, **scores})
+        self._note(scores)
+        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+        told = [f"{name} {value:.4g}" for name, value in numbers.items() if not name.endswith(("_std", "_floor"))]
+        self._run.log(f"scores      step {at}: {', '.join(told)}")
 
     def _note(self, scores: Row) -> None:
         self._overfit |= {name: value for name, value in scores.items() if name == "overfit"}
@@ -158,8 +164,7 @@ class _Keeper:
     def save(self, at: int, state: TrainState, scores: Row) -> None:
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         if scores:
-            self._run.add_row("eval.jsonl", {"step": at, **scores})
-            self._note(scores)
+            self._keep_scores(at, scores)
         for name, value in numbers.items() if self._run.writes else ():
             self._board.add_scalar(f"eval/{name}", value, at)
         if self._checkpoints:
@@ -181,7 +186,7 @@ def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
             f"smaller --batch or --width, --accumulate 2 or more, --precision bf16 and --feed host lower it; {_newest(run)}"
         )
     if processes.lost() or any(word in text for word in ("Gloo", "NCCL", "coordination service", "Connection closed by peer")):
-        return RunError(f"another process was lost ({text[:200]}): start all again to go on; {_newest(run)}")
+        return RunError(f"another process was lost: start all again to go on; {_newest(run)}")
     raise error
 
 
@@ -193,7 +198,8 @@ def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed, mesh: Mesh | None)
     run.log(f"data        {len(rounds)} examples, {nbytes / 1e6:,.1f} MB, {where}")
     if mesh is not None:
         run.log(
-            f"devices     {mesh.size} of {jax.process_count()} processes, {rounds.examples // mesh.size} examples a round each"
+            f"devices     {mesh.size} in {jax.process_count()} process{'es' * (jax.process_count() > 1)}, "
+            f"{rounds.examples // mesh.size} examples a round each"
         )
     if on_device:
         return resident(step, rounds.arrays, rounds.plan, rounds.finish, mesh=mesh)

@@ -35,8 +35,8 @@ def test_one_device_needs_no_mesh_and_several_share():
 @pytest.mark.parametrize(
     ("flags", "batch", "accumulate", "message"),
     [
-        ({"devices": 1000}, 64, 1, "--devices 1000: there are %d devices" % jax.device_count()),
-        ({"devices": -1}, 64, 1, "--devices -1: there are"),
+        ({"devices": 1000}, 64, 1, "--devices 1000: the devices are %d" % jax.device_count()),
+        ({"devices": -1}, 64, 1, "--devices -1: the devices are"),
         ({"devices": 4}, 30, 1, "a batch of 30 cannot be shared by 4 devices: choose --batch 32"),
         ({"devices": 4}, 25, 1, "choose --batch 24"),
         ({"devices": 4}, 1, 1, "choose --batch 4"),
@@ -71,8 +71,8 @@ def test_precision_that_a_device_lacks(monkeypatch):
         DeviceFlags(precision="bf16").open_devices(64)
 
 
-def test_analysis_counts_what_the_step_holds_and_does():
-    """Arithmetic is proportional to the batch; memory holds state and batch, and what lies between grows with the batch."""
+def test_analysis_counts_what_the_step_holds():
+    """Memory holds state and batch, and what lies between grows with the batch."""
     players = mlp.Generator(width=32, depth=2), mlp.Discriminator(width=32, depth=2)
     objective, tx = image_gan(*players, losses.non_saturating, latents.Normal(8)), Players(optax.adam(1e-3), optax.adam(1e-3))
     points = np.ones((4096, 2), np.float32)
@@ -84,18 +84,14 @@ def test_analysis_counts_what_the_step_holds_and_does():
         assert found.peak > held + n * 32 * 4  # one layer's features, for one
     assert large.state - small.state == 3072 * 2 * 4
     assert large.peak > 2 * small.peak
-    assert 3.5 < large.flops / small.flops < 4.1
-    products = 3 * 1024 * (8 * 32 + 32 * 32 + 32 * 2) + 8 * 1024 * (2 * 32 + 32 * 32 + 32)  # forward and back; D three times
-    assert small.flops > 2 * products
     assert not any(x.is_deleted() for x in jax.tree.leaves(state))  # nothing was played
 
 
 def test_analysis_of_a_step_spread_over_devices():
-    """Four devices have a quarter of the batch and of the work each; the state lies on all of them."""
+    """Four devices have a quarter of the batch each; the state lies on all of them."""
     objective, step = game("batch norm, R1, standard deviation")
     state, batch = start(objective), batches(1, size=64)[0]
     alone, shared = (analyse(step, state, batch, mesh) for mesh in (None, batch_mesh(jax.devices()[:4])))
-    assert 3 < alone.flops / shared.flops < 4.5
     assert shared.peak < alone.peak
     assert alone.state - shared.state == pytest.approx(48 * 16 * 16, abs=10_000)
 
@@ -104,9 +100,8 @@ def test_dry_run_tells_and_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dcgan.main(dcgan.Config(**SMALL, dry_run=True, devices=1))
     told = capsys.readouterr().out
-    assert [line.split()[0] for line in told.splitlines()] == ["memory", "arithmetic", "compiled"]
+    assert [line.split()[0] for line in told.splitlines()] == ["memory", "compiled"]
     assert "MiB at the peak" in told
-    assert "GFLOP a round" in told
     dcgan.main(dcgan.Config(**SMALL, dry_run=True, devices=1, outdir=tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
 

@@ -72,6 +72,12 @@ def test_states_by_their_signals(state, changes):
     assert found.advice == ADVICE[state]
 
 
+def test_diverging_is_told_early():
+    assert diagnose(rows(2, **{"disc/loss": 5e4})).state == "ok"
+    assert diagnose(rows(3, **{"disc/loss": 5e4})).state == "diverging"
+    assert diagnose(rows(3, **{"disc/loss": 20.0})).state == "ok"
+
+
 def test_oscillating():
     swinging = [HEALTHY | {"disc/fake": 0.4 + 0.1 * (i % 2), "gen/gap": 0.7} for i in range(WINDOW)]
     assert diagnose(swinging).state == "oscillating"

@@ -212,7 +212,8 @@ def test_networks_by_name(dataset):
 def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_path, monkeypatch):
     row = {"kid": -0.0002131, "kid_std": 0.00049, "kid_floor": 0.01139, "protocol": {"repeats": 3}}
     curves = {run: [row | {"step": step, "kid": row["kid"] + 2 * (step == 0)} for step in (0, 10, 20)] for run in "ab"}
-    line = compare.table({run: rows[-1] for run, rows in curves.items()}).splitlines()[-1]
+    line = compare.table({run: rows[-1] for run, rows in curves.items()}).splitlines()[2]
+    assert "0.01139  lower is better" in line
     assert line.count("-0.0002131 ± 0.00049*") == 2
     assert "*-" not in line
     shown = []

@@ -106,8 +106,15 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
     assert row["protocol"]["statistics"] == "standing"
     assert pixels(tmp_path / "a" / "nearest.png").shape[1] > 12 * 16
 
+    evaluate.main(evaluate.Config(run, **{**asked, "n": 30}, metrics="kid", out=tmp_path / "a"))
+    evaluate.main(evaluate.Config(run, **{**asked, "n": 30}, metrics="kid", out=tmp_path / "b"))
+    evaluate.main(evaluate.Config(run, **asked, metrics="diversity", out=tmp_path / "a"))
+    capsys.readouterr()
     compare.main(compare.Config((tmp_path / "a", tmp_path / "b"), out=tmp_path / "compare.png"))
-    assert "kid" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "memorised " in told  # of the protocol with most scores, not the last one
+    assert "not of all of them: diversity\n" in told
+    assert f"no curve of {tmp_path / 'a'}, {tmp_path / 'b'}: " in told
     evaluate.main(evaluate.Config(run, features="pixels", n=50, repeats=1, out=tmp_path / "c"))
     told = capsys.readouterr().out
     assert "left out    fid on 256 features needs more than 256" in told
@@ -126,7 +133,7 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
         doctor.main(doctor.Config(tmp_path))
 
 
-def test_samples_in_a_folder_or_a_file_are_evaluated(run, folder, tmp_path):
+def test_samples_in_a_folder_or_a_file_are_evaluated(run, folder, tmp_path, capsys):
     sample.main(sample.Config(run=run, n=60, out=tmp_path))
     (tmp_path / "sheet.png").unlink()
     asked = {"features": "pixels", "metrics": "kid,diversity", "n": 20, "repeats": 3, "out": tmp_path}
@@ -134,6 +141,22 @@ def test_samples_in_a_folder_or_a_file_are_evaluated(run, folder, tmp_path):
     row = read_rows(tmp_path / "eval.jsonl")[0]
     assert row["protocol"]["repeats"] == 3
     assert row["kid_std"] > 0
+    evaluate.main(evaluate.Config(run, features="pixels", metrics="kid", n=20, out=tmp_path / "run"))
+    compare.main(
+        compare.Config((tmp_path, tmp_path / "run"), out=tmp_path / "compare.png")
+    )  # how the file was sampled is unknown
+    capsys.readouterr()
+    evaluate.main(evaluate.Config(tmp_path / "samples.npz", ref="digits", **{**asked, "n": 50}))
+    told = capsys.readouterr().out
+    assert "reference   digits as 16x16x1" in told
+    assert "has samples for 1 of 3 repeats of 50" in told
+    for path, changes, message in (
+        (run / "nope", {}, "there is no .*nope: name a run's directory, or a folder"),
+        (run.parent, {}, "holds 1 runs: name one of them, such as"),
+        (tmp_path / "samples.npz", {"checkpoint": "best"}, "--checkpoint best: .*is no run"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluate.main(evaluate.Config(path, ref="digits", **asked, **changes))
     with pytest.raises(InputError, match="is no run, whose data would be known"):
         evaluate.main(evaluate.Config(tmp_path / "samples.npz", **asked))
     with pytest.raises(InputError, match="samples of several sizes"):
@@ -237,6 +260,18 @@ def test_another_configuration_is_refused_and_nothing_is_changed(run):
     assert (run / "config.json").read_text() == before
 
 
+def test_a_finished_run_tells_its_own_scores(run, tmp_path):
+    """Also after it was evaluated by hand."""
+    scored = next(row for row in reversed(read_rows(run / "eval.jsonl")) if row.get("source") == "training")
+    evaluate.main(evaluate.Config(run, features="pixels", metrics="diversity", n=40, repeats=1))
+    same = {"eval_metrics": "kid", "features": "pixels", "label": "projection", "gen_label": "batch_norm", "disc_steps": 2}
+    before = len((run / "log.txt").read_text())
+    train(tiny(run, **same))
+    told = (run / "log.txt").read_text()[before:]
+    assert f"kid{'':13}{scored['kid']:8.4g}" in told
+    assert "diversity" not in told
+
+
 def test_steps_may_grow_and_a_foreign_folder_is_left_alone(run, tmp_path):
     train(tiny(run, eval_metrics="kid", features="pixels", label="projection", gen_label="batch_norm", disc_steps=2, steps=6))
     assert [row["step"] for row in read_rows(run / "metrics.jsonl")] == [2, 4, 6]
@@ -250,7 +285,7 @@ def test_toy_2d_compares_two_recipes(tmp_path, capsys):
     toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path, **small))
     assert (tmp_path / "comparison.png").exists()
     assert frames(tmp_path / "film.webp") == 3
-    assert "of 2500 samples within 3 sigma" in capsys.readouterr().out
+    assert "of 2,500 samples within 3 sigma" in capsys.readouterr().out
 
 
 def command(*args: str) -> subprocess.CompletedProcess:

@@ -93,6 +93,11 @@ def test_needs_something_to_recognise_and_a_held_out_part(dataset):
             train_judge(replace(dataset, **missing), steps=1)
 
 
+def test_sees_pictures_of_any_size(tmp_path):
+    judge = train_judge(digits(28), steps=200, cache=tmp_path)
+    assert judge.accuracy > 0.9
+
+
 @pytest.mark.slow
 def test_held_out_accuracy_by_default(dataset, tmp_path):
     assert train_judge(dataset, cache=tmp_path).accuracy >= 0.98

@@ -1,5 +1,7 @@
 """The loop: what it plays, when it calls back, when it stops."""
 
+import time
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -61,6 +63,11 @@ def test_saves_are_due_at_intervals_after_scores_and_at_the_end():
 def test_rows_are_means_over_intervals():
     rows = play(0, 8)[2]
     assert [(step, row["disc/loss"]) for step, row in rows] == [(4, 2.5), (8, 6.5)]
+
+
+def test_callbacks_do_not_count_as_time_of_the_rounds():
+    rows = play(0, 12, callbacks=[Every(4, lambda step, state: time.sleep(0.3))])[2]
+    assert all(row["images_per_second"] > 2 * 4 / 0.3 for _, row in rows)
 
 
 def test_nan_stops_at_its_step_before_anything_is_saved():

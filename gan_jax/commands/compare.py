@@ -30,62 +30,94 @@ def main(config: Config) -> None:
     """Print the table and write the plot; raises `InputError` if no protocol was used for all of them."""
     if len(config.runs) < 2:
         raise InputError("name two runs or more to compare")
-    groups = {str(run): _by_protocol(run) for run in config.runs}
+    rows = {str(run): _scored(run) for run in config.runs}
+    names = _names(rows)
+    groups = {run: _by_protocol(scored, names) for run, scored in rows.items()}
     common = [key for key in next(iter(groups.values())) if all(key in group for group in groups.values())]
     if not common:
-        raise InputError(_differences(groups))
-    newest = common[-1]
-    last = {run: group[newest][max(group[newest])] for run, group in groups.items()}
-    if not _common_names(list(last.values())):
+        raise InputError(_differences(groups, names))
+    chosen = max(common, key=lambda key: len(_common_scores([_newest(group[key]) for group in groups.values()])))
+    last = {run: _newest(group[chosen]) for run, group in groups.items()}
+    shared = _common_scores(list(last.values()))
+    if not shared:
         raise InputError("these runs have no score in common: evaluate them with the same --metrics")
     print(table(last))
-    print("protocol: " + ", ".join(f"{name} {value}" for name, value in zip(COMPARABLE, newest, strict=True) if value))
+    missing = [name for name in BETTER if name not in shared and any(name in row for row in last.values())]
+    if missing:
+        print(f"not of all of them: {', '.join(missing)}")
+    print("protocol: " + ", ".join(f"{name} {value}" for name, value in zip(names, chosen, strict=True) if value))
+    _show_curves(common, groups, config.out)
+
+
+def _show_curves(common: list[Key], groups: dict[str, dict[Key, dict[int, Row]]], out: Path) -> None:
+    """The plot by the protocol that was used at most steps; says whose curve is missing."""
     longest = max(common, key=lambda key: sum(len(group[key]) for group in groups.values()))
     curves = {run: [group[longest][step] for step in sorted(group[longest])] for run, group in groups.items()}
-    if all(len(rows) > 1 for rows in curves.values()) and _common_names([row for rows in curves.values() for row in rows]):
+    curves = {run: rows for run, rows in curves.items() if len(rows) > 1}
+    without = ", ".join(run for run in groups if run not in curves)
+    if without:
+        print(f"no curve of {without}: not scored alike at several steps while training (--eval-every, --eval-metrics)")
+    if curves and _common_scores([row for rows in curves.values() for row in rows]):
         try:
-            draw(curves, config.out)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            draw(curves, out)
         except (OSError, ValueError) as error:
-            raise InputError(f"cannot write {config.out}: {error}; choose another --out, ending in .png") from error
-        print(f"written: {config.out}")
+            raise InputError(f"cannot write {out}: {error}; choose another --out, ending in .png") from error
+        print(f"written: {out}")
 
 
-def _by_protocol(run: Path) -> dict[Key, dict[int, Row]]:
-    """The scores of a run by protocol, the one used last at the end, and by step; the newest value of each score."""
+def _scored(run: Path) -> list[Row]:
     rows = [row for row in read_rows(run / "eval.jsonl") if "protocol" in row]
     if not rows:
         raise InputError(f"{run} has no scores with a protocol: run `python -m gan_jax evaluate {run}` first")
+    return rows
+
+
+def _names(rows: dict[str, list[Row]]) -> tuple[str, ...]:
+    """What must be equal; how a generator was sampled is unknown of samples that came as pictures, and left out then."""
+    foreign = any(all("samples" in row["protocol"] for row in scored) for scored in rows.values())
+    return tuple(name for name in COMPARABLE if not (foreign and name in ("generator_weights", "statistics")))
+
+
+def _by_protocol(rows: list[Row], names: tuple[str, ...]) -> dict[Key, dict[int, Row]]:
+    """The scores of a run by protocol, the one used last first, and by step; the newest value of each score."""
     groups: dict[Key, dict[int, Row]] = {}
     for row in rows:
-        key = tuple(row["protocol"].get(name) for name in COMPARABLE)
+        key = tuple(row["protocol"].get(name) for name in names)
         group = groups[key] = groups.pop(key, {})
         group[row["step"]] = {**group.get(row["step"], {}), **row}
-    return groups
+    return dict(reversed(groups.items()))
 
 
-def _common_names(rows: list[Row]) -> list[str]:
+def _newest(group: dict[int, Row]) -> Row:
+    return group[max(group)]
+
+
+def _common_scores(rows: list[Row]) -> list[str]:
     return [name for name in BETTER if all(name in row for row in rows)]
 
 
-def _differences(groups: dict[str, dict[Key, dict[int, Row]]]) -> str:
+def _differences(groups: dict[str, dict[Key, dict[int, Row]]], names: tuple[str, ...]) -> str:
     lines = ["these scores were measured in different ways and cannot be ranked:"]
-    newest = {run: list(group)[-1] for run, group in groups.items()}
-    for i, name in enumerate(COMPARABLE):
+    newest = {run: next(iter(group)) for run, group in groups.items()}
+    for i, name in enumerate(names):
         if len({key[i] for key in newest.values()}) > 1:
             lines.append(f"  {name}: " + "; ".join(f"{key[i]} in {run}" for run, key in newest.items()))
     return "\n".join([*lines, "evaluate them with the same flags"])
 
 
 def table(rows: dict[str, Row]) -> str:
-    """A line a score, a column a run; * marks the best, and those that its spread does not tell from it."""
+    """A line a score, a column a run and one of real pictures; * marks the best, and what its spread does not tell from it."""
     columns = {run: max(24, len(run) + 2) for run in rows}
-    lines = [f"{'':16}" + "".join(f"{run:>{width}}" for run, width in columns.items())]
+    first = next(iter(rows.values()))
+    lines = [f"{'':16}" + "".join(f"{run + ' ':>{width}}" for run, width in columns.items()) + f"{'real':>12}"]
     lines.append(f"{'step':16}" + "".join(f"{rows[run]['step']:{width - 1}} " for run, width in columns.items()))
-    for name in _common_names(list(rows.values())):
+    for name in _common_scores(list(rows.values())):
         best = _best(name, rows)
         cells = [f"{_cell(rows[run], name)}{'*' if run in best else ' '}".rjust(width) for run, width in columns.items()]
-        lines.append(f"{name:16}{''.join(cells)}  {wish(name)}")
-    return "\n".join(lines)
+        real = f"{first[f'{name}_floor']:.4g}" if f"{name}_floor" in first else "-"
+        lines.append(f"{name:16}{''.join(cells)}{real:>12}  {wish(name)}")
+    return "\n".join([*lines, "* the best, and what two standard errors over the repeats do not tell from it"])
 
 
 def _cell(row: Row, name: str) -> str:
@@ -114,7 +146,7 @@ def draw(curves: dict[str, list[Row]], out: Path) -> None:
     first = next(iter(curves.values()))[0]
     if all(len(rows) > 2 for rows in curves.values()):
         curves = {run: [row for row in rows if row["step"] > 0] for run, rows in curves.items()}
-    names = _common_names([row for rows in curves.values() for row in rows])
+    names = _common_scores([row for rows in curves.values() for row in rows])
     columns = min(4, len(names))
     figure = Figure(figsize=(3.4 * columns, 2.8 * math.ceil(len(names) / columns)), layout="constrained")
     panels = np.atleast_1d(figure.subplots(math.ceil(len(names) / columns), columns)).ravel()

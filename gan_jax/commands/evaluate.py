@@ -73,10 +73,14 @@ def main(config: Config) -> None:
         raise InputError("--metrics none: name a score or several")
     host.keep_compiled()
     trained = _open(config)
+    if trained is None and config.checkpoint != "last":
+        raise InputError(f"--checkpoint {config.checkpoint}: {config.samples} is no run and has none")
     given = None if trained else _given(config.samples)
     dataset, split = _reference(config, given)
     draw, n, times = _drawer(config, trained, given, dataset)
     labelled = bool(trained.classes) if trained else given is not None and _labels_by_name(given, dataset) is not None
+    if times < config.repeats:
+        print(f"{config.samples} has samples for {times} of {config.repeats} repeats of {n}: ask for fewer by --n")
     network = open_network(config.features, dataset, config.weights, config.resize)
     evaluator = Evaluator(dataset, network, metrics, split, labelled)
     if config.metrics == "auto":
@@ -104,7 +108,12 @@ def main(config: Config) -> None:
 
 def _open(config: Config) -> Trained | None:
     """The run, or None if the path is something else that holds pictures."""
+    if not config.samples.exists():
+        raise InputError(f"there is no {config.samples}: name a run's directory, or a folder, a zip or an .npz of samples")
     if not (config.samples / "model.json").exists():
+        runs = sorted(str(path.parent) for path in config.samples.glob("*/config.json"))
+        if runs:
+            raise InputError(f"{config.samples} holds {len(runs)} runs: name one of them, such as {runs[0]}")
         return None
     return open_trained(config.samples, config.checkpoint, config.statistics, averaged=not config.raw)
 
@@ -167,6 +176,7 @@ def _reference(config: Config, given: Dataset | None) -> tuple[Dataset, str]:
         if config.ref in ("train", "held_out"):
             raise InputError(f"{config.samples} is no run, whose data would be known: name what to compare with by --ref")
         height, width, channels = given.train["image"].shape[1:]
+        print(f"reference   {config.ref} as {height}x{width}x{channels}, the samples' form", flush=True)
         return _other(config.ref, (height, width), channels=channels), "train"
     known = read_json(config.samples / "config.json") or {}
     names = {field.name for field in dataclasses.fields(PictureFlags)}
@@ -195,7 +205,8 @@ def table(row: dict[str, Any]) -> str:
     for name in (name for name in BETTER if name in row):
         spread = f"± {row[f'{name}_std']:.3g}" if f"{name}_std" in row else ""
         floor = f"{row[f'{name}_floor']:.4g}" if f"{name}_floor" in row else "-"
-        lines.append(f"{name:16}{row[name]:12.4g} {spread:11}{floor:>12}  {wish(name)}")
+        bound = "> " * (name == "support" and row.get("duplicates") == 0)  # the estimate of no near duplicate is one
+        lines.append(f"{name:16}{f'{bound}{row[name]:.4g}':>12} {spread:11}{floor:>12}  {wish(name)}")
     facts = ", ".join(f"{name} {value}" for name, value in protocol.items())
     return "\n".join([*lines, f"protocol: {facts}"])
 

@@ -29,14 +29,14 @@ def birthday(
 ) -> Birthday:
     """The support of a generator by the birthday paradox (Arora & Zhang 2017, arXiv:1706.08224).
 
-    Samples nearer than `threshold` count as duplicates; by default than the closest pair of as many real examples, in place
-    of the paper's human eye (exact copies among these left out; of more samples than real examples as many are looked at).
-    Two samples of a uniform
-    choice from s pictures are the same with probability 1/s, of any other choice more often; so the support is estimated as
-    the number of pairs over that of duplicates, from all pairs and not only from the batch at which a duplicate is as likely
-    as not (there it is batch^2 / (2 ln 2), the paper's rule batch^2 to a factor). Without any duplicate it is at least what
-    three would have given (95 % confidence for independent pairs), and a bound of more samples is larger: compare estimates
-    with as many samples only.
+    Samples must be drawn independently: a folder of pictures, each looked at once, has no birthdays. Samples nearer than
+    `threshold` count as duplicates; by default than the closest pair of as many real examples, in place of the paper's human
+    eye (exact copies among these left out; of more samples than real examples as many are looked at). Two samples of a
+    uniform choice from s pictures are the same with probability 1/s, of any other choice more often; so the support is
+    estimated as the number of pairs over that of duplicates, from all pairs and not only from the batch at which a duplicate
+    is as likely as not (there it is batch^2 / (2 ln 2), the paper's rule batch^2 to a factor). Without any duplicate it is at
+    least what three would have given (95 % confidence for independent pairs), and a bound of more samples is larger: compare
+    estimates with as many samples only.
     """
     require_features("the birthday paradox", 2, fake, real)
     if threshold is None:

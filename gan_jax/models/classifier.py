@@ -9,9 +9,10 @@ from gan_jax.layers.conv import Conv
 
 
 class Classifier(nn.Module):
-    """Images (b, h, w, c), sides multiples of 8, to class logits (b, num_classes): three strided convolutions, two layers.
+    """Images (b, h, w, c) to class logits (b, num_classes): three strided convolutions, two layers.
 
-    The 128 numbers of the first of the two are sown as the intermediate "features".
+    Rows and columns are repeated at the end up to a multiple of 8. The 128 numbers of the first of the two layers are sown as
+    the intermediate "features".
     """
 
     num_classes: int
@@ -19,6 +20,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool, key: Array | None = None) -> Float[Array, "b classes"]:
+        x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % 8), (0, -x.shape[2] % 8), (0, 0)), mode="edge")
         for i in range(3):
             x = nn.relu(Conv(self.width * 2**i, kernel_size=4)(x))  # b h/2 w/2 c
         x = x.reshape(x.shape[0], -1)
