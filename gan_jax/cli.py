@@ -3,7 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
@@ -19,7 +19,7 @@ def run_command(main: Callable[[C], None], config: type[C], description: str, ar
 
     Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
     """
-    asked = tyro.cli(config, description=description, args=args)
+    asked = tyro.cli(config, prog=_program(), description=description, args=args)
     host.prepare()
     sys.exit(guarded(lambda: main(asked)))
 
@@ -29,11 +29,21 @@ def run_subcommand(
     description: str,
     args: Sequence[str] | None = None,
 ) -> None:
-    """The same with the command's name first: {"sample": (main, Config), ...}."""
+    """The same with the command's name first: {"sample": (main, Config), ...}, described by the text that begins its module."""
     by_config: dict[Any, Callable[[Any], None]] = {config: main for main, config in commands.values()}
-    configs: dict[str, Callable[..., Any]] = {name: config for name, (_, config) in commands.items()}
-    asked = tyro.extras.subcommand_cli_from_dict(configs, description=description, args=args)
+    choices: list[Any] = []
+    for name, (_, config) in commands.items():
+        about = sys.modules[config.__module__].__doc__ or ""
+        choices.append(Annotated[config, tyro.conf.subcommand(name, description=about, prefix_name=False)])
+    chosen: Any = Union[tuple(choices)]  # noqa: UP007
+    asked = tyro.cli(chosen, prog=_program(), description=description, args=args)
     sys.exit(guarded(lambda: by_config[type(asked)](asked)))
+
+
+def _program() -> str | None:
+    """python -m PACKAGE, where the program was started so."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def guarded(call: Callable[[], None]) -> int:

@@ -303,6 +303,10 @@ def test_command_line():
     usage = command("experiments.dcgan", "--help")
     assert usage.returncode == 0
     assert "Adam's decay of the mean gradient." in usage.stdout
+    assert usage.stdout.startswith("usage: python -m experiments.dcgan")
+    commands = command("gan_jax", "--help")
+    assert commands.stdout.startswith("usage: python -m gan_jax")
+    assert "Draw samples from a run" in commands.stdout
 
 
 @pytest.mark.parametrize("limit", [20_000, pytest.param(200_000, marks=pytest.mark.slow)])
