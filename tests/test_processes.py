@@ -85,7 +85,7 @@ def test_two_processes_end_as_one_device_does(alone, free_port, tmp_path):
     said = [process.communicate(timeout=240) for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert difference(alone, tmp_path / "run") < BOUND < 1e-2 < difference(alone, alone, step=STEPS - 10)
-    assert "devices     4 of 2 processes, 4 examples a round each" in said[0][0]
+    assert "devices     4 in 2 processes, 4 examples a round each" in said[0][0]
     first, second = ([line for line in out.splitlines() if not line.startswith("[Gloo]")] for out, _ in said)
     assert first == (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert second == []
@@ -111,7 +111,7 @@ def test_a_lost_process_ends_the_other_and_the_run_goes_on_elsewhere(victim, alo
     assert 10 <= load_weights(tmp_path / "run")["step"] < STEPS
     said = train(tmp_path / "run", devices=0)
     assert f"continuing {tmp_path / 'run'} from step" in said
-    assert "devices     8 of 1 processes" in said
+    assert "devices     8 in 1 process," in said
     assert difference(alone, tmp_path / "run") < BOUND
     assert [row["step"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == list(range(10, STEPS + 1, 10))
 
