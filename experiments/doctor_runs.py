@@ -1,6 +1,6 @@
 """Runs that go well and runs that do not, to teach the doctor (`gan_jax.doctor`) and to examine it.
 
-    python -m experiments.doctor_runs                 160 runs, 15 minutes on two CPU cores with other work beside it
+    python -m experiments.doctor_runs                 160 runs, 13 minutes on two CPU cores with other work beside it
     python -m experiments.doctor_runs --quick         a few short runs
 
 Games in the plane (a ring of 8, a grid of 25) and DCGANs on digits are played with good and bad settings: learning rates too
