@@ -14,8 +14,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+# These train for long: their programs are worth optimising, which those of the quick tests are not (tests/conftest.py).
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	XLA_FLAGS=--xla_force_host_platform_device_count=8 $(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -172,6 +172,7 @@ def test_what_cannot_be_judged():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @every_kind
 def test_the_shipped_recipe_reads_98_of_100(kind):
     accuracy = train_doodle_judge(kind).accuracy
