@@ -21,9 +21,10 @@ Call = Callable[[int, TrainState], Row | None]
 _GRID_SEED, _SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
-def condition(dataset: Dataset, n: int) -> Arrays:
-    """A batch that asks for n samples, the classes in turn."""
-    return {"label": (np.arange(n) % max(len(dataset.class_names), 1)).astype(np.int32)}
+def condition(dataset: Dataset, n: int | None = None) -> Arrays:
+    """A batch that asks for n samples, the classes in turn; by default one of each."""
+    classes = max(len(dataset.class_names), 1)
+    return {"label": (np.arange(classes if n is None else n) % classes).astype(np.int32)}
 
 
 def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: Statistics, n: int = 64) -> Call:
@@ -31,10 +32,7 @@ def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: St
     scale = max(1, 64 // dataset.train["image"].shape[1])
     spread = np.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().astype(int)
     save(grid(dataset.train["image"][spread]), run.path("real.png"), scale)
-    draw, everything = (
-        make_draw(objective.inputs, objective.sample, statistics),
-        condition(dataset, max(len(dataset.class_names), 1)),
-    )
+    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset)
 
     def call(step: int, state: TrainState) -> None:
         images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n), everything)
@@ -51,7 +49,7 @@ def evaluation(evaluator: Evaluator, objective: Objective, statistics: Statistic
     evaluator.require(n)
     draw = make_draw(objective.inputs, objective.sample, statistics, finish=to_uint8)
     labels = data_labels(evaluator.dataset, n, evaluator.dataset.class_names)
-    asked, everything = {"label": labels}, condition(evaluator.dataset, max(len(evaluator.dataset.class_names), 1))
+    asked, everything = {"label": labels}, condition(evaluator.dataset)
     protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": _SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
