@@ -23,22 +23,23 @@ from typing import Literal
 import jax
 import optax
 
-from gan_jax import cli, core, losses, penalties, processes
+from gan_jax import cli, core, losses, penalties
 from gan_jax.augment import AUGMENTATIONS
-from gan_jax.callbacks import evaluation, make_film, overfit_check, sample_grid
 from gan_jax.core import Players
 from gan_jax.data import Dataset, Order, PictureFlags, Rounds
-from gan_jax.devices import DeviceFlags, analyse
 from gan_jax.errors import InputError, RunError
-from gan_jax.evaluation import Evaluator, best_by, parse_metrics
-from gan_jax.features import Name, Resize, open_network
+from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
+from gan_jax.evaluation.features import Name, Resize, open_network
+from gan_jax.evaluation.scores import BETTER, LEAST_HELD_OUT
 from gan_jax.latents import LATENTS
-from gan_jax.loop import Every
 from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
-from gan_jax.run import Run, read_rows
-from gan_jax.scores import BETTER, LEAST_HELD_OUT
-from gan_jax.training import Feed, train
+from gan_jax.parallel import processes
+from gan_jax.parallel.flags import DeviceFlags, analyse
+from gan_jax.runs.run import Run, read_rows
+from gan_jax.training.callbacks import evaluation, make_film, overfit_check, sample_grid
+from gan_jax.training.loop import Every
+from gan_jax.training.trainer import Feed, train
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs that go well and runs that do not, to teach the doctor (`gan_jax.doctor`) and to examine it.
+"""Runs that go well and runs that do not, to teach the doctor (`gan_jax.training.doctor`) and to examine it.
 
     python -m experiments.doctor_runs                 160 runs, 13 minutes on two CPU cores with other work beside it
     python -m experiments.doctor_runs --quick         a few short runs
@@ -32,15 +32,15 @@ from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Players
 from gan_jax.data.digits import digits
 from gan_jax.data.mixtures import ring, square_grid
-from gan_jax.doctor import diagnose, overfit, signals
-from gan_jax.images import to_uint8
-from gan_jax.judge import train_judge
+from gan_jax.evaluation.judge import train_judge
+from gan_jax.images.convert import to_uint8
 from gan_jax.latents import Normal
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
 from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
+from gan_jax.training.doctor import diagnose, overfit, signals
 
 INTERVAL = 25  # rounds a row
 MIXTURES = {"ring": ring(sigma=0.05), "grid": square_grid(sigma=0.2)}  # wide enough to be learned in a minute

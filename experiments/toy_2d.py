@@ -27,15 +27,15 @@ from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Players, TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture, Order, Rounds
 from gan_jax.errors import InputError
-from gan_jax.images import film, save
+from gan_jax.images.convert import film, save
 from gan_jax.latents import Normal
-from gan_jax.loop import Every, Row
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
-from gan_jax.run import Run, read_rows
+from gan_jax.runs.run import Run, read_rows
 from gan_jax.sampling import make_draw
-from gan_jax.training import train
+from gan_jax.training.loop import Every, Row
+from gan_jax.training.trainer import train
 
 RECIPES = {
     "regularised": (losses.relativistic_paired, ((0.1, penalties.r1), (0.1, penalties.r2))),

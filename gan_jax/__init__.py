@@ -16,7 +16,7 @@ from gan_jax.core import (
 )
 from gan_jax.errors import InputError, RunError
 from gan_jax.objectives.image import image_gan
-from gan_jax.parallel import batch_mesh, jit_step, pmap_step, replicate, scan_step, sharded_step, vmap_step
+from gan_jax.parallel.drivers import batch_mesh, jit_step, pmap_step, replicate, scan_step, sharded_step, vmap_step
 
 __all__ = [
     "InputError",

@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from gan_jax import host, processes
 from gan_jax.errors import InputError, RunError
-from gan_jax.loop import Interrupted
+from gan_jax.parallel import host, processes
+from gan_jax.training.loop import Interrupted
 
 C = TypeVar("C")
 

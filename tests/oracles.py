@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.peers import peer
+from experiments.benchmarks.peers import peer
 
 
 def oracle(name):

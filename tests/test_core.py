@@ -7,11 +7,11 @@ import optax
 import pytest
 
 from gan_jax import core, latents, losses, parallel, penalties
-from gan_jax.checkpoint import state_hash
 from gan_jax.core import Objective, Players
 from gan_jax.errors import InputError
 from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
+from gan_jax.runs.checkpoint import state_hash
 
 
 def small_gan(**changes):

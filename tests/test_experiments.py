@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import benchmark_data, dcgan, toy_2d
+from experiments import dcgan, toy_2d
+from experiments.benchmarks import benchmark_data
 from gan_jax.commands import compare, data, doctor, evaluate, sample
 from gan_jax.data import parse_size
 from gan_jax.errors import InputError, RunError
-from gan_jax.run import read_rows
+from gan_jax.runs.run import read_rows
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "steps": 4}

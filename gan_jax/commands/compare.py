@@ -10,9 +10,9 @@ import tyro
 from matplotlib.figure import Figure
 
 from gan_jax.errors import InputError
-from gan_jax.evaluation import COMPARABLE
-from gan_jax.run import read_rows
-from gan_jax.scores import BETTER, wish
+from gan_jax.evaluation.evaluator import COMPARABLE
+from gan_jax.evaluation.scores import BETTER, wish
+from gan_jax.runs.run import read_rows
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from gan_jax.doctor import ADVICE, SIGNALS, WINDOW, diagnose, with_scores
 from gan_jax.errors import InputError
-from gan_jax.run import read_rows
+from gan_jax.runs.run import read_rows
+from gan_jax.training.doctor import ADVICE, SIGNALS, WINDOW, diagnose, with_scores
 
 
 @dataclass(frozen=True)

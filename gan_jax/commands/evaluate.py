@@ -10,18 +10,19 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import tyro
 
-from gan_jax import host, images
+from gan_jax import images
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
-from gan_jax.evaluation import Evaluator, data_labels, parse_metrics
-from gan_jax.features import Name, Resize, open_network
+from gan_jax.evaluation.evaluator import Evaluator, data_labels, parse_metrics
+from gan_jax.evaluation.features import Name, Resize, open_network
+from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
-from gan_jax.run import read_json
-from gan_jax.scores import BETTER, wish
-from gan_jax.spec import json_default
-from gan_jax.trained import Trained, open_trained
+from gan_jax.parallel import host
+from gan_jax.runs.run import read_json
+from gan_jax.runs.spec import json_default
+from gan_jax.runs.trained import Trained, open_trained
 
 
 @dataclass(frozen=True)

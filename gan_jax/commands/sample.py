@@ -9,7 +9,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.errors import InputError
-from gan_jax.trained import open_trained
+from gan_jax.runs.trained import open_trained
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from gan_jax.errors import InputError
-from gan_jax.weights import NETWORKS, convert
+from gan_jax.models.pretrained import NETWORKS, convert
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data import rows, tables
+from gan_jax.data import table_files as rows
+from gan_jax.data import tables
 from gan_jax.data.pictures import SUFFIXES, File
 from gan_jax.data.source import Example, Source, Split, Unreadable
 from gan_jax.errors import InputError

@@ -15,11 +15,11 @@ from gan_jax.data.doodles.faces import doodle_faces
 from gan_jax.data.doodles.flowers import doodle_flowers
 from gan_jax.data.folder import folder_source
 from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
-from gan_jax.data.named import homes, named_identity, named_source
 from gan_jax.data.npz import npz_source
 from gan_jax.data.pictures import Fit
 from gan_jax.data.source import Source, Split
 from gan_jax.data.store import Preparation, Store
+from gan_jax.data.tfds import homes, named_identity, named_source
 from gan_jax.errors import InputError
 
 DRAWN: dict[str, Callable[..., Source]] = {

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.rows import Rows, require_file_column, rows_of, text_of
+from gan_jax.data.table_files import Rows, require_file_column, rows_of, text_of
 from gan_jax.errors import InputError
 
 LABEL_COLUMNS = ("label", "class")

@@ -14,7 +14,7 @@ from gan_jax import batch_axis
 from gan_jax import penalties as penalty
 from gan_jax.augment import Augment
 from gan_jax.core import Batch, Metrics, Objective, Players, Turn, Variables, split_variables
-from gan_jax.images import to_float
+from gan_jax.images.convert import to_float
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
 

@@ -23,8 +23,8 @@ import gan_jax
 from gan_jax.data.archives import ARCHIVES, read_idx
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import load
-from gan_jax.data.named import named_source
 from gan_jax.data.store import Preparation, Store
+from gan_jax.data.tfds import named_source
 from gan_jax.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -174,7 +174,7 @@ def test_archives_in_a_sub_folder_and_by_environment(fake: Fake, tmp_path: Path,
 
 
 def test_preparing_leaves_stdout_alone(fake: Fake, tmp_path: Path) -> None:
-    code = f"from gan_jax.data.named import named_source as n; n('mnist', None, {str(tmp_path)!r}, {str(fake[0])!r})"
+    code = f"from gan_jax.data.tfds import named_source as n; n('mnist', None, {str(tmp_path)!r}, {str(fake[0])!r})"
     done = run_with_registered(fake[0], code)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
@@ -204,7 +204,7 @@ def test_tensorflow_is_never_imported(fake: Fake, tmp_path: Path) -> None:
     stub = tmp_path / "stub" / "tensorflow"
     stub.mkdir(parents=True)
     (stub / "__init__.py").write_text("raise SystemExit('TensorFlow was imported')")
-    code = f"from gan_jax.data.named import named_source as n; n('mnist', None, {str(tmp_path)!r}, {str(fake[0])!r})"
+    code = f"from gan_jax.data.tfds import named_source as n; n('mnist', None, {str(tmp_path)!r}, {str(fake[0])!r})"
     done = run_with_registered(fake[0], code, tmp_path / "stub")
     assert done.returncode == 0, done.stderr
     assert "was imported" in run_with_registered(fake[0], "import tensorflow", tmp_path / "stub").stderr

@@ -10,8 +10,8 @@ from PIL import Image
 
 from gan_jax.data import captions, load, parse_size
 from gan_jax.data.load import open_source
-from gan_jax.data.named import named_source
 from gan_jax.data.store import Preparation, Store
+from gan_jax.data.tfds import named_source
 from gan_jax.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.images.resize import resize
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
-from gan_jax.resize import resize
-from gan_jax.weights import convert, read_weights
+from gan_jax.models.pretrained import convert, read_weights
 from tests.oracles import oracle
 
 

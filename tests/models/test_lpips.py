@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax.errors import InputError
 from gan_jax.models.lpips import LPIPS
-from gan_jax.weights import convert, read_weights
+from gan_jax.models.pretrained import convert, read_weights
 from tests.oracles import oracle
 
 KEY = jax.random.key(0)

@@ -12,9 +12,9 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from gan_jax.errors import InputError
+from gan_jax.images.resize import resize
+from gan_jax.models.pretrained import convert, read_weights
 from gan_jax.models.squeezenet import FEATURES_SIZE, SqueezeNet, features
-from gan_jax.resize import resize
-from gan_jax.weights import convert, read_weights
 from tests.oracles import oracle
 
 KEY = jax.random.key(0)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from gan_jax.errors import InputError
+from gan_jax.models.pretrained import convert, read_weights
 from gan_jax.models.vgg import VGG
-from gan_jax.weights import convert, read_weights
 from tests.oracles import oracle
 
 KEY = jax.random.key(0)

@@ -1,0 +1,1 @@
+"""Our rates beside those of other libraries, in turns of one run."""

@@ -1,0 +1,315 @@
+"""How fast a round is, beside flax's own layers and PyTorch, all alternating within one run; populations; cost as work grows.
+
+    python -m experiments.benchmarks.benchmark                                  everything
+    python -m experiments.benchmarks.benchmark --quick                          DCGAN at 32x32 and the plane
+    python -m experiments.benchmarks.benchmark --precision bf16                 on a GPU or TPU (PyTorch by AMP)
+    python -m experiments.benchmarks.benchmark --parts games --games dcgan64    one part of it
+
+--quick takes 2 min 34 s on two CPU cores.
+
+PyTorch plays the same rounds with the same architectures (equal numbers of parameters, or the run stops) where it is installed,
+in three modes: eager, channels-last, and `torch.compile`. Rates are medians over the turns; ratios are medians of the ratios
+within a turn, and never of different runs. GFLOP/s count the multiplications and additions of the plain sums (`useful_flops`),
+the same for everybody: a way that needs fewer may pass the machine's own matrix-product rate, measured in the same turns.
+results.json, table.txt and the plots lie in --out.
+"""
+
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+from tqdm import tqdm
+
+from experiments.benchmarks.benchmark_games import (
+    TORCH,
+    Contender,
+    Game,
+    dcgan_game,
+    ours,
+    plane_game,
+    sngan_game,
+    stock,
+    torch_contender,
+    useful_flops,
+)
+from experiments.benchmarks.benchmark_report import REPORTS, plot
+from gan_jax import cli, core
+from gan_jax.errors import InputError
+from gan_jax.parallel.drivers import jit_step
+from gan_jax.parallel.flags import require_precision
+
+Part = Literal["games", "penalties", "populations", "growth", "compile"]
+Name = Literal["dcgan32", "dcgan64", "sngan32", "plane"]
+Turn = Callable[[], float]  # plays for a while and gives a rate
+ROUNDS = 10  # of a population in a dispatch
+
+
+@dataclass(frozen=True)
+class Config:
+    quick: bool = False
+    """The games dcgan32 and plane, and small populations, with short turns: under 3 minutes on two CPU cores."""
+    parts: tuple[Part, ...] = ("games", "penalties", "populations", "growth", "compile")
+    """What to measure."""
+    games: tuple[Name, ...] = ("dcgan32", "dcgan64", "sngan32", "plane")
+    """Which games."""
+    width: int = 64
+    """Channels of the DCGANs next to the image."""
+    batch: int = 64
+    """Examples in a minibatch of images."""
+    precision: Literal["f32", "bf16"] = "f32"
+    """Type of the computation."""
+    torch: bool = True
+    """Let PyTorch take part where it is installed."""
+    compiled: bool = True
+    """Let torch.compile take part."""
+    seconds: float = 2.0
+    """Least length of a turn."""
+    turns: int = 7
+    """How often each contender has its turn."""
+    out: Path = Path("runs/benchmark")
+    """Where tables and plots go."""
+
+
+def main(config: Config) -> None:
+    if config.turns < 1 or config.batch < 1 or config.seconds <= 0:
+        raise InputError("--turns and --batch must be at least 1, --seconds more than 0")
+    device = jax.devices()[0]
+    require_precision(config.precision, device)
+    if config.quick:
+        games = tuple(name for name in config.games if name in ("dcgan32", "plane"))
+        parts = tuple(part for part in config.parts if part in ("games", "populations"))
+        config = dataclasses.replace(config, games=games, parts=parts, turns=3, seconds=1.0)
+    if config.precision == "bf16":  # the plane's networks have no such form
+        config = dataclasses.replace(config, games=tuple(name for name in config.games if name != "plane"))
+    if not config.parts or not config.games:
+        raise InputError(
+            "nothing is left to measure: --quick has the games dcgan32 and plane and the parts games and populations"
+        )
+    config.out.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {"device": device.device_kind, "platform": device.platform, "jax": jax.__version__}
+    measures = {
+        "games": lambda: {name: measure_game(game_of(name, config), config, name) for name in config.games},
+        "penalties": lambda: measure_penalties(config),
+        "populations": lambda: measure_populations(config),
+        "growth": lambda: measure_growth(config),
+        "compile": lambda: measure_compile(config),
+    }
+    lines = [f"{device.device_kind}, jax {jax.__version__}, {config.precision}, batch {config.batch}, width {config.width}"]
+    for part in config.parts:
+        result[part] = measures[part]()
+        lines += REPORTS[part](result[part])
+        (config.out / "results.json").write_text(json.dumps(result, indent=1) + "\n")
+        (config.out / "table.txt").write_text("\n".join(lines) + "\n")
+        print("\n".join(REPORTS[part](result[part])), flush=True)
+    for path in plot(result, config.out):
+        print(f"written: {path}")
+
+
+def game_of(name: Name, config: Config, **changes: Any) -> Game:
+    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
+    if name == "plane":
+        return plane_game(**changes)
+    if name == "sngan32":
+        return sngan_game(**{"batch": config.batch, "dtype": dtype, **changes})
+    return dcgan_game(int(name[5:]), **{"width": config.width, "batch": config.batch, "dtype": dtype, **changes})
+
+
+def contenders(game: Game, config: Config, name: str) -> dict[str, Contender]:
+    """All ways to play, compiled and warm."""
+    makers: dict[str, Callable[[], Contender]] = {
+        "ours": lambda: ours(game),
+        "ours, scanned": lambda: ours(game, scanned=True),
+        "flax's layers": lambda: stock(game),
+    }
+    device = "cuda" if jax.devices()[0].platform == "gpu" else "cpu"
+    if config.torch and TORCH and jax.devices()[0].platform in ("cpu", "gpu"):
+        for mode in ("eager", "channels_last", *(["compile"] if config.compiled else [])):
+            maker = lambda mode=mode: torch_contender(game, mode, device, config.precision == "bf16")  # noqa: E731
+            makers[f"PyTorch, {mode}"] = maker
+    return {label: make() for label, make in tqdm(makers.items(), desc=f"{name}: compiling", leave=False)}
+
+
+def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
+    """Rates of all contenders and of the machine's own matrix product and copy, in turns."""
+    taking_part = contenders(game, config, name)
+    examples, flops = game.batch * game.disc_steps, useful_flops(game)
+    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
+    turns = {label: turn_of(contender, config.seconds) for label, contender in taking_part.items()}
+    machine = {"matrix product": matrix_turn(dtype, config.seconds / 4), "copy": copy_turn(config.seconds / 4)}
+    rates = alternate(turns | machine, config.turns, name)
+    best_torch = max((label for label in turns if "PyTorch" in label), key=lambda x: statistics.median(rates[x]), default=None)
+    rows = {}
+    for label, contender in taking_part.items():
+        rounds = statistics.median(rates[label])
+        row = {
+            "rounds_per_second": rounds,
+            "examples_per_second": rounds * examples,
+            "first_round_seconds": contender.first,
+        }
+        if game.penalty == "none":  # the sums of penalties are not counted
+            share = median_ratio(rates[label], rates["matrix product"]) * flops
+            row |= {"gflops": rounds * flops / 1e9, "share_of_matrix_rate": share}
+        if contender.analysis:
+            row["peak_bytes"] = contender.analysis.peak
+        if label.startswith("ours"):
+            row["times_flax"] = median_ratio(rates[label], rates["flax's layers"])
+            if best_torch:
+                row["times_torch"] = median_ratio(rates[label], rates[best_torch])
+        rows[label] = row
+    return {
+        "gflop_a_round": flops / 1e9,
+        "matrix_gflops": statistics.median(rates["matrix product"]) / 1e9,
+        "copy_gbytes": statistics.median(rates["copy"]) / 1e9,
+        "best_torch": best_torch,
+        "rows": rows,
+    }
+
+
+def alternate(turns: dict[str, Turn], times: int, name: str) -> dict[str, list[float]]:
+    """The rates of all, taking turns. The first turn of each does not count: it compiles, and touches its memory first."""
+    found: dict[str, list[float]] = {label: [] for label in turns}
+    for _ in tqdm(range(times + 1), desc=f"{name}: turns", leave=False):
+        for label, turn in turns.items():
+            found[label].append(turn())
+    return {label: rates[1:] for label, rates in found.items()}
+
+
+def median_ratio(rates: list[float], others: list[float]) -> float:
+    """The median of the ratios within a turn."""
+    return statistics.median(a / b for a, b in zip(rates, others, strict=True))
+
+
+def turn_of(contender: Contender, seconds: float) -> Turn:
+    """Rounds a second. Before several, one that warms what the others have cooled does not count."""
+    contender.play(1)
+    start = time.perf_counter()
+    contender.play(1)
+    n = max(1, min(200, round(seconds / (time.perf_counter() - start + 1e-6))))
+
+    def turn() -> float:
+        if n > 1:
+            contender.play(1)
+        start = time.perf_counter()
+        contender.play(n)
+        return n / (time.perf_counter() - start)
+
+    return turn
+
+
+def matrix_turn(dtype: Any, seconds: float) -> Turn:
+    """Floating-point operations a second of a large matrix product."""
+    n = 8192 if jax.devices()[0].platform != "cpu" else 2048
+    x = jnp.ones((n, n), dtype)
+    multiply = jax.jit(lambda x: x @ x * (1 / n))
+    return _repeated(lambda: multiply(x), 2 * n**3, seconds)
+
+
+def copy_turn(seconds: float) -> Turn:
+    """Bytes a second, read and written, of an array that no cache holds."""
+    x = jnp.ones(2**26, jnp.float32)
+    move = jax.jit(lambda x: x + 1)
+    return _repeated(lambda: move(x), 2 * x.nbytes, seconds)
+
+
+def _repeated(call: Callable[[], Any], work: float, seconds: float) -> Turn:
+    def turn() -> float:
+        jax.block_until_ready(call())
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            jax.block_until_ready(call())
+            count += 1
+        return count * work / (time.perf_counter() - start)
+
+    return turn
+
+
+def measure_penalties(config: Config) -> dict[str, Any]:
+    """DCGAN-32 with gradient penalties, D without batch norm."""
+    quiet = dataclasses.replace(config, compiled=False)
+    return {
+        penalty: measure_game(game_of("dcgan32", config, penalty=penalty), quiet, penalty)
+        for penalty in ("r1", "r1r2", "wgan_gp")
+    }
+
+
+def measure_populations(config: Config) -> dict[str, Any]:
+    """Runs x rounds a second of the game in the plane, so many runs in one program."""
+    game = plane_game(width=128)
+    objective, step, tx = game.build()
+    batch = jax.device_put(game.data())
+    turns = {}
+    for n in (1, 8, 64) if config.quick else (1, 8, 64, 512):
+        keys = jax.random.split(jax.random.key(0), n)
+        states = jax.jit(jax.vmap(lambda key: core.init_state(objective, tx, key, batch)))(keys)
+        turns[n] = turn_of(Contender(_population(jax.vmap(step, in_axes=(0, None)), states, batch), 0.0), config.seconds)
+    rates = alternate({str(n): turn for n, turn in turns.items()}, config.turns, "populations")
+    return {
+        n: {
+            "runs_times_rounds": int(n) * ROUNDS * statistics.median(rate),
+            "times_one": int(n) * median_ratio(rate, rates["1"]),
+        }
+        for n, rate in rates.items()
+    }
+
+
+def _population(step: core.Step, states: Any, batch: Any) -> Callable[[int], None]:
+    """Plays dispatches of `ROUNDS` rounds."""
+    many = jax.jit(lambda s: jax.lax.scan(lambda s, _: step(s, batch), s, length=ROUNDS), donate_argnums=0)
+
+    def play(n: int) -> None:
+        nonlocal states
+        for _ in range(n):
+            states, metrics = many(states)
+        jax.block_until_ready(metrics)
+
+    return play
+
+
+def measure_growth(config: Config) -> dict[str, Any]:
+    """Seconds a round of DCGAN-32 as the batch and the width grow, and the slopes in the logarithms."""
+    found: dict[str, Any] = {}
+    for name, values in {"batch": (16, 32, 64, 128, 256, 512), "width": (32, 64, 128, 256)}.items():
+        turns = {}
+        for value in tqdm(values, desc=f"{name}: compiling", leave=False):
+            turns[str(value)] = turn_of(ours(game_of("dcgan32", config, **{name: value})), config.seconds)
+        rates = alternate(turns, max(3, config.turns // 2), name)
+        seconds = {value: 1 / statistics.median(rate) for value, rate in rates.items()}
+        slope = float(np.polyfit(np.log([float(v) for v in seconds]), np.log(list(seconds.values())), 1)[0])
+        found[name] = {"seconds": seconds, "slope": slope}
+    return found
+
+
+def measure_compile(config: Config) -> dict[str, Any]:
+    """Seconds to compile a step, anew and from the persistent cache."""
+    before = jax.config.values["jax_compilation_cache_dir"]
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        compilation_cache.reset_cache()
+        for name in config.games:
+            game = game_of(name, config)
+            arguments = game.state(), game.data()
+            seconds = []
+            for _ in range(2):
+                jax.clear_caches()
+                start = time.perf_counter()
+                jit_step(game.build()[1]).lower(*arguments).compile()  # type: ignore[attr-defined]
+                seconds.append(time.perf_counter() - start)
+            found[name] = {"cold": seconds[0], "warm": seconds[1]}
+        jax.config.update("jax_compilation_cache_dir", before)
+        compilation_cache.reset_cache()
+    return found
+
+
+if __name__ == "__main__":
+    cli.run_command(main, Config, __doc__ or "")

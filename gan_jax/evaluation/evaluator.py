@@ -1,0 +1,214 @@
+"""Scores of samples, with their protocol, their spread, and the floor that real pictures set."""
+
+import contextlib
+import os
+import statistics
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gan_jax.data.dataset import Arrays, Dataset, fingerprint
+from gan_jax.data.store import default_cache
+from gan_jax.errors import InputError
+from gan_jax.evaluation.doodle_judge import train_doodle_judge
+from gan_jax.evaluation.features import Network
+from gan_jax.evaluation.judge import Seen
+from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Pictures, Reference, lacking, score
+
+
+class Evaluator:
+    """Scores samples, `labelled` or not, by `metrics` against a split of a dataset, through the eyes of `network`.
+
+    What the network sees in the real pictures is kept beside the decoded pictures. Raises `InputError` for a dataset without
+    that split.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        network: Network,
+        metrics: Sequence[str],
+        split: str = "train",
+        labelled: bool = False,
+        cache: Path | None = None,
+    ):
+        arrays = {"train": dataset.train, "held_out": dataset.held_out}.get(split)
+        if not arrays:
+            raise InputError(f"{dataset.name} has no {split} pictures to compare with")
+        self.dataset, self.network, self.metrics = dataset, network, tuple(metrics)
+        self.split, self.labelled = split, labelled
+        self._cache = (cache or default_cache()) / "features"
+
+    @cached_property
+    def reference(self) -> Reference:
+        train = self._pictures(self.split)
+        has_held_out = bool(self.dataset.held_out) and self.split == "train"
+        held_out = self._pictures("held_out") if has_held_out else None
+        return Reference(train, held_out, self.network.logits_of, self._reader())
+
+    def _pictures(self, split: str) -> Pictures:
+        arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
+        content = self.dataset.fingerprint if split == "train" else fingerprint({"image": arrays["image"]})
+        name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}.npz"
+        seen = _kept(self._cache / name, len(arrays["image"]), lambda: self.network.look(arrays["image"], f"{split} pictures"))
+        return Pictures(arrays["image"], seen.features, seen.logits, arrays.get("label") if self.labelled else None)
+
+    def _reader(self) -> Callable[[np.ndarray], Mapping[str, np.ndarray]] | None:
+        if "counting" not in self.metrics or self.dataset.name != "doodle_faces":
+            return None
+        height, width = self.dataset.train["image"].shape[1:3]
+        place = default_cache() / "judges" / f"faces-{height}x{width}.msgpack"
+        return train_doodle_judge("faces", (height, width), cache=place).judge
+
+    def require(self, n: int) -> None:
+        """Raises `InputError` if one of the metrics cannot score n samples: to be called before they are drawn."""
+        if reasons := lacking(self.metrics, n, self.reference):
+            raise InputError("; ".join(reasons.values()))
+
+    def drop_lacking(self, n: int) -> list[str]:
+        """Leave out the metrics that cannot score n samples; why, a line each."""
+        reasons = lacking(self.metrics, n, self.reference)
+        self.metrics = tuple(name for name in self.metrics if name not in reasons)
+        return list(reasons.values())
+
+    def score(self, images: np.ndarray, labels: np.ndarray | None = None) -> Numbers:
+        """The numbers of all metrics for images (n, h, w, c) uint8, labelled where the generator was told what to draw."""
+        wanted = self.dataset.train["image"].shape[1:]
+        if images.shape[1:] != wanted:
+            raise InputError(
+                f"the samples are {_shape(images.shape[1:])} and the reference {_shape(wanted)} (height, width, channels): "
+                "scores would measure that difference; bring both to one form first"
+            )
+        seen = self.network.look(images, "samples" if len(images) >= 5000 else "")
+        return score(self.metrics, Pictures(images, seen.features, seen.logits, labels), self.reference)
+
+    @cached_property
+    def floor(self) -> Numbers:
+        """What real pictures score in the samples' place, without the metrics that need more pictures than there are.
+
+        Where two sets are compared, one random half of the reference against the other; elsewhere half of the held-out
+        pictures, beside the other half, or one of the reference's halves if there are not enough.
+        """
+        numbers: Numbers = {}
+        for name in self.metrics:
+            kind = METRICS[name].floor
+            if kind == "none":
+                continue
+            fake, real = self._halves if kind == "halves" or self._unseen is None else self._unseen
+            with contextlib.suppress(InputError):
+                numbers |= score((name,), fake, real)
+        return numbers
+
+    @cached_property
+    def _halves(self) -> tuple[Pictures, Reference]:
+        half, other = _halved(self.reference.train)
+        return half, replace(self.reference, train=other)
+
+    @cached_property
+    def _unseen(self) -> tuple[Pictures, Reference] | None:
+        held_out = self.reference.held_out
+        if held_out is None or len(held_out) < 2 * LEAST_HELD_OUT:
+            return None
+        half, other = _halved(held_out)
+        return half, replace(self.reference, held_out=other)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """All that the scores depend on beside the samples and their number."""
+        half, rest = (len(part) for part in (self._halves[0], self._halves[1].train))
+        unseen = f", {len(self._unseen[0])} held-out" if self._unseen else ""
+        return {
+            **self.network.identity,
+            "reference": self.dataset.name,
+            "fingerprint": self.dataset.fingerprint,
+            "split": self.split,
+            "size": _shape(self.dataset.train["image"].shape[1:]),
+            "real": len(self.reference.train),
+            "held_out": 0 if self.reference.held_out is None else len(self.reference.held_out),
+            "floor": f"{half} against {rest}{unseen}",
+        }
+
+    def row(self, repeats: Sequence[Numbers], n: int, **protocol: Any) -> dict[str, Any]:
+        """One line of eval.jsonl: means, standard deviations over repeats, floors, and the whole protocol.
+
+        FID's floor is that of the halves by the law of its bias, 1/n + 1/m, at the samples' and the reference's numbers.
+        """
+        means = {name: statistics.fmean(numbers[name] for numbers in repeats) for name in repeats[0]}
+        spreads = {}
+        if len(repeats) > 1:
+            spreads = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
+        floors = {f"{name}_floor": value for name, value in self.floor.items()}
+        if "fid_floor" in floors:
+            half, rest = len(self._halves[0]), len(self._halves[1].train)
+            floors["fid_floor"] *= (1 / n + 1 / (half + rest)) / (1 / half + 1 / rest)
+        whole = {**self.protocol, "generated": n, "repeats": len(repeats), **protocol}
+        return {**means, **spreads, **floors, "protocol": whole}
+
+
+FORMAT = 1  # of kept features; others are looked at anew
+COMPARABLE = (  # what must be equal for scores to be ranked
+    *("features", "weights", "resize", "fingerprint", "split", "size", "real", "held_out", "generated"),
+    *("generator_weights", "statistics"),
+)
+
+
+def data_labels(dataset: Dataset, n: int, classes: Sequence[str]) -> np.ndarray:
+    """n labels for a generator of `classes`: as frequent as in the data if these are the data's own, else all in turn."""
+    if not classes or tuple(classes) != dataset.class_names or "label" not in dataset.train:
+        return (np.arange(n) % max(len(classes), 1)).astype(np.int32)
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(dataset))
+    return np.asarray(dataset.train["label"])[np.resize(order, n)].astype(np.int32)
+
+
+def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(pictures))
+    return pictures[np.sort(order[: len(order) // 2])], pictures[np.sort(order[len(order) // 2 :])]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """The metrics named in "fid,kid", or none of "none"; raises `InputError` for an unknown one."""
+    names = () if text.strip() == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise InputError(f"there is no metric {', '.join(unknown)}: choose of {', '.join(METRICS)}")
+    return names
+
+
+def best_by(metrics: Sequence[str]) -> tuple[str | None, Literal["max", "min"]]:
+    """The number by which checkpoints are best, the first of the first metric, and whether the largest or the smallest is.
+
+    Raises `InputError` for one that is best when it is as real pictures have it: noise may have less or more of it.
+    """
+    if not metrics:
+        return None, "max"
+    name, better = next(iter(METRICS[metrics[0]].better.items()))
+    if better == "as real":
+        raise InputError(
+            f"no checkpoint is best by {name} alone, which should be as real pictures have it: name kid or fid first"
+        )
+    return name, "max" if better == "higher" else "min"
+
+
+def _kept(path: Path, n: int, look: Callable[[], Seen]) -> Seen:
+    """From the file, or else looked at now and written there, if that can be."""
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            seen = Seen(file["features"], file.get("logits"))
+        if len(seen.features) == n:
+            return seen
+    seen = look()
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    with contextlib.suppress(OSError):  # then it is looked at again the next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(unfinished, **{name: value for name, value in seen._asdict().items() if value is not None})
+        unfinished.replace(path)
+    return seen

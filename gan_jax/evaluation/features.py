@@ -1,0 +1,123 @@
+"""The networks through whose eyes samples are compared, by name, each with a digest of its weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import PyTree
+from tqdm import tqdm
+
+from gan_jax.data.dataset import Dataset
+from gan_jax.errors import InputError
+from gan_jax.evaluation.judge import Seen, train_judge
+from gan_jax.evaluation.scores import LogitsOf
+from gan_jax.images.resize import resize
+from gan_jax.models import squeezenet
+from gan_jax.models.imagenet import inception_input
+from gan_jax.models.inception import INPUT_SIZE, InceptionV3
+from gan_jax.models.pretrained import how_to_get, read_weights
+
+Name = Literal["auto", "inception", "squeezenet", "squeezenet_torchvision", "judge", "pixels"]
+Resize = Literal["clean", "tf1", "pytorch"]
+PIECES = {"cpu": 16, "other": 128}  # pictures that a large network sees at a time: on a CPU its maps should fit the cache
+
+
+@dataclass(frozen=True)
+class Network:
+    """`see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4; `identity` tells one set of features from another."""
+
+    identity: Mapping[str, Any]
+    see: Callable[[np.ndarray], Seen]
+    logits_of: LogitsOf | None = None
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.identity.values()))
+
+    def look(self, images: np.ndarray, what: str = "") -> Seen:
+        """The same for many images, with a progress bar if `what` is named."""
+        step, parts = 1024, []
+        for start in tqdm(range(0, len(images), step), desc=what, leave=False, disable=not what):
+            parts.append(self.see(np.asarray(images[start : start + step])))
+        logits = [part.logits for part in parts if part.logits is not None]
+        return Seen(np.concatenate([part.features for part in parts]), np.concatenate(logits) if logits else None)
+
+
+def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resize: Resize = "clean") -> Network:
+    """A feature network for pictures like the dataset's.
+
+    inception: Inception-v3 as FID uses it, 2,048 features, 1,008 logits; needs `weights`; pictures are resized as `resize`
+    says (the choice moves FID by points: Parmar et al. 2022, arXiv:2104.11222). squeezenet: SqueezeNet 1.1 with its authors'
+    weights, squeezenet_torchvision with torchvision's, 512 features of pictures enlarged or not as `resize` says; needs
+    `weights`. judge: a small classifier of the dataset itself, 128 features. pixels: 16x16 of them, for data that nothing
+    else can read. auto: judge where the data have labels or attributes and a held-out part, or else pixels.
+
+    Raises `InputError` for missing or wrong weights, and where the dataset cannot teach a judge.
+    """
+    if name == "auto":
+        name = "judge" if (dataset.class_names or dataset.attribute_names) and dataset.held_out else "pixels"
+    if name == "judge":
+        judge = train_judge(dataset)
+        return Network(
+            {"features": "judge", "weights": judge.digest}, judge.see, "classes" if judge.exclusive else "attributes"
+        )
+    if name == "pixels":
+        return Network({"features": "pixels"}, _pixels)
+    if weights is None:
+        raise InputError(f"--features {name} needs --weights. {how_to_get(name, Path(f'{name}.npz'))}")
+    variables, digest = read_weights(weights, name)
+    forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
+    identity = {"features": name, "weights": digest, "resize": resize}
+    see = _in_pieces(lambda v, x: forward(v, x, resize), variables)
+    return Network(identity, see, "imagenet" if name == "inception" else None)
+
+
+def _pixels(images: np.ndarray) -> Seen:
+    shape = (len(images), 16, 16, images.shape[-1])
+    x = jax.image.resize(jnp.asarray(images, jnp.float32), shape, "linear", antialias=True)
+    return Seen(np.asarray(x.reshape(len(images), -1)) / 255)
+
+
+def _inception(variables: PyTree, images: Array, how: Resize) -> tuple[Array, Array]:
+    features: Any = InceptionV3().apply(variables, inception_input(resize(images, INPUT_SIZE, how)))
+    return features.pool3, features.logits
+
+
+def _squeezenet(layout: squeezenet.Layout, variables: PyTree, images: Array, how: Resize) -> tuple[Array]:
+    size = (max(n, squeezenet.FEATURES_SIZE) for n in images.shape[1:3])
+    return (squeezenet.features(variables, resize(images, tuple(size), how), layout),)
+
+
+_LAYOUTS: dict[str, squeezenet.Layout] = {"squeezenet": "caffe", "squeezenet_torchvision": "torchvision"}
+
+
+def _in_pieces(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
+    """`forward` on colour images, always as many at a time, so that it is compiled once."""
+    compiled = jax.jit(lambda v, x: forward(v, _coloured(x)))
+    size = PIECES["cpu" if jax.default_backend() == "cpu" else "other"]
+
+    def see(images: np.ndarray) -> Seen:
+        parts = []
+        for start in range(0, len(images), size):
+            piece = images[start : start + size]
+            full = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+            parts.append([np.asarray(x)[: len(piece)] for x in compiled(variables, full)])
+        return Seen(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+    return see
+
+
+def _coloured(images: Array) -> Array:
+    """Grey as red, green and blue; transparent ones on white, as float32."""
+    x = images.astype(jnp.float32)
+    if x.shape[-1] == 1:
+        return jnp.repeat(x, 3, axis=-1)
+    if x.shape[-1] == 4:
+        alpha = x[..., 3:] / 255
+        return x[..., :3] * alpha + 255 * (1 - alpha)
+    return x

@@ -1,0 +1,98 @@
+"""What a user may say about devices, the same in all experiments, and what a step needs of them."""
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+
+from gan_jax.batch_axis import AXIS
+from gan_jax.core import Batch, Step, TrainState
+from gan_jax.errors import InputError
+from gan_jax.parallel import processes
+from gan_jax.parallel.drivers import batch_mesh, require_shares
+
+
+@dataclass(frozen=True)
+class DeviceFlags:
+    devices: int = 0
+    """Use so many devices, of one process; 0 for all of all processes."""
+    coordinator: str | None = None
+    """Several processes: HOST:PORT of process 0. Not needed on Cloud TPU and under SLURM."""
+    processes: int | None = None
+    """Several processes: how many there are."""
+    process: int | None = None
+    """Several processes: the number of this one, from 0."""
+    precision: Literal["f32", "bf16"] = "f32"
+    """Type of the computation; parameters are always float32."""
+    dry_run: bool = False
+    """Compile the step, say how much memory it takes, and stop."""
+
+    @property
+    def dtype(self) -> DTypeLike:
+        return jnp.bfloat16 if self.precision == "bf16" else jnp.float32
+
+    def open_devices(self, batch: int, accumulate: int = 1) -> Mesh | None:
+        """Meet the other processes; a mesh if there are several devices, over which a minibatch of `batch` can be spread.
+
+        Raises `InputError` for a batch that they cannot share, devices that are not there, or a precision that they lack.
+        """
+        processes.connect(self.coordinator, self.processes, self.process)
+        everyone = jax.devices()
+        if self.devices < 0 or self.devices > len(everyone) or (self.devices and jax.process_count() > 1):
+            where = f" of {jax.process_count()} processes, which can only be used together" if jax.process_count() > 1 else ""
+            raise InputError(f"--devices {self.devices}: the devices are {len(everyone)}{where} ({everyone[0].device_kind})")
+        require_precision(self.precision, everyone[0])
+        chosen = everyone[: self.devices or None]
+        mesh = batch_mesh(chosen) if len(chosen) > 1 else None
+        require_shares(batch, mesh, accumulate)
+        return mesh
+
+
+def require_precision(precision: str, device: Any) -> None:
+    """Raises `InputError` if the device cannot compute in it: bf16 on GPUs before Ampere."""
+    capability = str(getattr(device, "compute_capability", ""))  # such as 7.5; AMD's are names
+    old = capability.replace(".", "").isdecimal() and float(capability) < 8
+    if precision == "bf16" and device.platform == "gpu" and old:
+        raise InputError(f"{device.device_kind} (compute capability {capability}) has no bf16 units: use --precision f32")
+
+
+class Analysis(NamedTuple):
+    """What a compiled step takes on each device: bytes, and seconds to compile."""
+
+    peak: int  # state, batch and everything between, at once
+    state: int  # arguments, which the result replaces
+    seconds: float
+
+    def __str__(self) -> str:
+        free = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+        room = f" of {free / 2**30:,.1f} GiB" if free else ""
+        return (
+            f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
+            f"compiled in {self.seconds:.1f} s"
+        )
+
+
+def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = None) -> Analysis:
+    """Compile a round for arrays like these, spread over the mesh, and read the compiler's own account of it.
+
+    Nothing is played. Data that lie on the device (`gan_jax.parallel.resident`) come to what it says.
+    """
+    start = time.perf_counter()
+    shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
+    with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
+        compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
+    seconds = time.perf_counter() - start
+    memory: Any = compiled.memory_analysis()
+    held = memory.argument_size_in_bytes
+    peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return Analysis(peak, held, seconds)
+
+
+def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:
+    sharding = None if mesh is None else NamedSharding(mesh, spec)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)

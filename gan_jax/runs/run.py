@@ -1,0 +1,177 @@
+"""A run is one directory: what was asked, on what machine, what happened, and what came out.
+
+config.json  env.json  model.json  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png  samples/  checkpoints/
+video/  tensorboard/
+"""
+
+import dataclasses
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from gan_jax.errors import InputError
+from gan_jax.parallel.processes import require_same
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.spec import json_default, to_spec
+
+MAY_CHANGE = (
+    "outdir",
+    "steps",
+    "feed",
+    "devices",
+    "coordinator",
+    "processes",
+    "process",
+    "dry_run",
+)  # what may differ when a run is continued
+_PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class Run:
+    """The directory of a run, opened for training: begun anew, or continued with the same configuration.
+
+    Raises `InputError` if the directory cannot be written, holds other things, or has checkpoints of another configuration
+    or of other data; its files are left as they are then. Of several processes only one `writes`; to the others the
+    directory may be out of reach, and what they do with it has no effect.
+    """
+
+    def __init__(self, directory: Path, config: Any, fingerprint: str, writes: bool = True):
+        self.directory, self.writes = directory, writes
+        asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
+        shared = {name: value for name, value in asked.items() if name not in ("outdir", "coordinator", "process")}
+        require_same(flags=json.dumps(shared), data=fingerprint)
+        if not writes:
+            return
+        self._check_directory()
+        if self._began():
+            self._check_same(asked, fingerprint)
+        self.write_json("config.json", asked)
+        self.write_json("env.json", _environment(fingerprint))
+
+    def _began(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any((self.directory / "checkpoints").glob("[0-9]*"))
+
+    def _check_directory(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            probe = self.directory / f".writable-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise InputError(f"cannot write to {self.directory}: {error.strerror}; choose another --outdir") from error
+        visible = [path for path in self.directory.iterdir() if not path.name.startswith(".")]
+        if visible and not (self.directory / "config.json").exists():
+            raise InputError(f"{self.directory} is not empty and is no run: choose another --outdir")
+
+    def _check_same(self, asked: dict[str, Any], fingerprint: str) -> None:
+        saved = self.read_json("config.json")
+        keys = sorted((saved.keys() | asked.keys()) - set(MAY_CHANGE))
+        different = [key for key in keys if saved.get(key) != asked.get(key)]
+        if different:
+            rows = "".join(f"\n  {key}: {saved.get(key)!r} in the run, {asked.get(key)!r} now" for key in different)
+            raise InputError(
+                f"{self.directory} holds a run of another configuration:{rows}\n"
+                "give the same flags to continue it, or choose another --outdir"
+            )
+        known = (self.read_json("env.json") or {}).get("data", fingerprint)
+        if known != fingerprint:
+            raise InputError(
+                f"{self.directory} was trained on other data (fingerprint {known}, now {fingerprint}): choose another --outdir"
+            )
+
+    def path(self, name: str) -> Path:
+        """A file of the run; its folder is made."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def log(self, line: str) -> None:
+        """Print a line and keep it in log.txt."""
+        if not self.writes:
+            return
+        print(line, flush=True)
+        with self.path("log.txt").open("a") as file:
+            file.write(line + "\n")
+
+    def write_json(self, name: str, content: Any) -> None:
+        if not self.writes:
+            return
+        unfinished = self.path(f".{name}")
+        unfinished.write_text(json.dumps(content, indent=2, default=json_default) + "\n")
+        unfinished.replace(self.path(name))
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file of the run; None if there is none."""
+        return read_json(self.directory / name)
+
+    def add_row(self, name: str, row: dict[str, Any]) -> None:
+        """Append one line to a .jsonl file."""
+        if not self.writes:
+            return
+        with self.path(name).open("a") as file:
+            file.write(json.dumps(row, default=json_default) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drop rows after `step`, and a torn last one: what follows will be written again."""
+        for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
+            kept = [row for row in read_rows(self.directory / name) if row["step"] <= step]
+            unfinished = self.path(f".{name}")
+            unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            unfinished.replace(self.path(name))
+
+    def describe_model(self, sampler: str, parts: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Write model.json: the address of the sampler, the networks and latents that it takes, and facts on its samples."""
+        specs = {name: to_spec(part) for name, part in parts.items()}
+        self.write_json("model.json", {"sampler": sampler, "parts": specs, **facts})
+
+    def checkpoints(self, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max") -> Checkpoints:
+        return Checkpoints(self.directory / "checkpoints", keep=keep, metric=metric, mode=mode)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, None if there is none; raises `InputError` if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a .jsonl file, without a last one that a kill cut short."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _environment(fingerprint: str) -> dict[str, Any]:
+    device = jax.devices()[0]
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "data": fingerprint,
+        "python": platform.python_version(),
+        "versions": versions,
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }

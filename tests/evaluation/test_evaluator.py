@@ -1,0 +1,222 @@
+"""Scores of sets of pictures whose quality is known, with floors, protocols, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from gan_jax.commands import compare
+from gan_jax.data.digits import digits
+from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
+from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.judge import Seen
+from gan_jax.evaluation.scores import BETTER, METRICS
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return digits(16)
+
+
+@pytest.fixture(scope="module")
+def network(dataset):
+    """Random projections of the pixels, and logits that count ink: quick, and enough to tell digits from noise."""
+    matrix = np.random.default_rng(0).standard_normal((256, 24)).astype(np.float32) / 16
+
+    def see(images):
+        x = images.reshape(len(images), -1) / np.float32(255)
+        return Seen(x @ matrix, 10 * (x @ matrix[:, :10]))
+
+    return Network({"features": "projections", "weights": "0"}, see, "classes")
+
+
+def evaluator(dataset, network, tmp_path, *metrics, **kwargs):
+    return Evaluator(
+        dataset,
+        network,
+        metrics or tuple(name for name in METRICS if name not in ("counting", "attributes")),
+        **kwargs,
+        cache=tmp_path,
+    )
+
+
+def noise(n: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (n, 16, 16, 1), dtype=np.uint8)
+
+
+def test_real_pictures_score_like_the_floor_and_noise_far_worse(dataset, network, tmp_path):
+    judge = evaluator(dataset, network, tmp_path)
+    real, bad = judge.score(dataset.held_out["image"]), judge.score(noise(360))
+    assert real.keys() == bad.keys() == judge.floor.keys() | {"support", "duplicates"}
+    for name in ("is", "recognised", "diversity", "memorised"):
+        assert real[name] == pytest.approx(judge.floor[name], rel=0.1, abs=0.05), name
+    for name in ("fid", "kid"):
+        assert abs(judge.floor[name]) < 0.2 * bad[name]
+    assert bad["fid"] > 20 * real["fid"]
+    assert bad["kid"] > 20 * abs(real["kid"])
+    assert bad["precision"] < 0.1 < 0.6 < real["precision"]
+    assert bad["coverage"] < 0.1 < 0.5 < real["coverage"]  # 0.66: 360 cannot reach all of 1,437
+    copies = judge.score(dataset.train["image"][:360])
+    assert copies["memorised"] == 1
+    assert real["memorised"] == pytest.approx(0.05, abs=0.01)
+    collapsed = judge.score(np.repeat(dataset.train["image"][:1], 360, axis=0))
+    assert collapsed["diversity"] < 0.01
+    assert collapsed["support"] == pytest.approx(1)
+    assert collapsed["recall"] < 0.1
+
+
+def test_a_row_has_means_spreads_floors_and_the_whole_protocol(dataset, network, tmp_path):
+    judge = evaluator(dataset, network, tmp_path, "fid", "kid")
+    row = judge.row([{"fid": 1.0, "kid": 3.0}, {"fid": 2.0, "kid": 3.0}], 360, seed=5)
+    assert (row["fid"], row["kid"], row["kid_std"]) == (1.5, 3.0, 0.0)
+    assert row["fid_std"] == pytest.approx(np.sqrt(0.5))
+    assert row["kid_floor"] == judge.floor["kid"]
+    assert row["fid_floor"] == pytest.approx(judge.floor["fid"] * (1 / 360 + 1 / 1437) / (1 / 718 + 1 / 719))
+    assert set(COMPARABLE) - {"resize", "generator_weights", "statistics"} <= row["protocol"].keys()
+    assert row["protocol"] | {"generated": 360, "repeats": 2, "seed": 5} == row["protocol"]
+    assert row["protocol"]["fingerprint"] == dataset.fingerprint
+    assert row["protocol"]["floor"] == "718 against 719, 180 held-out"
+    assert "fid_std" not in judge.row([{"fid": 1.0, "kid": 3.0}], 360)
+
+
+def test_the_floor_of_two_sets_is_that_of_two_halves(dataset, network, tmp_path):
+    """Sorted by class, the data's first and second half would be far apart."""
+    order = np.argsort(dataset.train["label"], kind="stable")
+    ordered = replace(dataset, train={name: array[order] for name, array in dataset.train.items()})
+    judge = evaluator(ordered, network, tmp_path, "fid", "recognised")
+    assert judge.floor["fid"] < 0.3 * judge.score(dataset.train["image"][dataset.train["label"] < 5])["fid"]
+    few = replace(dataset, held_out={name: array[:20] for name, array in dataset.held_out.items()}, stored_fingerprint="few")
+    assert evaluator(few, network, tmp_path, "recognised").floor["recognised"] != judge.floor["recognised"]
+
+
+def test_features_of_the_reference_are_kept(dataset, network, tmp_path):
+    seen = []
+    counting = replace(network, see=lambda images: seen.append(len(images)) or network.see(images))
+    first = evaluator(dataset, counting, tmp_path, "kid").score(noise(50))
+    looked = len(seen)
+    again = evaluator(dataset, counting, tmp_path, "kid").score(noise(50))
+    assert again == first
+    assert len(seen) == looked + 1  # only at the samples
+    kept = next((tmp_path / "features").glob("*train*"))
+    for damaged in (b"torn", kept.read_bytes()[:-30], b""):
+        kept.write_bytes(damaged)
+        assert evaluator(dataset, counting, tmp_path, "kid").score(noise(50)) == first
+
+
+def test_other_held_out_pictures_are_looked_at_anew(dataset, network, tmp_path):
+    first = evaluator(dataset, network, tmp_path, "memorised")
+    fewer = replace(dataset, held_out={name: array[100:] for name, array in dataset.held_out.items()})
+    assert fewer.fingerprint == dataset.fingerprint
+    assert len(first.reference.held_out.features) == 360
+    assert len(evaluator(fewer, network, tmp_path, "memorised").reference.held_out.features) == 260
+
+
+def test_conditional_samples_are_held_to_their_labels(dataset, tmp_path):
+    """A network that reads the class in the first pixel; three quarters of the samples are what was asked for."""
+
+    def see(images):
+        return Seen(images[:, 0, :3, 0] / np.float32(255), 20 * np.eye(256, dtype=np.float32)[images[:, 0, 0, 0], :10])
+
+    judge = evaluator(dataset, Network({"features": "label"}, see, "classes"), tmp_path, "recognised", labelled=True)
+    images, labels = noise(100), np.arange(100) % 10
+    images[:, 0, 0, 0] = np.where(np.arange(100) < 75, labels, (labels + 1) % 10)
+    assert judge.score(images, labels)["label_accuracy"] == 0.75
+    assert "label_accuracy" not in judge.score(images)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "n", "changes", "message"),
+    [
+        (("fid",), 24, {}, r"fid on 24 features needs more than 24 .* there are 24 samples.*Measure kid.* \(--n\)"),
+        (("memorised",), 50, {"held_out": {}}, "needs 50 held-out pictures or more"),
+        (("counting",), 50, {}, "drawn faces"),
+        (("attributes",), 50, {}, "attributes needs a classifier: data with attributes"),
+        (("kid", "memorised", "counting"), 50, {"held_out": {}}, "memorised needs.*; counting is for"),
+    ],
+)
+def test_says_what_cannot_be_scored_before_samples_are_drawn(dataset, network, tmp_path, metrics, n, changes, message):
+    judge = evaluator(replace(dataset, **changes, stored_fingerprint=""), network, tmp_path, *metrics)
+    with pytest.raises(InputError, match=message):
+        judge.require(n)
+    with pytest.raises(InputError, match=message):
+        judge.score(noise(n))
+    left_out = judge.drop_lacking(n)
+    assert len(left_out) == len([name for name in metrics if name != "kid"])
+    assert judge.metrics == tuple(name for name in metrics if name == "kid")
+
+
+def test_more_samples_do_not_help_where_real_pictures_are_few(dataset, network, tmp_path):
+    few = replace(dataset, train={name: array[:20] for name, array in dataset.train.items()}, stored_fingerprint="")
+    with pytest.raises(InputError, match="20 real pictures") as told:
+        evaluator(few, network, tmp_path, "fid").require(500)
+    assert "--n" not in str(told.value)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3)])
+def test_samples_of_another_form_are_refused_before_a_network_sees_them(dataset, network, tmp_path, shape):
+    wanted = "x".join(map(str, shape))
+    with pytest.raises(InputError, match=f"the samples are {wanted} and the reference 16x16x1"):
+        evaluator(dataset, network, tmp_path, "kid").score(np.zeros((50, *shape), np.uint8))
+
+
+def test_what_checkpoints_can_be_best_by():
+    assert best_by(("kid", "recognised")) == ("kid", "min")
+    assert best_by(("recognised",)) == ("recognised", "max")
+    assert best_by(()) == (None, "max")
+    with pytest.raises(InputError, match="no checkpoint is best by memorised"):
+        best_by(("memorised", "kid"))
+
+
+def test_labels_are_as_frequent_as_in_the_data(dataset):
+    rare = replace(dataset, train={name: array[dataset.train["label"] < 2] for name, array in dataset.train.items()})
+    assert set(data_labels(rare, 100, dataset.class_names)) == {0, 1}
+    np.testing.assert_array_equal(data_labels(dataset, 7, ("a", "b", "c")), [0, 1, 2, 0, 1, 2, 0])
+    np.testing.assert_array_equal(data_labels(dataset, 3, ()), [0, 0, 0])
+    many = data_labels(dataset, 2 * len(dataset), dataset.class_names)
+    np.testing.assert_array_equal(np.bincount(many), 2 * np.bincount(dataset.train["label"]))
+
+
+def test_features_that_are_not_finite_are_told(dataset, network, tmp_path):
+    judge = evaluator(dataset, network, tmp_path, "kid")
+    assert judge.reference
+    judge.network = replace(network, see=lambda images: Seen(np.full((len(images), 24), np.nan, np.float32)))
+    with pytest.raises(InputError, match="50 of 50 examples have features that are not finite"):
+        judge.score(noise(50))
+
+
+def test_metrics_are_parsed():
+    assert parse_metrics(" fid, kid,") == ("fid", "kid")
+    assert parse_metrics("none") == ()
+    with pytest.raises(InputError, match="no metric fidd: choose of fid, kid"):
+        parse_metrics("fidd,kid")
+
+
+def test_every_number_says_which_way_is_better(dataset, network, tmp_path):
+    judge = evaluator(dataset, network, tmp_path)
+    assert judge.floor.keys() <= BETTER.keys()
+
+
+def test_networks_by_name(dataset):
+    pixels = open_network("pixels", dataset).see(dataset.train["image"][:3])
+    np.testing.assert_allclose(pixels.features, dataset.train["image"][:3].reshape(3, -1) / 255, atol=1e-3)
+    unlabelled = replace(dataset, class_names=())
+    assert open_network("auto", unlabelled).identity["features"] == "pixels"
+    with pytest.raises(InputError, match=r"--features inception needs --weights\. Download https"):
+        open_network("inception", dataset)
+    with pytest.raises(InputError, match="nothing can judge"):
+        open_network("judge", unlabelled)
+
+
+def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_path, monkeypatch):
+    row = {"kid": -0.0002131, "kid_std": 0.00049, "kid_floor": 0.01139, "protocol": {"repeats": 3}}
+    curves = {run: [row | {"step": step, "kid": row["kid"] + 2 * (step == 0)} for step in (0, 10, 20)] for run in "ab"}
+    line = compare.table({run: rows[-1] for run, rows in curves.items()}).splitlines()[2]
+    assert "0.01139  lower is better" in line
+    assert line.count("-0.0002131 ± 0.00049*") == 2
+    assert "*-" not in line
+    shown = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **options: shown.append(figure))
+    compare.draw(curves, tmp_path / "compare.png")
+    assert [len(line.get_xdata()) for line in shown[0].axes[0].lines[:2]] == [2, 2]

@@ -1,0 +1,204 @@
+"""However a step is run, it gives the states that one device gives; what cannot be shared is refused."""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import flax.jax_utils
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+from gan_jax import core, parallel
+from gan_jax.core import Players
+from gan_jax.errors import InputError
+from tests.game import GAMES, batches, game, numbers, start, two_devices
+
+ROOT = Path(__file__).parents[2]
+BOUND = 5e-6  # after five rounds; parameters are of size 0.1 to 1 and move by 5e-3 or more
+
+
+@functools.cache
+def played(name):
+    """A game, and its state and metrics after five rounds on one device."""
+    objective, step = game(name)
+    run, state = jax.jit(step), start(objective)
+    for batch in batches():
+        state, metrics = run(state, batch)
+    moved = [np.abs(a - b).max() for a, b in zip(numbers(state.gen), numbers(start(objective).gen), strict=True)]
+    assert max(moved) > 1e-3
+    return objective, step, state, metrics
+
+
+def assert_equal(found, wanted):
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for a, b in zip(numbers(found), numbers(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)
+
+
+FIRST, *OTHERS = GAMES
+CASES = [(FIRST, 2), (FIRST, 4), (FIRST, 8), *[(name, 4) for name in OTHERS]]
+
+
+@pytest.mark.parametrize(("name", "devices"), CASES)
+def test_jit_over_a_mesh_equals_one_device(name, devices):
+    objective, step, wanted, metrics = played(name)
+    mesh = parallel.batch_mesh(jax.devices()[:devices])
+    run, state = parallel.sharded_step(step, mesh), parallel.replicate(start(objective), mesh)
+    for batch in batches():
+        state, found = run(state, batch)
+    assert len(state.gen.params["Dense_0"]["kernel"].sharding.device_set) == devices
+    assert_equal((state, found), (wanted, metrics))
+    alone = parallel.local(state)
+    assert {len(x.sharding.device_set) for x in jax.tree.leaves(alone)} == {1}
+    assert_equal(alone, wanted)
+
+
+@pytest.mark.parametrize(("name", "devices"), CASES)
+def test_pmap_equals_one_device(name, devices):
+    objective, step, wanted, metrics = played(name)
+    chosen = jax.devices()[:devices]
+    run, state = parallel.pmap_step(step, chosen), flax.jax_utils.replicate(start(objective), chosen)
+    for batch in batches():
+        state, found = run(state, parallel.split(batch, devices))
+    assert_equal((flax.jax_utils.unreplicate(state), found), (wanted, metrics))
+
+
+def test_shard_map_equals_one_device():
+    objective, step, wanted, metrics = played(FIRST)
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    whole, rows = PartitionSpec(), PartitionSpec("batch")
+    run = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(whole, rows), out_specs=(whole, whole), check_vma=False))
+    state = start(objective)
+    for batch in batches():
+        state, found = run(state, batch)
+    assert_equal((state, found), (wanted, metrics))
+
+
+@pytest.mark.parametrize("feed", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
+def test_feeds_over_a_mesh_equal_those_on_one_device(feed):
+    objective, step = game(FIRST)
+    images = np.concatenate([batch["image"] for batch in batches()])
+
+    def plan(i):
+        return {"index": np.arange(32 * i, 32 * (i + 1)).astype(np.int32)}
+
+    def load(i):
+        return {"image": images[plan(i)["index"]]}
+
+    found = []
+    for mesh in (None, parallel.batch_mesh(jax.devices()[:4])):
+        state = start(objective) if mesh is None else parallel.replicate(start(objective), mesh)
+        advance = (
+            parallel.resident(step, {"image": images}, plan, mesh=mesh)
+            if feed == "resident"
+            else parallel.streamed(step, load, mesh=mesh)
+        )
+        state, _ = advance(state, 0, 2)
+        state, metrics = advance(state, 2, 3)
+        found.append((state, metrics))
+    assert found[0][1]["disc/loss"].shape == (3,)
+    assert_equal(found[1], found[0])
+
+
+def test_noise_and_fakes_are_computed_in_parts():
+    """With eight devices each does an eighth of the arithmetic, the generator's included."""
+    objective, step = game(FIRST)
+    mesh = parallel.batch_mesh(jax.devices())
+    state, batch = start(objective), batches(1, size=256)[0]
+    alone = jax.jit(step).lower(state, batch).compile().cost_analysis()["flops"]
+    with jax.set_mesh(mesh):
+        shared = jax.jit(step).lower(parallel.replicate(state, mesh), parallel.spread(batch, mesh)).compile()
+    assert shared.cost_analysis()["flops"] < 0.2 * alone
+
+
+@pytest.mark.parametrize("spread", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_populations_equal_runs_of_their_own(spread):
+    """Eight runs of two learning rates, together and one by one."""
+    objective, _ = game(FIRST)
+    sgd = optax.inject_hyperparams(optax.sgd)
+    tx = Players(gen=sgd(0.05), disc=sgd(0.05))
+    step, batch = core.make_step(objective, tx), batches(1)[0]
+    rates = jnp.asarray([0.05, 0.02] * 4)
+
+    def begin(key, rate):
+        state = core.init_state(objective, tx, key, batch)
+        state.gen.opt_state.hyperparams["learning_rate"] = rate
+        return state
+
+    def one(i):
+        return begin(jax.random.split(jax.random.key(0), 8)[i], jnp.asarray([0.05, 0.02] * 4)[i])
+
+    keys = jax.random.split(jax.random.key(0), 8)
+    run = parallel.vmap_step(step, parallel.run_mesh(jax.devices()[:4]) if spread else None)
+    population = jax.vmap(begin)(keys, rates)
+    for _ in range(3):
+        population, metrics = run(population, batch)
+    assert metrics["gen/loss"].shape == (8,)
+    for i in (0, 1, 7):
+        state = one(i)
+        for _ in range(3):
+            state, _ = jax.jit(step)(state, batch)
+        assert_equal(jax.tree.map(lambda x, i=i: x[i], population), state)
+
+
+def test_what_cannot_be_shared_is_refused():
+    mesh = parallel.batch_mesh(jax.devices()[:4])
+    with pytest.raises(InputError, match="a batch of 30 cannot be shared by 4 devices: choose --batch 32"):
+        parallel.require_shares(30, mesh)
+    with pytest.raises(InputError, match="in 3 parts cannot be shared by 4 devices: choose --batch 36"):
+        parallel.require_shares(32, mesh, accumulate=3)
+    parallel.require_shares(30, None, accumulate=3)
+    with pytest.raises(InputError, match="image: 30 examples cannot be shared by 4"):
+        parallel.split({"image": np.zeros((30, 2))}, 4)
+    objective, step = game(FIRST)
+    with pytest.raises(InputError, match="image: 30 examples cannot be shared by 4"):
+        parallel.sharded_step(step, mesh)(parallel.replicate(start(objective), mesh), batches(1, size=30)[0])
+
+
+TWO = """
+import sys
+import jax, numpy as np
+from gan_jax import parallel
+from gan_jax.parallel import processes
+from tests.game import GAMES, batches, game, numbers, start
+processes.connect(sys.argv[1], 2, int(sys.argv[2]))
+for i, name in enumerate(GAMES):
+    objective, step = game(name)
+    mesh = parallel.batch_mesh()
+    assert mesh.size == 4
+    run, state = parallel.sharded_step(step, mesh), parallel.replicate(start(objective), mesh)
+    for batch in batches():
+        mine = slice(16 * jax.process_index(), 16 * (jax.process_index() + 1))
+        state, metrics = run(state, {name: x[mine] for name, x in batch.items()})
+    if processes.is_first():
+        np.savez(f"{sys.argv[3]}/{i}.npz", *numbers((parallel.local(state), metrics)))
+processes.leave()
+"""
+
+
+def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
+    environment = {**os.environ, "XLA_FLAGS": two_devices()}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO, f"127.0.0.1:{free_port}", str(i), str(tmp_path)],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for i in (0, 1)
+    ]
+    complaints = [process.communicate(timeout=240)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], complaints
+    for i, name in enumerate(GAMES):
+        _, _, state, metrics = played(name)
+        with np.load(tmp_path / f"{i}.npz") as found:
+            for a, b in zip(found.values(), numbers((state, metrics)), strict=True):
+                np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)

@@ -1,0 +1,128 @@
+"""The doctor's rules by rows made by hand, and in a run."""
+
+import math
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import core, latents, losses
+from gan_jax.core import Players
+from gan_jax.models import mlp
+from gan_jax.objectives import image_gan
+from gan_jax.training.doctor import ADVICE, RULES, SIGNALS, WINDOW, diagnose, overfit, signals
+
+HEALTHY = {
+    "disc/real": 0.6,
+    "disc/fake": 0.4,
+    "disc/loss": 1.2,
+    "gen/loss": 0.9,
+    "gen/diversity": 4.5,
+    "data/diversity": 5.0,
+    "gen/spread": 0.9,
+    "gen/gap": 0.2,
+    "disc/grad_norm": 1.0,
+    "gen/grad_norm": 1.0,
+}
+
+
+def rows(n: int = WINDOW, **changes: float) -> list[dict[str, float]]:
+    return [HEALTHY | changes for _ in range(n)]
+
+
+def test_a_healthy_game():
+    found = diagnose(rows())
+    assert (found.state, found.advice) == ("ok", "")
+    assert found.evidence["gap"] == pytest.approx(0.2)
+    assert found.evidence["pixels"] == pytest.approx(0.9)
+    assert found.evidence["swing"] == 0
+
+
+def test_nothing_is_known_of_nothing():
+    assert diagnose([]).state == "ok"
+    assert signals([{"step": 5, "some/loss": 1.0}]) == {}
+
+
+def test_a_single_bad_row_among_good_ones_is_no_state():
+    assert diagnose([*rows(), HEALTHY | {"gen/diversity": 0.0, "gen/spread": 0.0}]).state == "ok"
+
+
+def test_a_young_game_is_not_judged():
+    assert diagnose(rows(WINDOW - 1, **{"gen/spread": 0.0})).state == "ok"
+
+
+def test_only_the_window_counts():
+    assert diagnose([*rows(30, **{"gen/spread": 0.0, "gen/diversity": 0.0}), *rows(WINDOW)]).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("state", "changes"),
+    [
+        ("D-winning", {"disc/real": 0.99, "disc/fake": 0.05, "gen/spread": 0.2}),
+        ("collapsing", {"gen/spread": 0.1}),
+        ("collapsing", {"gen/diversity": 1.0}),
+        ("memorising", {"overfit": 0.8}),
+        ("G-winning", {"disc/real": 0.5, "disc/fake": 0.5, "gen/gap": 0.9}),
+    ],
+)
+def test_states_by_their_signals(state, changes):
+    found = diagnose(rows(**changes))
+    assert found.state == state
+    assert found.advice == ADVICE[state]
+
+
+def test_diverging_is_told_early():
+    assert diagnose(rows(2, **{"disc/loss": 5e4})).state == "ok"
+    assert diagnose(rows(3, **{"disc/loss": 5e4})).state == "diverging"
+    assert diagnose(rows(3, **{"disc/loss": 20.0})).state == "ok"
+
+
+def test_oscillating():
+    swinging = [HEALTHY | {"disc/fake": 0.4 + 0.1 * (i % 2), "gen/gap": 0.7} for i in range(WINDOW)]
+    assert diagnose(swinging).state == "oscillating"
+
+
+def test_every_state_has_advice():
+    assert {"ok", "nan", *RULES} == set(ADVICE)
+    assert all(ADVICE[state] for state in ADVICE if state != "ok")
+
+
+def test_nan():
+    found = diagnose([*rows(), HEALTHY | {"gen/loss": math.nan}])
+    assert found.state == "nan"
+    assert list(found.evidence) == ["gen/loss"]
+
+
+@pytest.fixture(scope="module")
+def learned_by_heart():
+    """A game on 8 points, its discriminator trained far ahead; its state, these points, others, and its last metrics."""
+    objective = image_gan(
+        mlp.Generator(width=16), mlp.Discriminator(width=64), losses.non_saturating, latents.Normal(4), real="point"
+    )
+    tx = Players(gen=optax.sgd(0.0), disc=optax.adam(3e-3))
+    step = jax.jit(core.make_step(objective, tx))
+    seen, unseen = ({"point": np.random.default_rng(seed).standard_normal((8, 2)).astype(np.float32)} for seed in (0, 1))
+    state = core.init_state(objective, tx, jax.random.key(0), seen)
+    state, metrics = jax.lax.scan(lambda s, _: step(s, seen), state, length=600)
+    return objective, state, seen, unseen, {name: float(value[-1]) for name, value in metrics.items()}
+
+
+def test_overfit_is_between_training_and_fakes(learned_by_heart):
+    objective, state, seen, unseen, _ = learned_by_heart
+    assert 0.3 < float(overfit(objective, state, seen, unseen, jax.random.key(1))) < 1.2
+    assert float(overfit(objective, state, seen, seen, jax.random.key(1))) == 0
+
+
+def test_overfit_of_a_discriminator_that_knows_nothing_is_0(learned_by_heart):
+    objective, state, seen, unseen, _ = learned_by_heart
+    blank = jax.tree.map(np.zeros_like, state.disc.params)
+    blank_state = state._replace(disc=state.disc._replace(params=blank))
+    assert float(overfit(objective, blank_state, seen, unseen, jax.random.key(1))) == 0
+
+
+def test_an_image_gan_gives_all_signals(learned_by_heart):
+    metrics = learned_by_heart[-1]
+    assert set(signals([metrics | {"overfit": 0.1}] * 3)) == set(SIGNALS)
+    assert metrics["gen/spread"] > 0
+    assert metrics["gen/gap"] > 0.5  # the discriminator has drawn them apart
