@@ -1,0 +1,55 @@
+"""Files that appear whole or not at all, results that are kept in files, and identities by content."""
+
+import contextlib
+import hashlib
+import os
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# What reading a missing, torn or foreign file raises, in NumPy, zipfile and msgpack.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path in the same folder to write to; it replaces `path` when the block ends, and is removed if the block raises.
+
+    The folder is made. A reader of `path` finds the old content or the new one, never a part, also after a kill.
+    Raises `OSError` as the block and the replacement do.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def kept(path: Path | None, read: Callable[[Path], T], make: Callable[[], T], write: Callable[[Path, T], object]) -> T:
+    """`read(path)`, or else what `make` gives, written to `path` for the next time.
+
+    A missing or damaged file, or one that `read` refuses by `ValueError` or `KeyError`, is made anew. Without a path, or
+    where the path cannot be written, nothing is kept.
+    """
+    if path is None:
+        return make()
+    with contextlib.suppress(*DAMAGED):
+        return read(path)
+    value = make()
+    with contextlib.suppress(OSError), whole(path) as unfinished:
+        write(unfinished, value)
+    return value
+
+
+def identity(parts: Iterable[bytes | str]) -> str:
+    """sha256 over the concatenation of the parts, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode(errors="surrogateescape") if isinstance(part, str) else part)
+    return digest.hexdigest()[:16]
