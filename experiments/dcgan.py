@@ -35,7 +35,8 @@ from gan_jax.latents import LATENTS
 from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
 from gan_jax.parallel import processes
-from gan_jax.parallel.flags import DeviceFlags, analyse
+from gan_jax.parallel.flags import DeviceFlags
+from gan_jax.parallel.memory import analyse
 from gan_jax.runs.run import Run, read_rows
 from gan_jax.training.callbacks import evaluation, make_film, overfit_check, sample_grid
 from gan_jax.training.loop import Every

@@ -27,14 +27,16 @@ from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Players, TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture, Order, Rounds
 from gan_jax.errors import InputError
-from gan_jax.images.convert import film, save
+from gan_jax.images.film import film
+from gan_jax.images.sheets import save
 from gan_jax.latents import Normal
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.runs.run import Run, read_rows
 from gan_jax.sampling import make_draw
-from gan_jax.training.loop import Every, Row
+from gan_jax.training.loop import Every
+from gan_jax.training.report import Row
 from gan_jax.training.trainer import train
 
 RECIPES = {

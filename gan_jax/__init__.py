@@ -5,18 +5,18 @@ from gan_jax.core import (
     Objective,
     Player,
     Players,
+    Sampler,
     TrainState,
     Turn,
     init_state,
-    make_sampler,
     make_step,
     minibatches_per_round,
-    sampling_variables,
-    standing_statistics,
 )
 from gan_jax.errors import InputError, RunError
-from gan_jax.objectives.image import image_gan
-from gan_jax.parallel.drivers import batch_mesh, jit_step, pmap_step, replicate, scan_step, sharded_step, vmap_step
+from gan_jax.objectives import image_gan, image_sampler
+from gan_jax.parallel.drivers import jit_step, pmap_step, scan_step, sharded_step, vmap_step
+from gan_jax.parallel.mesh import batch_mesh, replicate
+from gan_jax.sampling import draw, render, sampling_variables, settle
 
 __all__ = [
     "InputError",
@@ -24,23 +24,26 @@ __all__ = [
     "Player",
     "Players",
     "RunError",
+    "Sampler",
     "TrainState",
     "Turn",
     "batch_mesh",
+    "draw",
     "image_gan",
+    "image_sampler",
     "init_state",
     "jit_step",
     "latents",
     "losses",
-    "make_sampler",
     "make_step",
     "minibatches_per_round",
     "penalties",
     "pmap_step",
+    "render",
     "replicate",
     "sampling_variables",
     "scan_step",
+    "settle",
     "sharded_step",
-    "standing_statistics",
     "vmap_step",
 ]

@@ -1,9 +1,9 @@
-"""The batch as one thing, also where it is spread over devices.
+"""The batch as one thing, also where it is sharded over devices.
 
 A step is written as if it had the whole batch. What couples the examples of a batch, or draws noise for them, asks here:
 under `jax.pmap`, or `jax.shard_map` with `check_vma=False`, with an axis named "batch" every device has a part of the batch,
 and means, gathered features and noise are those of the whole; under `jit` with a mesh that has such an axis the compiler
-spreads the work; and elsewhere nothing happens. So one step gives the same numbers however it is run.
+shards the work; and elsewhere nothing happens. So one step gives the same numbers however it is run.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def mine(x: Array, axis: int = 0) -> Array:
     """This part's entries of an array for the whole batch."""
     n = parts()
     if n == 1:
-        return spread(x, axis)
+        return shard(x, axis)
     size = x.shape[axis] // n
     return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * size, size, axis)
 
@@ -55,7 +55,7 @@ def draw(sample: Callable[[int], Array], n: int, axis: int = 0) -> Array:
     return mine(sample(n * parts()), axis)
 
 
-def spread(x: Array, axis: int = 0) -> Array:
+def shard(x: Array, axis: int = 0) -> Array:
     """Under `jit` with a mesh, computed in parts over the devices, as noise is not without being asked; else unchanged."""
     mesh = jax.sharding.get_abstract_mesh()
     shared = [

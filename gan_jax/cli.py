@@ -7,9 +7,8 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from gan_jax.errors import InputError, RunError
+from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.parallel import host, processes
-from gan_jax.training.loop import Interrupted
 
 C = TypeVar("C")
 

@@ -2,11 +2,12 @@
 
     state, metrics = step(state, batch)
 
-A GAN is an `Objective`, four pure functions and a sampler of inputs. `make_step` turns it into one round of play:
-discriminator updates, generator updates and the generator's moving average. It is the only code that touches optimizers.
-The result can be jitted, scanned, vmapped over seeds and sharded (`gan_jax.parallel`).
+A GAN is an `Objective`, a handful of pure functions. `make_step` turns it into one round of play: discriminator updates,
+generator updates and the generator's moving average. It is the only code that touches optimizers. The result can be jitted,
+scanned, vmapped over seeds and sharded (`gan_jax.parallel`).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Int, PyTree
 
 from gan_jax import batch_axis
 from gan_jax.errors import InputError
@@ -24,7 +25,7 @@ from gan_jax.errors import InputError
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
 Batch = Mapping[str, Array | np.ndarray]  # every array has the same first axis
 Metrics = dict[str, Array]  # flat, scalars
-Order = Literal["disc_first", "gen_first", "simultaneous"]
+Schedule = Literal["disc_first", "gen_first", "simultaneous"]
 
 
 class Players(NamedTuple):
@@ -47,7 +48,7 @@ class Player(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything that a run needs to go on: `step` counts rounds, `key` never changes."""
+    """Everything that a run needs to continue: `step` counts rounds, `key` never changes."""
 
     step: Int[Array, ""]
     key: Array
@@ -57,34 +58,55 @@ class TrainState(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What one update is played on: a minibatch, the inputs that its fakes were made of, a key for everything else.
+    """What one update is played on.
 
-    `updates` is how many updates the player in question has made before this one (schedules, lazy penalties).
+    batch:   a minibatch of examples
+    inputs:  the generator's inputs that go with it
+    key:     for everything but the generator's forward pass
+    play:    the key of that forward pass, the same for both players
+    updates: how many updates the player in question has made before this one (schedules, lazy penalties)
+    gen:     the generator's variables; those that the gradient is taken of in `gen_loss`
     """
 
     batch: Batch
     inputs: PyTree
     key: Array
+    play: Array
     updates: Int[Array, ""]
+    gen: Variables
+
+
+class Sampler(NamedTuple):
+    """The generator's half of a GAN: all that sampling, evaluation and export need.
+
+    inputs: (key, batch) -> what the generator needs for len(batch) samples, by name: latents, and what the batch asks for
+    sample: (gen_vars, inputs, key, train) -> fakes (images, or a tree), new_gen_stats
+    needs:  names in the batch that it is asked by, such as ("label",); () if any array that says how many will do
+    """
+
+    inputs: Callable[[Array, Batch], dict[str, Array]]
+    sample: Callable[[Variables, dict[str, Array], Array, bool], tuple[PyTree, PyTree]]
+    needs: tuple[str, ...] = ()
 
 
 class Objective(NamedTuple):
     """A GAN as a value.
 
     init:      (key, batch) -> Players[variables]
-    inputs:    (key, batch) -> what the generator needs for len(batch) samples: latents, and labels or text of the batch
-    sample:    (gen_vars, inputs, key, train) -> fakes (images, or a tree), new_gen_stats
+    sampler:   the generator's half
     disc_loss: (disc_vars, fakes, turn) -> loss, (new_disc_stats, metrics)
     gen_loss:  (disc_vars, fakes, turn) -> loss, metrics
+    needs:     names in the batch that it is played on
 
-    Losses and metrics are means over the batch; what else couples its examples goes through `gan_jax.batch_axis`.
+    Losses and metrics are means over the batch; what else couples its examples goes through `gan_jax.batch_axis`. A term of the
+    generator's loss that depends on its parameters (path length, say) is written with `turn.gen`.
     """
 
     init: Callable[[Array, Batch], Players]
-    inputs: Callable[[Array, Batch], PyTree]
-    sample: Callable[[Variables, PyTree, Array, bool], tuple[PyTree, PyTree]]
+    sampler: Sampler
     disc_loss: Callable[[Variables, PyTree, Turn], tuple[Array, tuple[PyTree, Metrics]]]
     gen_loss: Callable[[Variables, PyTree, Turn], tuple[Array, Metrics]]
+    needs: tuple[str, ...] = ()
 
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -92,7 +114,12 @@ Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]  # a step
 
 
 def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> TrainState:
-    """The state before the first round; `batch` gives shapes and types only."""
+    """The state before the first round; `batch` gives shapes and types only.
+
+    Raises `InputError` where the batch lacks an array that the objective needs.
+    """
+    if missing := [name for name in objective.needs if name not in batch]:
+        raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(batch)}")
     key_init, key_run = jax.random.split(key)
     variables = objective.init(key_init, batch)
     gen, disc = (_new_player(v, t) for v, t in zip(variables, tx, strict=True))
@@ -121,96 +148,100 @@ def make_step(
     *,
     disc_steps: int = 1,
     gen_steps: int = 1,
-    order: Order = "disc_first",
+    schedule: Schedule = "disc_first",
     accumulate: int = 1,
     ema: float = 0.999,
     ema_warmup: bool = True,
+    unroll: int = 0,
 ) -> Step:
     """One round of the game as a pure function (state, batch) -> (state, metrics): Algorithm 1 of Goodfellow et al. 2014.
 
     The batch is cut into max(disc_steps, gen_steps) minibatches, its rows dealt out in turn; update i of the discriminator
-    uses minibatch i, the generator's updates use the last `gen_steps` ones. `order` says who moves first; in "simultaneous"
-    both answer the other's parameters from before the round. Each update averages the gradients of `accumulate` equal parts
-    of its minibatch, taken one after the other. `ema` is the decay of the generator's moving average, after t rounds at most
-    (1 + t) / (10 + t) if `ema_warmup`; 0 keeps the newest parameters.
+    uses minibatch i, the generator's updates use the last `gen_steps` ones. `schedule` says who moves first; in
+    "simultaneous" both answer the other's parameters from before the round. Each update averages the gradients of
+    `accumulate` equal parts of its minibatch, taken one after the other. `ema` is the decay of the generator's moving average,
+    after t rounds at most (1 + t) / (10 + t) if `ema_warmup`; 0 keeps the newest parameters.
 
-    Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update,
-    and the generator not the first, its forward pass is made once, and its gradient goes back through that.
+    With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch,
+    differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8 to 10); these updates are not kept. Give Adam an
+    `eps_root` then: without it the derivative of its update is not finite where a gradient is exactly 0.
+
+    Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update, and
+    the generator not the first, its forward pass is made once, and its gradient goes back through that.
 
     Metrics: those of the objective, averaged over the updates of a round, and for each player `loss` and `grad_norm`.
-    Raises `InputError` for numbers below 1 or a decay outside [0, 1), and where the batch cannot be cut.
+    Raises `InputError` for numbers that cannot be, where the batch cannot be cut, and for `unroll` of a discriminator with
+    batch statistics, which would follow the updates that are not kept.
     """
-    for name, number in (("disc_steps", disc_steps), ("gen_steps", gen_steps), ("accumulate", accumulate)):
-        if number < 1:
-            raise InputError(f"{name} must be at least 1, not {number}")
+    for name, number, least in (
+        ("disc_steps", disc_steps, 1),
+        ("gen_steps", gen_steps, 1),
+        ("accumulate", accumulate, 1),
+        ("unroll", unroll, 0),
+    ):
+        if number < least:
+            raise InputError(f"{name} must be at least {least}, not {number}")
     if not 0 <= ema < 1:
         raise InputError(f"ema is a decay in [0, 1), not {ema}")
-    if order not in ("disc_first", "gen_first", "simultaneous"):
-        raise InputError(f"order is disc_first, gen_first or simultaneous, not {order!r}")
+    if schedule not in ("disc_first", "gen_first", "simultaneous"):
+        raise InputError(f"schedule is disc_first, gen_first or simultaneous, not {schedule!r}")
     parts = minibatches_per_round(disc_steps, gen_steps)
-    play_once = parts == accumulate == 1 and order != "gen_first"
+    plays_once = parts == accumulate == 1 and schedule != "gen_first"  # both players learn from the same fakes
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key_inputs, key_play, key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
-        minibatches = _minibatches(objective, _cut(batch, parts), key_inputs)
-        first = jax.tree.map(lambda x: x[:disc_steps], minibatches)
-        last = jax.tree.map(lambda x: x[parts - gen_steps :], minibatches)
-
-        def sample(gen_vars: Variables, minibatch: _Minibatch) -> tuple[PyTree, PyTree]:
-            return objective.sample(gen_vars, minibatch.inputs, jax.random.fold_in(key_play, minibatch.number), True)
-
-        gen, disc = state.gen, state.disc
-        played = _play(sample, gen, jax.tree.map(lambda x: x[0], first)) if play_once else None
+        dealt = _deal(objective, batch, parts, accumulate, key_inputs, key_play)
+        disc_turns = _turns(dealt, slice(disc_steps), key_disc, state.step)
+        gen_turns = _turns(dealt, slice(parts - gen_steps, parts), key_gen, state.step)
+        shared = _play(objective.sampler, state.gen, jax.tree.map(lambda x: x[0, 0], disc_turns)) if plays_once else None
 
         def train_disc(disc: Player, gen: Player) -> tuple[Player, Metrics]:
-            fakes_of = (lambda minibatch: played.fakes) if played else (lambda minibatch: sample(gen.variables, minibatch)[0])
-            gradients = partial(_disc_gradients, objective.disc_loss, fakes_of)
-            return _updates("disc", gradients, tx.disc, disc, first, key_disc, state.step, accumulate)
+            def gradients(disc: Player, turn: Turn) -> Gradients:
+                fakes = (shared or _play(objective.sampler, gen, turn)).fakes
+                return _disc_gradients(objective, disc, fakes, turn._replace(gen=gen.variables))
+
+            return _updates("disc", gradients, tx.disc, disc, disc_turns)
 
         def train_gen(gen: Player, disc: Player) -> tuple[Player, Metrics]:
-            play = (lambda gen, minibatch: played) if played else partial(_play, sample)
-            gradients = partial(_gen_gradients, partial(objective.gen_loss, disc.variables), play)
-            return _updates("gen", gradients, tx.gen, gen, last, key_gen, state.step, accumulate)
+            def gradients(gen: Player, turn: Turn) -> Gradients:
+                played = shared or _play(objective.sampler, gen, turn)
+                return _gen_gradients(objective, gen, played, turn, partial(_look_ahead, objective, tx.disc, disc, unroll))
 
-        if order == "gen_first":
+            return _updates("gen", gradients, tx.gen, gen, gen_turns)
+
+        gen, disc = state.gen, state.disc
+        if schedule == "gen_first":
             gen, gen_metrics = train_gen(gen, disc)
         disc, disc_metrics = train_disc(disc, gen)
-        if order != "gen_first":
-            gen, gen_metrics = train_gen(gen, state.disc if order == "simultaneous" else disc)
+        if schedule != "gen_first":
+            gen, gen_metrics = train_gen(gen, state.disc if schedule == "simultaneous" else disc)
         ema_params = _moving_average(gen.params, state.ema_params, state.step, ema, ema_warmup)
         return TrainState(state.step + 1, state.key, gen, disc, ema_params), disc_metrics | gen_metrics
 
     return step
 
 
-class _Minibatch(NamedTuple):
-    """Examples, the generator's inputs that go with them, and its number in the round."""
+class _Dealt(NamedTuple):
+    """The minibatches of a round, their inputs and the keys of the generator's forward passes: (parts, accumulate, ...)."""
 
     batch: Batch
     inputs: PyTree
-    number: Int[Array, " *parts"]
+    play: Array
 
 
-class _Played(NamedTuple):
-    """The generator's forward pass on a minibatch: fakes, the way back to its parameters, its new statistics."""
-
-    fakes: PyTree
-    pull_back: Callable[[PyTree], tuple[PyTree]]
-    stats: PyTree
-
-
-Sample = Callable[[Variables, _Minibatch], tuple[PyTree, PyTree]]
+def _deal(objective: Objective, batch: Batch, parts: int, accumulate: int, key_inputs: Array, key_play: Array) -> _Dealt:
+    batches = _cut(batch, parts)
+    rows = [jax.tree.map(lambda x, i=i: x[i], batches) for i in range(parts)]
+    inputs = [objective.sampler.inputs(jax.random.fold_in(key_inputs, i), rows[i]) for i in range(parts)]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *inputs)
+    batches, stacked = jax.vmap(lambda tree: _cut(tree, accumulate))((batches, stacked))
+    return _Dealt(batches, stacked, _keys(key_play, parts, accumulate))
 
 
-def _minibatches(objective: Objective, batches: Batch, key: Array) -> _Minibatch:
-    """`batches` (parts, b, ...) with their inputs, stacked likewise."""
-    parts = jax.tree.leaves(batches)[0].shape[0]
-    inputs = [objective.inputs(jax.random.fold_in(key, i), jax.tree.map(lambda x, i=i: x[i], batches)) for i in range(parts)]
-    return _Minibatch(batches, jax.tree.map(lambda *x: jnp.stack(x), *inputs), jnp.arange(parts))
-
-
-def _play(sample: Sample, gen: Player, minibatch: _Minibatch) -> _Played:
-    return _Played(*jax.vjp(lambda params: sample({"params": params, **gen.stats}, minibatch), gen.params, has_aux=True))
+def _keys(key: Array, *shape: int) -> Array:
+    """Keys numbered along the last axis first."""
+    numbers = jnp.arange(math.prod(shape))
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers).reshape(shape)
 
 
 def _cut(batch: PyTree, parts: int) -> PyTree:
@@ -224,65 +255,90 @@ def _cut(batch: PyTree, parts: int) -> PyTree:
     return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1), batch)
 
 
-Gradients = Callable[[Player, _Minibatch, Turn], tuple[PyTree, PyTree, Metrics]]  # and new statistics
+def _turns(dealt: _Dealt, chosen: slice, key: Array, step: Array) -> Turn:
+    """One player's turns of round `step` on the chosen minibatches, with keys and counts of their own."""
+    batch, inputs, play = jax.tree.map(lambda x: x[chosen], dealt)
+    updates, accumulate = play.shape
+    counts = jnp.broadcast_to(step * updates + jnp.arange(updates)[:, None], play.shape)
+    return Turn(batch, inputs, _keys(key, updates, accumulate), play, counts, gen={})
 
 
-def _disc_gradients(
-    disc_loss: Callable, fakes_of: Callable[[_Minibatch], PyTree], disc: Player, minibatch: _Minibatch, turn: Turn
-) -> tuple[PyTree, PyTree, Metrics]:
-    fakes = fakes_of(minibatch)
+class _Played(NamedTuple):
+    """The generator's forward pass on a turn: fakes, the way back to its parameters, its new statistics."""
 
+    fakes: PyTree
+    pull_back: Callable[[PyTree], tuple[PyTree]]
+    stats: PyTree
+
+
+def _play(sampler: Sampler, gen: Player, turn: Turn) -> _Played:
+    def forward(params: PyTree) -> tuple[PyTree, PyTree]:
+        return sampler.sample({"params": params, **gen.stats}, turn.inputs, turn.play, True)
+
+    return _Played(*jax.vjp(forward, gen.params, has_aux=True))
+
+
+Gradients = tuple[PyTree, PyTree, Metrics]  # gradients, new statistics, metrics
+
+
+def _disc_gradients(objective: Objective, disc: Player, fakes: PyTree, turn: Turn) -> Gradients:
     def loss(params: PyTree) -> tuple[Array, tuple[PyTree, Metrics]]:
-        value, (stats, metrics) = disc_loss({"params": params, **disc.stats}, fakes, turn)
-        return value, (stats, {"disc/loss": value, **metrics})
+        return objective.disc_loss({"params": params, **disc.stats}, fakes, turn)
 
-    grads, (stats, metrics) = jax.grad(loss, has_aux=True)(disc.params)
-    return grads, stats, metrics
+    (value, (stats, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(disc.params)
+    return grads, stats, {"disc/loss": value, **metrics}
 
 
 def _gen_gradients(
-    gen_loss: Callable, play: Callable[[Player, _Minibatch], _Played], gen: Player, minibatch: _Minibatch, turn: Turn
-) -> tuple[PyTree, PyTree, Metrics]:
-    fakes, pull_back, stats = play(gen, minibatch)
+    objective: Objective, gen: Player, played: _Played, turn: Turn, look_ahead: Callable[[PyTree, Turn], Player]
+) -> Gradients:
+    """Through the fakes, by the forward pass that was played, and of what the loss takes from the parameters directly."""
 
-    def loss(fakes: PyTree) -> tuple[Array, Metrics]:
-        value, metrics = gen_loss(fakes, turn)
-        return value, {"gen/loss": value, **metrics}
+    def loss(params: PyTree, fakes: PyTree) -> tuple[Array, Metrics]:
+        now = turn._replace(gen={"params": params, **gen.stats})
+        return objective.gen_loss(look_ahead(fakes, now).variables, fakes, now)
 
-    slope, metrics = jax.grad(loss, has_aux=True)(fakes)
-    return pull_back(slope)[0], stats, metrics
+    (value, metrics), (direct, slope) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(gen.params, played.fakes)
+    grads = jax.tree.map(jnp.add, played.pull_back(slope)[0], direct)
+    return grads, played.stats, {"gen/loss": value, **metrics}
 
 
 def _updates(
-    name: str,
-    gradients: Gradients,
-    tx: optax.GradientTransformation,
-    player: Player,
-    minibatches: _Minibatch,
-    key: Array,
-    step: Array,
-    accumulate: int,
+    name: str, gradients: Callable[[Player, Turn], Gradients], tx: optax.GradientTransformation, player: Player, turns: Turn
 ) -> tuple[Player, Metrics]:
-    """An update on each of the minibatches; `key` and the round's number `step` give each its own key and count."""
-    updates = len(minibatches.number)
+    """An update for each of the turns (updates, accumulate, ...), on the mean gradient of its parts."""
 
-    def update(player: Player, x: tuple[_Minibatch, Array]) -> tuple[Player, Metrics]:
-        (batch, inputs, number), i = x
-
-        def part(stats: PyTree, x: tuple[PyTree, Array]) -> tuple[PyTree, tuple[PyTree, Metrics]]:
-            (batch, inputs), j = x
-            turn = Turn(batch, inputs, jax.random.fold_in(key, i * accumulate + j), step * updates + i)
-            small = _Minibatch(batch, inputs, number * accumulate + j)
-            grads, stats, metrics = gradients(player._replace(stats=stats), small, turn)
+    def update(player: Player, turns: Turn) -> tuple[Player, Metrics]:
+        def part(stats: PyTree, turn: Turn) -> tuple[PyTree, tuple[PyTree, Metrics]]:
+            grads, stats, metrics = gradients(player._replace(stats=stats), turn)
             return stats, (grads, metrics)
 
-        found = _loop(part, player.stats, (_cut((batch, inputs), accumulate), jnp.arange(accumulate)))
-        stats, (grads, metrics) = batch_axis.mean(found)
-        change, opt_state = tx.update(grads, player.opt_state, player.params)
+        stats, (grads, metrics) = batch_axis.mean(_loop(part, player.stats, turns))
         metrics[f"{name}/grad_norm"] = optax.tree.norm(grads)
-        return Player(optax.apply_updates(player.params, change), stats, opt_state), metrics
+        return _moved(player, tx, grads, stats), metrics
 
-    return _loop(update, player, (minibatches, jnp.arange(updates)))
+    return _loop(update, player, turns)
+
+
+def _moved(player: Player, tx: optax.GradientTransformation, grads: PyTree, stats: PyTree) -> Player:
+    change, opt_state = tx.update(grads, player.opt_state, player.params)
+    return Player(optax.apply_updates(player.params, change), stats, opt_state)
+
+
+def _look_ahead(
+    objective: Objective, tx: optax.GradientTransformation, disc: Player, steps: int, fakes: PyTree, turn: Turn
+) -> Player:
+    """The discriminator after `steps` more updates on this turn, as a function of the fakes; its statistics stay."""
+    if steps and "batch_stats" in disc.stats:
+        raise InputError(
+            "unroll needs a discriminator without batch statistics: they would follow updates that are not kept. Use no "
+            "normalisation there, or spectral normalisation"
+        )
+    for i in range(steps):
+        ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1))
+        grads, _, _ = _disc_gradients(objective, disc, fakes, ahead)
+        disc = _moved(disc, tx, batch_axis.mean(grads), disc.stats)
+    return disc
 
 
 def _loop(body: Callable, carry: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:
@@ -299,57 +355,3 @@ def _moving_average(new: PyTree, old: PyTree, step: Array, decay: float, warmup:
     t = step.astype(jnp.float32) + 1
     rate = jnp.minimum(decay, (1 + t) / (10 + t)) if warmup else jnp.asarray(decay, jnp.float32)
     return optax.incremental_update(new, old, 1 - rate)
-
-
-def _some(batch: Batch, size: int, key: Array) -> Batch:
-    """`size` entries drawn at random, with replacement."""
-    n = jax.tree.leaves(batch)[0].shape[0]
-    chosen = jax.random.randint(key, (size,), 0, n)
-    return jax.tree.map(lambda x: jnp.asarray(x)[chosen], batch)
-
-
-def sampling_variables(state: TrainState, ema: bool = True) -> Variables:
-    """The generator's variables for sampling: averaged (`ema`) or newest parameters, with the running statistics."""
-    return {"params": state.ema_params if ema else state.gen.params, **state.gen.stats}
-
-
-Sampler = Callable[[Variables, PyTree, Array], Float[Array, "b ..."]]
-
-
-def make_sampler(sample: Callable, statistics: Literal["running", "batch"] = "running") -> Sampler:
-    """Samples (variables, inputs, key) -> images from `objective.sample`, normalised by running or by batch statistics."""
-
-    def draw(variables: Variables, inputs: PyTree, key: Array) -> Float[Array, "b ..."]:
-        images, _ = sample(variables, inputs, key, statistics == "batch")
-        return images
-
-    return draw
-
-
-def standing_statistics(
-    objective_inputs: Callable,
-    sample: Callable,
-    variables: Variables,
-    batch: Batch,
-    key: Array,
-    passes: int = 64,
-    size: int | None = None,
-) -> Variables:
-    """The variables with statistics re-estimated by `passes` forward passes in training mode on inputs like `batch`'s.
-
-    Each pass is on the whole batch, or on `size` entries of it drawn at random, with replacement.
-
-    Standing statistics (Brock et al. 2018, arXiv:1809.11096, appendix B): they belong to these very parameters, while the
-    running ones followed the parameters of the last rounds, not their average. Differs: averaged with the layers' own
-    momentum (0.9 forgets the statistics before the first pass to 0.1 % in 64 passes).
-    """
-    params, stats = split_variables(variables)
-
-    def body(stats: PyTree, key: Array) -> tuple[PyTree, None]:
-        key_inputs, key_sample = jax.random.split(key)
-        rows = batch if size is None else _some(batch, size, jax.random.fold_in(key, 0))
-        _, stats = sample({"params": params, **stats}, objective_inputs(key_inputs, rows), key_sample, True)
-        return stats, None
-
-    stats, _ = jax.lax.scan(body, stats, jax.random.split(key, passes))
-    return {"params": params, **stats}

@@ -1,11 +1,9 @@
-"""Drawing samples: many, in pieces, with the chosen normalisation statistics."""
+"""Drawing samples: given inputs become pictures, in chunks, with the chosen normalisation statistics."""
 
-import math
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,41 +12,89 @@ from jax import Array
 from jaxtyping import PyTree
 from tqdm import tqdm
 
-from gan_jax.core import Batch, Variables, make_sampler, standing_statistics
+from gan_jax.core import Batch, Sampler, TrainState, Variables, split_variables
+from gan_jax.rows import equal_chunks
 
 Statistics = Literal["running", "batch", "standing"]
-Draw = Callable[..., tuple[np.ndarray, PyTree]]
+Inputs = dict[str, Any]  # rows of arrays by name
 
 
-def make_draw(
-    inputs: Callable,
-    sample: Callable,
-    statistics: Statistics = "running",
-    piece: int = 250,
-    finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
-) -> Draw:
-    """`draw(variables, key, batch, population)`: a sample for each entry of `batch`, in [-1, 1], and its inputs.
+def sampling_variables(state: TrainState, averaged: bool = True) -> Variables:
+    """The generator's variables for sampling: averaged or newest parameters, with the running statistics."""
+    return {"params": state.ema_params if averaged else state.gen.params, **state.gen.stats}
 
-    `inputs` and `sample` are those of an objective. `batch` gives the number of samples and their condition, such as
-    {"label": ...}; at most `piece` samples are made at a time (with `statistics="batch"` they are normalised together).
-    Standing statistics are those of inputs like `population`'s, by default the batch's, 128 at a time. `finish` is applied
-    to every piece, for instance to keep many as bytes. A pure function of its arguments. A bar shows the progress of 10,000
-    samples and more.
+
+def settle(
+    sampler: Sampler, variables: Variables, population: Batch, key: Array, passes: int = 64, size: int = 128
+) -> Variables:
+    """The variables with batch statistics re-estimated by `passes` forward passes in training mode.
+
+    Each pass is on `size` rows of `population` (what the generator will be asked for), drawn at random with replacement.
+    Settle once, then `render` as often as needed: the frames of a walk are then normalised alike.
+
+    Standing statistics (Brock et al. 2018, arXiv:1809.11096, appendix B): they belong to these very parameters, while the
+    running ones followed the parameters of the last rounds, not their average. Differs: averaged with the layers' own
+    momentum (0.9 forgets the statistics before the first pass to 0.1 % in 64 passes).
     """
-    generate = jax.jit(make_sampler(sample, "batch" if statistics == "batch" else "running"))
-    restate = jax.jit(partial(standing_statistics, inputs, sample, size=128))
+    if len(variables) == 1:  # no statistics
+        return variables
+    rows = jax.tree.map(jnp.asarray, dict(population))
+    return {"params": variables["params"], **_settled(sampler, passes, size, variables, rows, key)}
 
-    def draw(variables: Variables, key: Array, batch: Batch, population: Batch | None = None) -> tuple[np.ndarray, PyTree]:
-        key_inputs, key_sample, key_stats = jax.random.split(key, 3)
-        n = len(next(iter(batch.values())))
-        if statistics == "standing" and len(variables) > 1:
-            variables = restate(variables, dict(population or batch), key_stats)
-        drawn = inputs(key_inputs, jax.tree.map(jnp.asarray, batch))
-        pieces = []
-        bounds = np.linspace(0, n, math.ceil(n / piece) + 1).astype(int).tolist()  # pieces of equal size
-        for start, stop in tqdm(list(pairwise(bounds)), desc="samples", leave=False, disable=n < 10_000):
-            part = jax.tree.map(itemgetter(slice(start, stop)), drawn)
-            pieces.append(finish(np.asarray(generate(variables, part, jax.random.fold_in(key_sample, start)), np.float32)))
-        return np.concatenate(pieces), drawn
 
-    return draw
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _settled(sampler: Sampler, passes: int, size: int, variables: Variables, population: Batch, key: Array) -> PyTree:
+    params, stats = split_variables(variables)
+
+    def body(stats: PyTree, key: Array) -> tuple[PyTree, None]:
+        key_inputs, key_sample, key_rows = jax.random.split(key, 3)
+        inputs = sampler.inputs(key_inputs, _some(population, size, key_rows))
+        _, stats = sampler.sample({"params": params, **stats}, inputs, key_sample, True)
+        return stats, None
+
+    return jax.lax.scan(body, stats, jax.random.split(key, passes))[0]
+
+
+def _some(batch: Batch, size: int, key: Array) -> Batch:
+    """`size` rows drawn at random, with replacement."""
+    n = jax.tree.leaves(batch)[0].shape[0]
+    chosen = jax.random.randint(key, (size,), 0, n)
+    return jax.tree.map(lambda x: x[chosen], batch)
+
+
+def render(
+    sampler: Sampler,
+    variables: Variables,
+    inputs: Inputs,
+    key: Array,
+    *,
+    statistics: Statistics = "running",
+    chunk: int = 250,
+    finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> np.ndarray:
+    """The samples that the generator makes of given inputs, (n, ...) float32 in [-1, 1]: a pure function of its arguments.
+
+    At most `chunk` are made at a time. They are normalised by the variables' own statistics, settled or running, or with
+    "batch" by those of their chunk. `finish` is applied to every chunk, for instance to keep many as bytes. A progress bar
+    shows the making of 10,000 samples and more.
+    """
+    n = len(jax.tree.leaves(inputs)[0])
+    made = []
+    for rows in tqdm(equal_chunks(n, chunk), desc="samples", leave=False, disable=n < 10_000):
+        part = jax.tree.map(itemgetter(rows), inputs)
+        samples = _generate(sampler, statistics == "batch", variables, part, jax.random.fold_in(key, rows.start))
+        made.append(finish(np.asarray(samples, np.float32)))
+    return np.concatenate(made)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _generate(sampler: Sampler, train: bool, variables: Variables, inputs: Inputs, key: Array) -> Array:
+    samples, _ = sampler.sample(variables, inputs, key, train)
+    return samples
+
+
+def draw(sampler: Sampler, variables: Variables, batch: Batch, key: Array, **how: Any) -> tuple[np.ndarray, Inputs]:
+    """A sample for each row of `batch` (what they are asked for), and the inputs that they are made of; see `render`."""
+    key_inputs, key_sample = jax.random.split(key)
+    inputs = sampler.inputs(key_inputs, jax.tree.map(jnp.asarray, dict(batch)))
+    return render(sampler, variables, inputs, key_sample, **how), inputs

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gan_jax import core, latents, losses, parallel, penalties
-from gan_jax.core import Objective, Players
+from gan_jax.core import Objective, Players, Sampler
 from gan_jax.errors import InputError
 from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
@@ -88,7 +88,7 @@ def counting_objective() -> Objective:
     def gen_loss(disc_vars, fake, turn):
         return -fake * (jnp.mean(turn.batch["x"]) + 1000 * disc_vars["params"]["w"]), {}
 
-    return Objective(init, lambda key, batch: (), sample, disc_loss, gen_loss)
+    return Objective(init, Sampler(lambda key, batch: {}, sample), disc_loss, gen_loss)
 
 
 SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
@@ -98,8 +98,8 @@ SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
     ("options", "disc", "gen"),
     [  # batch = [1, 2] in one or two minibatches, by hand
         ({}, 1.5, 1.5 + 1500),
-        ({"order": "gen_first"}, 1.5 + 150, 1.5),
-        ({"order": "simultaneous"}, 1.5, 1.5),
+        ({"schedule": "gen_first"}, 1.5 + 150, 1.5),
+        ({"schedule": "simultaneous"}, 1.5, 1.5),
         ({"disc_steps": 2}, 3.0, 2 + 3000),  # D sees 1, then 2; G plays on the last one
         ({"gen_steps": 2}, 1.0, 3 + 2000),  # D sees 1; G sees 1, then 2
         ({"accumulate": 2}, 1.5, 1.5 + 1500),  # the mean of the gradients
@@ -199,8 +199,8 @@ def test_one_trace_over_ten_steps():
     ("options", "passes"),
     [
         ({}, 1),
-        ({"order": "simultaneous"}, 1),
-        ({"order": "gen_first"}, 2),
+        ({"schedule": "simultaneous"}, 1),
+        ({"schedule": "gen_first"}, 2),
         ({"disc_steps": 2}, 2),
         ({"gen_steps": 2}, 2),
         ({"accumulate": 2}, 2),
@@ -212,10 +212,12 @@ def test_where_each_makes_one_update_the_fakes_are_made_once(options, passes):
 
     def sample(*args):
         traces.append(1)
-        return objective.sample(*args)
+        return objective.sampler.sample(*args)
 
     state = jax.eval_shape(lambda: core.init_state(objective, SGD, jax.random.key(0), images()))
-    jax.eval_shape(core.make_step(objective._replace(sample=sample), SGD, **options), state, images())
+    jax.eval_shape(
+        core.make_step(objective._replace(sampler=objective.sampler._replace(sample=sample)), SGD, **options), state, images()
+    )
     assert len(traces) == passes
 
 
@@ -226,7 +228,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
     objective = image_gan(generator, discriminator, losses.non_saturating, lambda key, n: z)
     batch, key = {"image": jax.random.normal(jax.random.key(8), (8, 2))}, jax.random.key(1)
     state = core.init_state(objective, SGD, jax.random.key(0), batch)
-    turn = core.Turn(batch, (z, None), key, state.step)
+    turn = core.Turn(batch, {"z": z}, key, key, state.step, state.gen.variables)
 
     def moved(player, loss):
         grads, stats = jax.grad(loss, has_aux=True)(player.params)
@@ -235,7 +237,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
     @jax.jit
     def train_gen(gen, disc):
         def loss(params):
-            fakes, stats = objective.sample({"params": params, **gen.stats}, turn.inputs, key, True)
+            fakes, stats = objective.sampler.sample({"params": params, **gen.stats}, turn.inputs, key, True)
             return objective.gen_loss(disc.variables, fakes, turn)[0], stats
 
         return moved(gen, loss)
@@ -243,7 +245,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
     @jax.jit
     def train_disc(disc, gen):
         def loss(params):
-            fakes, _ = objective.sample(gen.variables, turn.inputs, key, True)
+            fakes, _ = objective.sampler.sample(gen.variables, turn.inputs, key, True)
             value, (stats, _) = objective.disc_loss({"params": params, **disc.stats}, fakes, turn)
             return value, stats
 
@@ -253,16 +255,16 @@ def test_a_round_is_a_gradient_of_each_players_loss():
     disc, disc_norm = train_disc(state.disc, state.gen)
     later_gen, later_gen_norm = train_gen(state.gen, disc)
     later_disc, later_disc_norm = train_disc(state.disc, gen)
-    for order, *wanted in (
+    for schedule, *wanted in (
         ("disc_first", later_gen, disc, later_gen_norm, disc_norm),
         ("gen_first", gen, later_disc, gen_norm, later_disc_norm),
         ("simultaneous", gen, disc, gen_norm, disc_norm),
     ):
-        after, metrics = jax.jit(core.make_step(objective, SGD, order=order))(state, batch)
+        after, metrics = jax.jit(core.make_step(objective, SGD, schedule=schedule))(state, batch)
         found = [after.gen, after.disc, metrics["gen/grad_norm"], metrics["disc/grad_norm"]]
         assert jax.tree.structure(found) == jax.tree.structure(wanted)
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=order)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=schedule)
     assert abs(float(later_gen_norm / gen_norm) - 1) > 5e-3  # the order can be told by the numbers
     assert abs(float(later_disc_norm / disc_norm) - 1) > 5e-3
 
@@ -315,31 +317,6 @@ def test_rounds_and_updates_draw_new_noise():
     assert float(first["disc/loss"]) == float(again["disc/loss"]) != float(later["disc/loss"])
 
 
-def test_batch_and_standing_statistics():
-    objective = small_gan()
-    state = core.init_state(objective, TX, jax.random.key(0), images())
-    variables = core.sampling_variables(state)
-    inputs = objective.inputs(jax.random.key(1), images(64))
-    draw = {name: core.make_sampler(objective.sample, name) for name in ("running", "batch")}
-    batch = draw["batch"](variables, inputs, jax.random.key(2))
-    stale = draw["running"](variables, inputs, jax.random.key(2))
-    restated = core.standing_statistics(objective.inputs, objective.sample, variables, images(64), jax.random.key(3))
-    standing = draw["running"](restated, inputs, jax.random.key(2))
-    assert float(jnp.mean(jnp.abs(standing - batch))) < 0.3 * float(jnp.mean(jnp.abs(stale - batch)))
-
-
-def test_standing_statistics_see_entries_of_the_whole_batch():
-    """300 labels, 16 at a time; statistics that note which ones they saw."""
-
-    def sample(variables, labels, key, train):
-        return None, {"seen": variables["seen"].at[labels].set(1.0)}
-
-    variables = {"params": {}, "seen": jnp.zeros(300)}
-    batch = {"label": np.arange(300)}
-    found = core.standing_statistics(lambda key, batch: batch["label"], sample, variables, batch, jax.random.key(0), size=16)
-    assert float(jnp.mean(found["seen"])) == pytest.approx(1 - np.exp(-64 * 16 / 300), abs=0.02)
-
-
 def test_bf16_computes_with_f32_parameters():
     generator = dcgan.Generator(size=(16, 16), channels=1, width=4, dtype=jnp.bfloat16)
     discriminator = dcgan.Discriminator(width=4, dtype=jnp.bfloat16)
@@ -350,10 +327,21 @@ def test_bf16_computes_with_f32_parameters():
     assert all(np.isfinite(value) for value in metrics.values())
 
 
-@pytest.mark.parametrize("options", [{"disc_steps": 0}, {"accumulate": 0}, {"ema": 1.0}, {"order": "both"}])
-def test_impossible_schedules_are_named(options):
-    with pytest.raises((InputError, TypeError), match=next(iter(options)) + "|" + str(next(iter(options.values())))):
-        core.make_step(small_gan(), TX, **options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"disc_steps": 0}, "disc_steps must be at least 1, not 0"),
+        ({"gen_steps": -1}, "gen_steps must be at least 1, not -1"),
+        ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
+        ({"unroll": -1}, "unroll must be at least 0, not -1"),
+        ({"ema": 1.0}, r"ema is a decay in \[0, 1\), not 1.0"),
+        ({"schedule": "both"}, "schedule is disc_first, gen_first or simultaneous, not 'both'"),
+    ],
+)
+def test_impossible_schedules_are_named(options, message):
+    make_step = getattr(core.make_step, "__wrapped__", core.make_step)  # without the tests' check of types
+    with pytest.raises(InputError, match=message):
+        make_step(small_gan(), TX, **options)
 
 
 def test_a_batch_that_cannot_be_cut():
@@ -362,3 +350,76 @@ def test_a_batch_that_cannot_be_cut():
     state = core.init_state(objective, SGD, jax.random.key(0), batch)
     with pytest.raises(InputError, match="cannot be cut into 2"):
         core.make_step(objective, SGD, disc_steps=2)(state, batch)
+
+
+def test_an_objective_names_what_the_batch_lacks():
+    with pytest.raises(InputError, match="the objective needs label, and the batch has image"):
+        core.init_state(small_gan(), TX, jax.random.key(0), {"image": images()["image"]})
+
+
+def linear_gan() -> Objective:
+    """G has one parameter g and makes the fake g; D has one parameter d: V = d (x - g) - d^2 / 2, which D maximises."""
+
+    def init(key, batch):
+        return Players(gen={"params": {"w": jnp.full((), 0.5)}}, disc={"params": {"w": jnp.full((), 0.25)}})
+
+    def disc_loss(disc_vars, fake, turn):
+        d = disc_vars["params"]["w"]
+        return d**2 / 2 - d * (jnp.mean(turn.batch["x"]) - fake), ({}, {})
+
+    def gen_loss(disc_vars, fake, turn):
+        return disc_vars["params"]["w"] * (jnp.mean(turn.batch["x"]) - fake), {}
+
+    sampler = Sampler(lambda key, batch: {}, lambda gen_vars, inputs, key, train: (gen_vars["params"]["w"], {}))
+    return Objective(init, sampler, disc_loss, gen_loss)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_unrolling_answers_the_discriminator_to_come(k):
+    """Differentiated by hand: with rate a, D's k updates give d_k = (1 - a)^k d + (1 - (1 - a)^k) (x - g)."""
+    rate, x, g, d = 0.1, 2.0, 0.5, 0.25
+    tx, batch = Players(gen=optax.sgd(1.0), disc=optax.sgd(rate)), {"x": jnp.full(2, x)}
+    objective = linear_gan()
+    state = core.init_state(objective, tx, jax.random.key(0), batch)
+    after, _ = jax.jit(core.make_step(objective, tx, unroll=k))(state, batch)
+    d_now = d - rate * (d - (x - g))
+    np.testing.assert_allclose(after.disc.params["w"], d_now, rtol=1e-6)  # what was unrolled is not kept
+    share = (1 - rate) ** k
+    d_then = share * d_now + (1 - share) * (x - g)
+    slope = -d_then - (1 - share) * (x - g)  # of d_k (x - g) in g, through d_k too
+    np.testing.assert_allclose(after.gen.params["w"], g - slope, rtol=1e-5)
+
+
+def test_unrolling_needs_a_discriminator_without_batch_statistics():
+    generator, discriminator = dcgan.Generator(size=(16, 16), channels=1, width=4), dcgan.Discriminator(width=4)
+    objective = image_gan(generator, discriminator, losses.non_saturating, latents.Normal(5))
+    state = jax.eval_shape(lambda: core.init_state(objective, TX, jax.random.key(0), images()))
+    with pytest.raises(InputError, match="unroll needs a discriminator without batch statistics"):
+        jax.eval_shape(core.make_step(objective, TX, unroll=1), state, images())
+
+
+def test_unrolling_through_adam_is_finite():
+    tx = Players(gen=optax.adam(1e-3), disc=optax.adam(1e-3, eps_root=1e-16))
+    objective = image_gan(mlp.Generator(width=8), mlp.Discriminator(width=8), losses.non_saturating, latents.Normal(4))
+    batch = {"image": jnp.ones((4, 2))}
+    step = jax.jit(core.make_step(objective, tx, unroll=3))
+    state = core.init_state(objective, tx, jax.random.key(0), batch)
+    for _ in range(3):
+        state, metrics = step(state, batch)
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_the_generators_loss_may_depend_on_its_parameters():
+    """|w|^2 / 2 beside the game: its gradient, w, is added to that through the fakes, also where these are made once."""
+    objective = linear_gan()
+
+    def gen_loss(disc_vars, fake, turn):
+        value, metrics = objective.gen_loss(disc_vars, fake, turn)
+        return value + turn.gen["params"]["w"] ** 2 / 2, metrics
+
+    batch = {"x": jnp.full(4, 2.0)}
+    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    for options in ({}, {"schedule": "gen_first"}, {"accumulate": 2}):
+        plain, _ = core.make_step(objective, SGD, **options)(state, batch)
+        more, _ = core.make_step(objective._replace(gen_loss=gen_loss), SGD, **options)(state, batch)
+        np.testing.assert_allclose(plain.gen.params["w"] - more.gen.params["w"], state.gen.params["w"], rtol=1e-6)

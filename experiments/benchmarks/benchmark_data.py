@@ -28,13 +28,13 @@ import optax
 from PIL import Image
 
 from gan_jax import cli, core, losses, penalties
-from gan_jax.core import Players
+from gan_jax.core import Advance, Players
 from gan_jax.data import Order, Rounds, load
 from gan_jax.images.convert import to_float
 from gan_jax.latents import Normal
 from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
-from gan_jax.parallel.drivers import Advance, ahead, resident, streamed
+from gan_jax.parallel.feeds import ahead, resident, streamed
 
 PAD = 4
 

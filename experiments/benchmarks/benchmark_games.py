@@ -21,8 +21,9 @@ from gan_jax.layers import lowerings
 from gan_jax.layers.conv import Conv, ConvTranspose
 from gan_jax.models import dcgan, mlp, resnet
 from gan_jax.objectives import image_gan
-from gan_jax.parallel.drivers import jit_step, resident
-from gan_jax.parallel.flags import Analysis, analyse
+from gan_jax.parallel.drivers import jit_step
+from gan_jax.parallel.feeds import resident
+from gan_jax.parallel.memory import Analysis, analyse
 
 TORCH = importlib.util.find_spec("torch") is not None
 PENALTIES = {

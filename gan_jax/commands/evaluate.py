@@ -15,11 +15,12 @@ from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import Evaluator, data_labels, parse_metrics
+from gan_jax.evaluation.evaluator import Evaluator, parse_metrics
 from gan_jax.evaluation.features import Name, Resize, open_network
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
+from gan_jax.runs.conditions import Rows, rows_of
 from gan_jax.runs.run import read_json
 from gan_jax.runs.spec import json_default
 from gan_jax.runs.trained import Trained, open_trained
@@ -51,6 +52,8 @@ class Config:
     """Batch-norm statistics; default as in training."""
     raw: bool = False
     """Use the newest weights, not their average."""
+    trust: bool = False
+    """Also open networks that are no part of gan_jax: their code is imported and run. Only for runs of known origin."""
     seed: int = 0
     """Of the noise of the first repeat."""
     out: Path | None = None
@@ -116,7 +119,7 @@ def _open(config: Config) -> Trained | None:
         if runs:
             raise InputError(f"{config.samples} holds {len(runs)} runs: name one of them, such as {runs[0]}")
         return None
-    return open_trained(config.samples, config.checkpoint, config.statistics, averaged=not config.raw)
+    return open_trained(config.samples, config.checkpoint, config.statistics, averaged=not config.raw, trust=config.trust)
 
 
 def _given(path: Path) -> Dataset:
@@ -135,13 +138,13 @@ def _drawer(
 ) -> tuple[Callable[[int], _Draw], int, int]:
     """What draws the samples of a repeat, how many, and how many repeats there can be."""
     if trained:
-        labels = data_labels(dataset, config.n, trained.classes)
+        asked = _asked_as_in(dataset, trained, config.n)
 
         def drawn(repeat: int) -> _Draw:
-            samples, _ = trained.samples(labels, config.seed + repeat)
+            samples = trained.draw(config.n, config.seed + repeat, **asked)
             if samples.ndim != 4:
                 raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
-            return _Draw(samples, labels if trained.classes else None)
+            return _Draw(samples, asked.get("label"))
 
         return drawn, config.n, config.repeats
     assert given is not None
@@ -154,6 +157,16 @@ def _drawer(
         return _Draw(np.asarray(given.train["image"][chosen]), None if known is None else known[chosen])
 
     return part, n, max(1, min(config.repeats, len(given) // n))
+
+
+def _asked_as_in(dataset: Dataset, trained: Trained, n: int) -> Rows:
+    """What n samples are asked for: as often as in the data where these are of the generator's classes, else all in turn."""
+    own = not trained.classes or trained.classes == dataset.class_names
+    if own and all(name in dataset.train and dataset.train[name].ndim == 1 for name in trained.sampler.needs):
+        asked = rows_of(trained.sampler, dataset.train, n)
+    else:
+        asked = trained.ask(n)
+    return {name: rows for name, rows in asked.items() if name in trained.sampler.needs}
 
 
 def _labels_by_name(given: Dataset, dataset: Dataset) -> np.ndarray | None:

@@ -22,26 +22,32 @@ class Config:
     """Of the noise: the same seed gives the same pictures."""
     label: str | None = None
     """A class by its name, for class-conditional runs; default all in turn."""
+    caption: str | None = None
+    """What the pictures show, for runs on captioned pictures; default captions of the run's data in turn."""
     checkpoint: str = "last"
     """last, best, or a step."""
     statistics: Literal["running", "batch", "standing"] | None = None
     """Batch-norm statistics; default as in training."""
     raw: bool = False
     """Use the newest weights, not their average."""
+    trust: bool = False
+    """Also open networks that are no part of gan_jax: their code is imported and run. Only for runs of known origin."""
     out: Path | None = None
     """Folder for sheet.png and samples.npz; default RUN/generated."""
 
 
 def main(config: Config) -> None:
-    """Write sheet.png and samples.npz (images uint8, z, label); raises `InputError` for what the run cannot give."""
+    """Write sheet.png and samples.npz (uint8 images, inputs); raises `InputError` for what the run cannot give."""
     if config.n < 1:
         raise InputError(f"--n {config.n}: ask for at least one sample")
-    trained = open_trained(config.run, config.checkpoint, config.statistics, averaged=not config.raw)
-    pictures, (z, y) = trained.samples(trained.labels(config.n, config.label), config.seed)
+    trained = open_trained(config.run, config.checkpoint, config.statistics, averaged=not config.raw, trust=config.trust)
+    wanted = {name: word for name, word in (("label", config.label), ("caption", config.caption)) if word is not None}
+    inputs = trained.inputs(config.n, config.seed, **wanted)
+    pictures = trained.render(config.seed, **inputs)
     if pictures.ndim != 4:
         raise InputError(f"{config.run} makes points, not images: there is nothing to draw on a sheet")
 
-    arrays: dict[str, Any] = {"images": pictures, "z": np.asarray(z)} | ({} if y is None else {"label": np.asarray(y)})
+    arrays: dict[str, Any] = {"images": pictures, **{name: np.asarray(value) for name, value in inputs.items()}}
     out = config.out or config.run / "generated"
     try:
         out.mkdir(parents=True, exist_ok=True)

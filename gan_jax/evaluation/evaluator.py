@@ -157,14 +157,6 @@ COMPARABLE = (  # what must be equal for scores to be ranked
 )
 
 
-def data_labels(dataset: Dataset, n: int, classes: Sequence[str]) -> np.ndarray:
-    """n labels for a generator of `classes`: as frequent as in the data if these are the data's own, else all in turn."""
-    if not classes or tuple(classes) != dataset.class_names or "label" not in dataset.train:
-        return (np.arange(n) % max(len(classes), 1)).astype(np.int32)
-    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(dataset))
-    return np.asarray(dataset.train["label"])[np.resize(order, n)].astype(np.int32)
-
-
 def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(pictures))
     return pictures[np.sort(order[: len(order) // 2])], pictures[np.sort(order[len(order) // 2 :])]

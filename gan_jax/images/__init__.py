@@ -1,5 +1,7 @@
 """Images as arrays: conversions, sheets, films, resizing."""
 
-from gan_jax.images.convert import film, grid, save, to_float, to_uint8
+from gan_jax.images.convert import to_float, to_uint8
+from gan_jax.images.film import film
+from gan_jax.images.sheets import grid, save
 
 __all__ = ["film", "grid", "save", "to_float", "to_uint8"]

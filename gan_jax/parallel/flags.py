@@ -1,20 +1,16 @@
-"""What a user may say about devices, the same in all experiments, and what a step needs of them."""
+"""What a user may say about devices, the same in all experiments."""
 
-import contextlib
-import time
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from gan_jax.batch_axis import AXIS
-from gan_jax.core import Batch, Step, TrainState
 from gan_jax.errors import InputError
 from gan_jax.parallel import processes
-from gan_jax.parallel.drivers import batch_mesh, require_shares
+from gan_jax.parallel.mesh import batch_mesh, require_shares
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class DeviceFlags:
         return jnp.bfloat16 if self.precision == "bf16" else jnp.float32
 
     def open_devices(self, batch: int, accumulate: int = 1) -> Mesh | None:
-        """Meet the other processes; a mesh if there are several devices, over which a minibatch of `batch` can be spread.
+        """Meet the other processes; a mesh if there are several devices, over which a minibatch of `batch` can be sharded.
 
         Raises `InputError` for a batch that they cannot share, devices that are not there, or a precision that they lack.
         """
@@ -59,40 +55,3 @@ def require_precision(precision: str, device: Any) -> None:
     old = capability.replace(".", "").isdecimal() and float(capability) < 8
     if precision == "bf16" and device.platform == "gpu" and old:
         raise InputError(f"{device.device_kind} (compute capability {capability}) has no bf16 units: use --precision f32")
-
-
-class Analysis(NamedTuple):
-    """What a compiled step takes on each device: bytes, and seconds to compile."""
-
-    peak: int  # state, batch and everything between, at once
-    state: int  # arguments, which the result replaces
-    seconds: float
-
-    def __str__(self) -> str:
-        free = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-        room = f" of {free / 2**30:,.1f} GiB" if free else ""
-        return (
-            f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
-            f"compiled in {self.seconds:.1f} s"
-        )
-
-
-def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = None) -> Analysis:
-    """Compile a round for arrays like these, spread over the mesh, and read the compiler's own account of it.
-
-    Nothing is played. Data that lie on the device (`gan_jax.parallel.resident`) come to what it says.
-    """
-    start = time.perf_counter()
-    shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
-    with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
-        compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
-    seconds = time.perf_counter() - start
-    memory: Any = compiled.memory_analysis()
-    held = memory.argument_size_in_bytes
-    peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return Analysis(peak, held, seconds)
-
-
-def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:
-    sharding = None if mesh is None else NamedSharding(mesh, spec)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)

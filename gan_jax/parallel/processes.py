@@ -8,13 +8,14 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax import keys
 from gan_jax.errors import InputError
 
 T = TypeVar("T")
@@ -115,12 +116,10 @@ def from_first(tree: T) -> T:
         return tree
     from jax.experimental import multihost_utils
 
-    def exchanged(x: Array) -> Array | np.ndarray:
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(jnp.asarray(exchanged(jax.random.key_data(x))), impl=jax.random.key_impl(x))
+    def exchanged(x: Array) -> np.ndarray:
         return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(x)))
 
-    return jax.tree.map(exchanged, tree)
+    return jax.tree.map(partial(keys.on_data, exchanged), tree)
 
 
 def lost() -> list[int]:

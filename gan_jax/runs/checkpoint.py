@@ -4,11 +4,10 @@
 trees (keys as their data), so that they open on any number of devices.
 """
 
-import hashlib
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,9 @@ from jax import Array
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
+from gan_jax import keys
 from gan_jax.errors import InputError, RunError
+from gan_jax.files import identity
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every directory that it makes
 
@@ -40,7 +41,7 @@ class Checkpoints:
         mode: Literal["max", "min"] = "max",
         read_only: bool = False,
     ):
-        self.directory, self.metric = directory.absolute(), metric
+        self.directory, self.metric, self._read_only = directory.absolute(), metric, read_only
         policies: list[Any] = [managers.LatestN(keep)]
         if metric:
             best = managers.BestN(get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False)
@@ -93,15 +94,15 @@ class Checkpoints:
         except Exception as error:  # Orbax raises many types, and those of an earlier background write
             raise RunError(f"the checkpoint of step {step} could not be written: {_cause(error)}") from error
 
-    def restore(self, like: PyTree, step: int | None = None) -> tuple[PyTree, int] | None:
-        """The state at `step`, or the newest that is whole, with its step; None if there is none.
+    def restore(self, like: PyTree) -> tuple[PyTree, int] | None:
+        """The newest state that is whole, with its step; None if there is none.
 
         `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
-        with a warning, and set aside as damaged-STEP once an older one could be read. Raises `InputError` if none can be
-        read, or if they hold another kind of state.
+        with a warning, and set aside as damaged-STEP once an older one could be read (not where nothing may be written).
+        Raises `InputError` if none can be read, or if they hold another kind of state.
         """
         target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
-        candidates = [step] if step is not None else sorted(self.steps, reverse=True)
+        candidates = sorted(self.steps, reverse=True)
         failures = []
         for candidate in candidates:
             try:
@@ -113,12 +114,14 @@ class Checkpoints:
                 logging.getLogger(__name__).warning("skipped a damaged checkpoint, %s", failures[-1])
                 continue
             self._set_aside(candidates[: len(failures)])
-            return jax.tree.map(_like, host, like), candidate
+            return jax.tree.map(lambda h, x: keys.wrapped(jax.numpy.asarray(h), x), host, like), candidate
         if failures:
             raise InputError("no checkpoint could be read: " + "; ".join(failures))
         return None
 
     def _set_aside(self, damaged: list[int]) -> None:
+        if self._read_only:
+            return
         for step in damaged:  # it will be played and saved again
             (self.directory / str(step)).rename(self.directory / f"damaged-{step}-{time.time_ns()}")
         if damaged:
@@ -156,20 +159,8 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process-{me}")
 
 
-def _is_key(x: Array | np.ndarray) -> bool:
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
 def _to_host(x: Array | np.ndarray) -> np.ndarray:
-    return np.asarray(jax.random.key_data(x) if _is_key(x) else x)
-
-
-def _like(host: np.ndarray, like: Array) -> Array:
-    return (
-        jax.random.wrap_key_data(jax.numpy.asarray(host), impl=jax.random.key_impl(like))
-        if _is_key(like)
-        else jax.numpy.asarray(host)
-    )
+    return np.asarray(keys.data(x))
 
 
 def _checksums(tree: PyTree) -> dict[str, int]:
@@ -190,9 +181,11 @@ def _cause(error: BaseException) -> str:
 
 def state_hash(state: PyTree) -> str:
     """sha256 over every leaf's name, type and bytes, 16 hex digits: equal states have equal hashes."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        host = _to_host(leaf)
-        digest.update(f"{_name(path)} {host.dtype} {host.shape}".encode())
-        digest.update(host.tobytes())
-    return digest.hexdigest()[:16]
+
+    def parts() -> Iterator[bytes | str]:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+            host = _to_host(leaf)
+            yield f"{_name(path)} {host.dtype} {host.shape}"
+            yield host.tobytes()
+
+    return identity(parts())

@@ -1,23 +1,27 @@
 """A run is one directory: what was asked, on what machine, what happened, and what came out.
 
-config.json  env.json  model.json  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png  samples/  checkpoints/
-video/  tensorboard/
+config.json  env.json  model.json  asked.npz  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png
+samples/  checkpoints/  video/  tensorboard/
 """
 
 import dataclasses
 import json
 import os
 import platform
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
+from gan_jax.core import Sampler
 from gan_jax.errors import InputError
+from gan_jax.files import whole
 from gan_jax.parallel.processes import require_same
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.spec import json_default, to_spec
+from gan_jax.runs.spec import json_default, sampler_spec
 
 MAY_CHANGE = (
     "outdir",
@@ -29,6 +33,7 @@ MAY_CHANGE = (
     "process",
     "dry_run",
 )  # what may differ when a run is continued
+FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -102,9 +107,8 @@ class Run:
     def write_json(self, name: str, content: Any) -> None:
         if not self.writes:
             return
-        unfinished = self.path(f".{name}")
-        unfinished.write_text(json.dumps(content, indent=2, default=json_default) + "\n")
-        unfinished.replace(self.path(name))
+        with whole(self.path(name)) as unfinished:
+            unfinished.write_text(json.dumps(content, indent=2, default=json_default) + "\n")
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file of the run; None if there is none."""
@@ -121,17 +125,25 @@ class Run:
         """Drop rows after `step`, and a torn last one: what follows will be written again."""
         for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
             kept = [row for row in read_rows(self.directory / name) if row["step"] <= step]
-            unfinished = self.path(f".{name}")
-            unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
-            unfinished.replace(self.path(name))
+            with whole(self.path(name)) as unfinished:
+                unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
-    def describe_model(self, sampler: str, parts: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Write model.json: the address of the sampler, the networks and latents that it takes, and facts on its samples."""
-        specs = {name: to_spec(part) for name, part in parts.items()}
-        self.write_json("model.json", {"sampler": sampler, "parts": specs, **facts})
+    def describe_model(
+        self, sampler: Callable[[], Sampler], facts: Mapping[str, Any], rows: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write model.json, the call that makes the sampler and facts on its samples, and asked.npz, rows that it is asked by.
 
-    def checkpoints(self, keep: int = 3, metric: str | None = None, mode: Literal["max", "min"] = "max") -> Checkpoints:
-        return Checkpoints(self.directory / "checkpoints", keep=keep, metric=metric, mode=mode)
+        `sampler` is a `functools.partial` of a function and what it is called with, see `gan_jax.runs.spec`.
+        """
+        self.write_json("model.json", {"format": FORMAT, **sampler_spec(sampler), **facts})
+        if rows and self.writes:
+            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in rows.items()}
+            with whole(self.path("asked.npz")) as unfinished:
+                np.savez(unfinished, **arrays)
+
+    def checkpoints(self, metric: str | None = None, mode: Literal["max", "min"] = "max") -> Checkpoints:
+        """The run's checkpoints, opened for writing; the best one by `metric` is kept beside the newest."""
+        return Checkpoints(self.directory / "checkpoints", metric=metric, mode=mode)
 
 
 def read_json(path: Path) -> Any:

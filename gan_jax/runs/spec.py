@@ -1,49 +1,125 @@
-"""Networks and latents as JSON: the class's address and its fields."""
+"""Samplers, networks and latents as JSON: the address of what is called, and what it is called with.
+
+model.json may come from anywhere. Only functions of `gan_jax.objectives` that give samplers, networks of
+`gan_jax.models`, and latents are looked up, each checked before anything is imported or called, unless its author is trusted.
+"""
 
 import dataclasses
 import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 
 _SKIPPED = ("parent", "name")  # fields that Flax adds to every module
+_OURS = re.compile(r"gan_jax\.(models|latents|objectives)(\.[a-z0-9_]+)*:[A-Za-z][A-Za-z0-9_]*")
 
 
-def to_spec(value: Any) -> dict[str, Any]:
-    """A Flax module, dataclass or named tuple of plain fields as {"class": "package.module:Name", "fields": {...}}."""
-    cls = type(value)
-    names = getattr(cls, "_fields", None) or [f.name for f in dataclasses.fields(cls) if f.init and f.name not in _SKIPPED]
-    fields = {name: _plain(getattr(value, name)) for name in names}
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": fields}
+def to_spec(value: Any) -> Any:
+    """A Flax module, dataclass or named tuple as {"class": "package.module:Name", "fields": {...}}, a function by its address.
 
-
-def from_spec(spec: dict[str, Any]) -> Any:
-    """The value that `to_spec` described; raises `InputError` if its class is not to be found."""
-    fields = {name: tuple(field) if isinstance(field, list) else field for name, field in spec["fields"].items()}
-    return locate(spec["class"])(**fields)
-
-
-def locate(address: str) -> Any:
-    """The object at "package.module:name"."""
-    module, _, name = address.partition(":")
+    Numbers, strings, tuples and dtypes stay what they are. Raises `InputError` for anything else.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if type(value) in (tuple, list):
+        return [to_spec(item) for item in value]
+    if isinstance(value, type(to_spec)):
+        return {"function": address(value)}
+    names = getattr(value, "_fields", None)
+    if names is None and dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in dataclasses.fields(value) if f.init and f.name not in _SKIPPED]
+    if names is not None:
+        return {"class": address(type(value)), "fields": {name: to_spec(getattr(value, name)) for name in names}}
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{address}, which this run uses, cannot be imported: {error}") from error
-
-
-def _plain(field: Any) -> Any:
-    if field is None or isinstance(field, bool | int | float | str):
-        return field
-    if isinstance(field, tuple | list):
-        return [_plain(item) for item in field]
-    try:
-        return jnp.dtype(field).name
+        return jnp.dtype(value).name
     except TypeError:
-        raise InputError(f"{field!r} cannot be written to model.json: use numbers, strings and tuples as fields") from None
+        raise InputError(
+            f"{value!r} cannot be written to model.json: use numbers, strings, tuples, modules, dataclasses and functions"
+        ) from None
+
+
+def sampler_spec(sampler: Callable[[], Sampler]) -> dict[str, Any]:
+    """A sampler as the call that makes it: `functools.partial(image_sampler, generator, latent)`."""
+    if not isinstance(sampler, partial):
+        sampler = partial(sampler)
+    bound = inspect.signature(sampler.func).bind(*sampler.args, **sampler.keywords)
+    return {
+        "sampler": address(sampler.func),
+        "parts": {name: to_spec(value) for name, value in bound.arguments.items()},
+    }
+
+
+def open_sampler(spec: dict[str, Any], trust: bool = False) -> Sampler:
+    """The sampler that `sampler_spec` described; see `from_spec`."""
+    parts = {name: from_spec(part, trust) for name, part in spec["parts"].items()}
+    sampler = _find(spec["sampler"], trust)(**parts)
+    return sampler if isinstance(sampler, Sampler) else Sampler(*sampler)
+
+
+def from_spec(spec: Any, trust: bool = False) -> Any:
+    """The value that `to_spec` described.
+
+    With `trust`, also classes and functions of anybody's modules, which are imported: only for files whose author you trust.
+    Raises `InputError` for what is not ours or not to be found.
+    """
+    if isinstance(spec, list):
+        return tuple(from_spec(item, trust) for item in spec)
+    if not isinstance(spec, dict):
+        return spec
+    if "function" in spec:
+        return _find(spec["function"], trust)
+    fields = {name: from_spec(field, trust) for name, field in spec["fields"].items()}
+    try:
+        return _find(spec["class"], trust)(**fields)
+    except TypeError as error:
+        raise InputError(f"{spec['class']} has not the fields that this run gives it: {error}") from error
+
+
+def address(value: Any) -> str:
+    """ "package.module:name" of a class or function; of the program that runs, by the name it can be imported by."""
+    module = value.__module__
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        module = spec.name if spec else re.sub(r"^.*/|\.py$", "", file or "__main__")
+    return f"{module}:{value.__qualname__}"
+
+
+def _find(name: str, trust: bool) -> Any:
+    if not trust and not _OURS.fullmatch(name):
+        raise InputError(
+            f"model.json names {name}, which is no part of gan_jax: it would be imported and called. If you trust where this "
+            "run comes from, say so (--trust)"
+        )
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{name}, which this run uses, cannot be imported: {error}. Run the command where its module can be found"
+        ) from error
+    if not trust and not _is_ours(found, module):
+        raise InputError(f"model.json names {name}, which is no network, latent or sampler")
+    return found
+
+
+def _is_ours(found: Any, module: str) -> bool:
+    """Whether it is a network, a latent, or a function that gives a sampler, and defined in that module."""
+    if not getattr(found, "__module__", "").startswith(module):
+        return False
+    if isinstance(found, type):
+        return issubclass(found, nn.Module) or (module == "gan_jax.latents" and dataclasses.is_dataclass(found))
+    return inspect.isfunction(found) and inspect.signature(found).return_annotation is Sampler
 
 
 def json_default(value: Any) -> Any:

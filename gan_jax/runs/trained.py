@@ -1,79 +1,146 @@
-"""A trained generator, from the directory of its run alone."""
+"""A trained generator, from the directory of its run alone.
 
+trained = open_trained("runs/demo")
+trained.draw(16)                # 16 pictures
+trained.render(z=z)             # the pictures of these latents, (n, dim)
+trained.draw(label=[3, 3, 7])   # of these classes, where the run has classes
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from gan_jax import images
-from gan_jax.core import Variables
+from gan_jax.core import Sampler, Variables
 from gan_jax.errors import InputError
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run import read_json
-from gan_jax.runs.spec import from_spec, locate
-from gan_jax.sampling import Draw, Statistics, make_draw
+from gan_jax.runs.conditions import ASK, Rows, ask, population
+from gan_jax.runs.run import FORMAT, read_json
+from gan_jax.runs.spec import open_sampler
+from gan_jax.sampling import Inputs, Statistics, render, settle
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The generator of `run` as it was at `step`; `averaged` weights or the newest ones, of `classes`, if any."""
+    """The generator of `run` as it was at `step`: `averaged` weights or the newest ones, its statistics settled.
+
+    `facts` is what model.json says of its samples: `classes`, the shapes of what it is asked by, rows of that.
+    """
 
     run: Path
     step: int
     averaged: bool
     statistics: Statistics
-    classes: tuple[str, ...]
+    facts: Mapping[str, Any]
+    sampler: Sampler
     variables: Variables
-    draw: Draw
 
-    def samples(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
-        """One for each label (n,), uint8 (n, h, w, c) where they are images, and the inputs (z, y) that they were made of."""
-        everything = {"label": self.labels(max(len(self.classes), 1))}
-        samples, inputs = self.draw(self.variables, jax.random.key(seed), {"label": labels}, everything)
-        return samples, inputs
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it can be asked for; () of an unconditional generator."""
+        return tuple(self.facts["classes"]) if "label" in self.sampler.needs else ()
 
-    def labels(self, n: int, wanted: str | None = None) -> np.ndarray:
-        """n labels: those of the class `wanted`, or all classes in turn; raises `InputError` for an unknown class."""
-        if wanted is None:
-            return (np.arange(n) % max(len(self.classes), 1)).astype(np.int32)
-        if wanted not in self.classes:
-            known = f"its classes are {', '.join(self.classes)}" if self.classes else "it was trained without classes"
-            raise InputError(f"--label {wanted}: {self.run} cannot draw it; {known}")
-        return np.full(n, self.classes.index(wanted), np.int32)
+    def draw(self, n: int | None = None, seed: int = 0, **wanted: Any) -> np.ndarray:
+        """n samples: uint8 (n, h, w, c) where they are pictures, float32 elsewhere; the same seed gives the same ones.
+
+        `wanted` has a word for all samples (`label="7"`) or a row for each (`label=[3, 3, 7]`), and n may be left out then;
+        what is not named is asked for in turn. Raises `InputError` for what the run cannot give.
+        """
+        return self.render(seed, **self.inputs(self._number(n, wanted), seed, **wanted))
+
+    def inputs(self, n: int, seed: int = 0, **wanted: Any) -> Inputs:
+        """What `draw` makes its samples of: latents `z`, and what they are asked for, by name."""
+        key, _ = jax.random.split(jax.random.key(seed))
+        return self.sampler.inputs(key, jax.tree.map(jax.numpy.asarray, self.ask(n, **wanted)))
+
+    def ask(self, n: int, **wanted: Any) -> Rows:
+        """The rows that n samples are asked by; see `gan_jax.runs.conditions.ask`."""
+        return ask(self.sampler, self.facts, n, wanted)
+
+    def render(self, seed: int = 0, **inputs: Any) -> np.ndarray:
+        """The samples of given inputs, such as `z` (n, dim), and `label` (n,) where the run has classes.
+
+        `seed` is of what the network itself draws, if it does. Raises `InputError` for inputs that are missing, unknown or of
+        another shape.
+        """
+        rows = {name: jax.numpy.asarray(value) for name, value in inputs.items()}
+        self._require(rows)
+        _, key = jax.random.split(jax.random.key(seed))
+        return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
+
+    def _number(self, n: int | None, wanted: Mapping[str, Any]) -> int:
+        found = [len(rows) for rows in wanted.values() if not isinstance(rows, str | Path)]
+        if n is None and not found:
+            raise InputError("say how many samples to draw")
+        return found[0] if n is None else n
+
+    def _require(self, given: Mapping[str, Any]) -> None:
+        """Raises `InputError` unless these are the sampler's inputs."""
+        expected = jax.eval_shape(lambda: self.sampler.inputs(jax.random.key(0), self.ask(1)))
+        if given.keys() != expected.keys():
+            raise InputError(f"this generator takes {', '.join(expected)}, not {', '.join(given) or 'nothing'}")
+        for name, like in expected.items():
+            if name not in ASK and given[name].shape[1:] != like.shape[1:]:
+                raise InputError(f"a row of {name} has the shape {like.shape[1:]}, not {given[name].shape[1:]}")
+        if len({len(value) for value in given.values()}) > 1:
+            raise InputError("give as many rows of each: " + ", ".join(f"{len(value)} {name}" for name, value in given.items()))
 
 
-def open_trained(run: Path, checkpoint: str = "last", statistics: Statistics | None = None, averaged: bool = True) -> Trained:
+def open_trained(
+    run: Path | str,
+    checkpoint: str = "last",
+    statistics: Statistics | None = None,
+    averaged: bool = True,
+    trust: bool = False,
+) -> Trained:
     """The generator in a checkpoint of a run: last, best, or a step; with statistics as in training unless given.
 
-    Raises `InputError` if the directory is no run that can be sampled, or has no such checkpoint.
+    Networks of others than gan_jax are opened only with `trust`: their modules are imported then. Raises `InputError` if the
+    directory is no run that can be sampled, or has no such checkpoint.
     """
+    run = Path(run)
     model = read_json(run / "model.json")
     if model is None:
         raise InputError(f"{run} is no run that can be sampled: it has no model.json")
+    if model.get("format", 1) > FORMAT:
+        raise InputError(f"{run} was made by a newer gan_jax (format {model['format']}, known here {FORMAT}): update gan_jax")
     variables, step = _load(run, checkpoint, model["metric"], model.get("mode", "max"), averaged)
-    inputs, sample = locate(model["sampler"])(**{name: from_spec(part) for name, part in model["parts"].items()})
+    sampler = open_sampler(model, trust)
+    facts = {"classes": (), **model, "rows": _rows(run / "asked.npz")}
     statistics = statistics or model["statistics"]
-    draw = make_draw(inputs, sample, statistics, finish=_finish)
-    return Trained(run, step, averaged, statistics, tuple(model["classes"]), variables, draw)
+    if statistics == "standing":
+        variables = settle(sampler, variables, population(sampler, facts), jax.random.key(0))
+    return Trained(run, step, averaged, statistics, facts, sampler, variables)
+
+
+def _rows(path: Path) -> Rows:
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def _finish(samples: np.ndarray) -> np.ndarray:
     return images.to_uint8(samples) if samples.ndim == 4 else samples
 
 
-def _load(run: Path, checkpoint: str, metric: str | None, mode: Any, averaged: bool) -> tuple[Variables, int]:
+def _load(run: Path, checkpoint: str, metric: str | None, mode: Literal["max", "min"], averaged: bool) -> tuple[Variables, int]:
     """The generator's variables in a checkpoint (last, best by `metric`, or a step), and its step."""
     if not (run / "checkpoints").is_dir():
         raise InputError(f"{run} has no checkpoints")
     with Checkpoints(run / "checkpoints", metric=metric, mode=mode, read_only=True) as checkpoints:
         named = {str(step): step for step in checkpoints.steps}
         if checkpoints.steps:
-            named |= {
-                "last": checkpoints.steps[-1],
-                **({} if checkpoints.best_step is None else {"best": checkpoints.best_step}),
-            }
+            named["last"] = checkpoints.steps[-1]
+        if checkpoints.best_step is not None:
+            named["best"] = checkpoints.best_step
         if checkpoint not in named:
             raise InputError(f"{run} has no checkpoint {checkpoint!r}; it has {', '.join(named) or 'none'}")
         state = checkpoints.read(named[checkpoint])

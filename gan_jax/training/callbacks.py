@@ -1,76 +1,112 @@
-"""What happens at intervals of a run: sheets of samples, scores."""
+"""What happens at intervals of a run: sheets of samples, scores, a look at held-out examples; the film at its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Float
 from PIL import Image
 
-from gan_jax.core import Objective, TrainState, sampling_variables
-from gan_jax.data.dataset import Arrays, Dataset
-from gan_jax.evaluation.evaluator import Evaluator, data_labels
-from gan_jax.images.convert import film, grid, save, to_uint8
+from gan_jax.core import Batch, Metrics, Objective, Sampler, TrainState, Turn
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.images.convert import to_uint8
+from gan_jax.images.film import film
+from gan_jax.images.sheets import grid, save
+from gan_jax.rows import evenly
 from gan_jax.runs.run import Run
-from gan_jax.sampling import Statistics, make_draw
-from gan_jax.training.doctor import overfit
-from gan_jax.training.loop import Row
+from gan_jax.sampling import Statistics, draw, sampling_variables, settle
+from gan_jax.training.report import Row
 
 Call = Callable[[int, TrainState], Row | None]
-_GRID_SEED, _SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
+Take = Callable[[TrainState], np.ndarray]  # the samples of a state
+Show = Callable[[np.ndarray, Batch], np.ndarray]  # samples and what they were asked for, as one uint8 picture (h, w, c)
+SHEET_SEED, SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
-def condition(dataset: Dataset, n: int | None = None) -> Arrays:
-    """A batch that asks for n samples, the classes in turn; by default one of each."""
-    classes = max(len(dataset.class_names), 1)
-    return {"label": (np.arange(classes if n is None else n) % classes).astype(np.int32)}
+def sampled(
+    sampler: Sampler,
+    asked: Batch,
+    population: Batch,
+    statistics: Statistics,
+    seed: int,
+    finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Take:
+    """What draws samples of fixed noise by the averaged generator of a state, its statistics settled if they are standing."""
+
+    def take(state: TrainState) -> np.ndarray:
+        key_settle, key_draw = jax.random.split(jax.random.key(seed))
+        variables = sampling_variables(state)
+        if statistics == "standing":
+            variables = settle(sampler, variables, population, key_settle)
+        samples, _ = draw(sampler, variables, asked, key_draw, statistics=statistics, finish=finish)
+        return samples
+
+    return take
 
 
-def sample_grid(run: Run, objective: Objective, dataset: Dataset, statistics: Statistics, n: int = 64) -> Call:
-    """Write samples/STEP.png, n samples of fixed noise by the averaged generator; real.png, n real ones, beside it."""
-    scale = max(1, 64 // dataset.train["image"].shape[1])
-    spread = np.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().astype(int)
-    save(grid(dataset.train["image"][spread]), run.path("real.png"), scale)
-    draw, everything = make_draw(objective.inputs, objective.sample, statistics), condition(dataset)
+def sheet(samples: np.ndarray, asked: Batch) -> np.ndarray:
+    """Images (n, h, w, c) in [-1, 1] side by side."""
+    return grid(to_uint8(samples))
+
+
+def enlargement(height: int) -> int:
+    """How often the pixels of small images are repeated on a sheet, so that they can be seen."""
+    return max(1, 64 // height)
+
+
+def sample_sheets(run: Run, take: Take, asked: Batch, show: Show = sheet, scale: int = 1) -> Call:
+    """Write samples/STEP.png, what `take` draws as `show` shows it, each pixel `scale` times."""
 
     def call(step: int, state: TrainState) -> None:
-        images, _ = draw(sampling_variables(state), jax.random.key(_GRID_SEED), condition(dataset, n), everything)
-        save(grid(to_uint8(images)), run.path(f"samples/{step:06}.png"), scale)
+        save(show(take(state), asked), run.path(f"samples/{step:06}.png"), scale)
 
     return call
 
 
-def evaluation(evaluator: Evaluator, objective: Objective, statistics: Statistics, n: int) -> Call:
-    """Scores of n samples of the averaged generator, with their floors and their protocol.
+def evaluation(evaluator: Evaluator, take: Take, asked: Batch, statistics: Statistics) -> Call:
+    """Scores of what `take` draws, with their floors and their protocol.
 
     Raises `InputError` if the evaluator's metrics cannot score so many.
     """
+    n = len(next(iter(asked.values())))
     evaluator.require(n)
-    draw = make_draw(objective.inputs, objective.sample, statistics, finish=to_uint8)
-    labels = data_labels(evaluator.dataset, n, evaluator.dataset.class_names)
-    asked, everything = {"label": labels}, condition(evaluator.dataset)
-    protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": _SCORE_SEED}
+    labels = np.asarray(asked["label"]) if "label" in asked else None
+    protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
-        images, _ = draw(sampling_variables(state), jax.random.key(_SCORE_SEED), asked, everything)
-        row = evaluator.row([evaluator.score(images, labels if evaluator.labelled else None)], n, **protocol)
-        return {"source": "training", **row}
+        return {"source": "training", **evaluator.row([evaluator.score(take(state), labels)], n, **protocol)}
 
     return call
 
 
-def overfit_check(objective: Objective, dataset: Dataset, names: Sequence[str], n: int = 256) -> Call:
-    """How much the discriminator has learned by heart, from n training and n held-out examples' arrays `names`."""
-
-    def some(arrays: Arrays) -> Arrays:
-        size = len(arrays["image"])
-        chosen = np.unique(np.linspace(0, size - 1, min(n, size)).round().astype(int))
-        return {name: np.asarray(arrays[name][chosen]) for name in names}
-
-    train, held_out = some(dataset.train), some(dataset.held_out)
+def overfit_check(objective: Objective, train: Batch, held_out: Batch) -> Call:
+    """How much the discriminator has memorised, from batches of training and of held-out examples; see `overfit`."""
     measure = jax.jit(partial(overfit, objective))
-    return lambda step, state: {"overfit": float(measure(state, train, held_out, jax.random.key(_SCORE_SEED)))}
+    return lambda step, state: {"overfit": float(measure(state, dict(train), dict(held_out), jax.random.key(SCORE_SEED)))}
+
+
+def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Batch, key: Array) -> Float[Array, ""]:
+    """How far D's answer to held-out examples has moved from that to training ones towards that to fakes: 0 is none, 1 all.
+
+    r_v of Karras et al. 2020 (arXiv:2006.06676, eq. 1). Differs: of D(x) in place of logits; 0 where the discriminator hardly
+    tells real from fake (by less than 0.1), since there it cannot have memorised much.
+    """
+
+    def judged(batch: Batch) -> Metrics:
+        key_inputs, key_sample, key_loss = jax.random.split(key, 3)
+        inputs = objective.sampler.inputs(key_inputs, batch)
+        fakes, _ = objective.sampler.sample(state.gen.variables, inputs, key_sample, True)
+        turn = Turn(batch, inputs, key_loss, key_sample, state.step, state.gen.variables)
+        _, (_, metrics) = objective.disc_loss(state.disc.variables, fakes, turn)
+        return metrics
+
+    seen, unseen = judged(train), judged(held_out)
+    gap = seen["disc/real"] - seen["disc/fake"]
+    return jnp.where(gap > 0.1, (seen["disc/real"] - unseen["disc/real"]) / jnp.maximum(gap, 0.1), 0.0)
 
 
 def make_film(run: Run, seconds: float = 8.0, most: int = 120) -> list[Path]:
@@ -78,6 +114,5 @@ def make_film(run: Run, seconds: float = 8.0, most: int = 120) -> list[Path]:
     sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
     if len(sheets) < 2:
         return []
-    chosen = np.unique(np.linspace(0, len(sheets) - 1, min(most, len(sheets))).round().astype(int))
-    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in chosen]
+    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in evenly(len(sheets), most)]
     return film(frames, run.path("video/training"), seconds)

@@ -6,13 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array
-from jaxtyping import Float
-
-from gan_jax.core import Batch, Metrics, Objective, TrainState, Turn
-
 Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image.image_gan`
 WINDOW = 10  # intervals that a diagnosis looks back
 
@@ -33,7 +26,7 @@ ADVICE = {
 RULES: dict[str, Callable[[dict[str, float]], bool]] = {
     "diverging": lambda s: abs(s.get("disc_loss", 0.0)) > 100,
     "D-winning": lambda s: s.get("gap", 0.0) > 0.65,
-    "collapsing": lambda s: min(s.get("spread", 1.0), s.get("pixels", 1.0)) < 0.45,
+    "collapsing": lambda s: min(s.get("rms_distance", 1.0), s.get("pixels", 1.0)) < 0.45,
     "memorising": lambda s: s.get("overfit", 0.0) > 0.5,
     "oscillating": lambda s: s.get("swing", 0.0) > 0.015 and s.get("offset", 0.0) > 0.4,
     "G-winning": lambda s: s.get("offset", 0.0) > 0.55 and s.get("gap", 1.0) < 0.15,
@@ -41,13 +34,16 @@ RULES: dict[str, Callable[[dict[str, float]], bool]] = {
 LEAST_ROWS = {"diverging": 3}  # the other states need a whole window: a game begins wildly
 SIGNALS = {
     "gap": "D(x) - D(G(z))",
-    "spread": "how much fakes vary in the discriminator's features, over how much reals do",
+    "rms_distance": "how far fakes lie from their mean in the discriminator's features, over how far reals do",
     "pixels": "the same of the examples themselves",
-    "offset": "how far the fakes' mean feature is from the reals', over the reals' spread",
+    "offset": "how far the fakes' mean feature is from the reals', over the reals' rms distance",
     "disc_loss": "the discriminator's loss",
     "swing": "how much D(G(z)) changes from one row of metrics to the next",
     "overfit": "how far D's answer to held-out pictures has moved from that to training ones towards that to fakes",
 }
+
+
+FORMER_NAMES = {"gen/spread": "gen/rms_distance", "gen/gap": "gen/offset"}  # in runs made before these names
 
 
 class Diagnosis(NamedTuple):
@@ -69,9 +65,9 @@ def signals(rows: Sequence[Row]) -> dict[str, float]:
     last = rows[-WINDOW:]
     found = {
         "gap": _median(last, lambda row: row["disc/real"] - row["disc/fake"]),
-        "spread": _median(last, lambda row: row["gen/spread"]),
+        "rms_distance": _median(last, lambda row: row["gen/rms_distance"]),
         "pixels": _median(last, lambda row: row["gen/diversity"] / max(row["data/diversity"], 1e-12)),
-        "offset": _median(last, lambda row: row["gen/gap"]),
+        "offset": _median(last, lambda row: row["gen/offset"]),
         "disc_loss": _median(last, lambda row: row["disc/loss"]),
         "swing": _swing([row["disc/fake"] for row in last if "disc/fake" in row]),
         "overfit": _median([row for row in rows if "overfit" in row][-1:], lambda row: row["overfit"]),
@@ -100,7 +96,8 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
 
 
 def with_scores(rows: Sequence[Row], scores: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows of metrics, each with the newest `overfit` that was measured before its step."""
+    """Rows of metrics by their present names, each with the newest `overfit` that was measured before its step."""
+    rows = [{FORMER_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
     measured = [score for score in scores if "overfit" in score]
     joined = []
     for row in rows:
@@ -122,21 +119,3 @@ def _median(rows: Sequence[Row], value: Any) -> float | None:
 def _swing(values: Sequence[float]) -> float | None:
     """The mean change from one row to the next."""
     return statistics.fmean(abs(b - a) for a, b in pairwise(values)) if len(values) > 2 else None
-
-
-def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Batch, key: Array) -> Float[Array, ""]:
-    """The signal `overfit` from a batch of training examples and one of held-out ones, by the metrics of the objective.
-
-    0 where the discriminator hardly tells real from fake (by less than 0.1): there it cannot have learned much by heart.
-    """
-
-    def judged(batch: Batch) -> Metrics:
-        key_inputs, key_sample, key_loss = jax.random.split(key, 3)
-        inputs = objective.inputs(key_inputs, batch)
-        fakes, _ = objective.sample(state.gen.variables, inputs, key_sample, True)
-        _, (_, metrics) = objective.disc_loss(state.disc.variables, fakes, Turn(batch, inputs, key_loss, state.step))
-        return metrics
-
-    seen, unseen = judged(train), judged(held_out)
-    gap = seen["disc/real"] - seen["disc/fake"]
-    return jnp.where(gap > 0.1, (seen["disc/real"] - unseen["disc/real"]) / jnp.maximum(gap, 0.1), 0.0)

@@ -4,20 +4,14 @@ import contextlib
 import math
 import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import numpy as np
-from tqdm import tqdm
+from gan_jax.core import Advance, TrainState
+from gan_jax.errors import InputError, Interrupted
+from gan_jax.training.report import Report, Row
 
-from gan_jax.core import Advance, Metrics, TrainState
-from gan_jax.errors import InputError, RunError
-
-Row = dict[str, Any]  # numbers by name
 Save = Callable[[int, TrainState, Row], None]  # writes a checkpoint with the scores measured at this step
 
 
@@ -28,22 +22,6 @@ class Every(NamedTuple):
     call: Callable[[int, TrainState], Row | None]
 
 
-class NotFinite(RunError):
-    """A metric was not finite at `step`."""
-
-    def __init__(self, message: str, step: int):
-        super().__init__(message)
-        self.step = step
-
-
-class Interrupted(Exception):
-    """Training was stopped by a signal after the state had been saved."""
-
-    def __init__(self, step: int):
-        super().__init__(f"stopped and saved at step {step}")
-        self.step = step
-
-
 def fit(
     state: TrainState,
     advance: Advance,
@@ -51,7 +29,7 @@ def fit(
     steps: int,
     save: Save,
     save_every: int,
-    report: "Report",
+    report: Report,
     callbacks: Sequence[Every] = (),
     dispatch: int = 10,
     agree: Callable[[bool], bool] = bool,
@@ -91,105 +69,6 @@ def fit(
             if stopping:
                 raise Interrupted(step)
     return state
-
-
-class Report:
-    """Metrics of all rounds: checked, averaged over `interval` rounds, shown and handed to `write(step, row)`.
-
-    On a terminal a progress bar, elsewhere a line an interval. Metrics are read one dispatch late, while the next one runs.
-    `images` is the number of real examples in one round; `health(step, row)` gives the last word of the line.
-    """
-
-    def __init__(
-        self,
-        *,
-        start: int,
-        steps: int,
-        interval: int,
-        images: int,
-        write: Callable[[int, Row], None],
-        show: Callable[[str], None],
-        health: Callable[[int, Row], str] = lambda step, row: "",
-        silent: bool = False,
-    ):
-        self.start, self.steps, self.interval, self.images = start, steps, interval, images
-        self._write, self._show, self._health, self._silent = write, show, health, silent
-        self._pending: tuple[int, Metrics] | None = None
-        self._rows: list[dict[str, np.ndarray]] = []
-        self._clock, self._clock_step, self._between = time.perf_counter(), start, 0.0
-
-    def __enter__(self) -> "Report":
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=self.steps, initial=self.start, unit="step", disable=self._silent or not terminal, dynamic_ncols=True
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """What happens inside takes time, but none of the rounds'."""
-        start = time.perf_counter()
-        yield
-        self._between += time.perf_counter() - start
-
-    def add(self, step: int, metrics: Metrics) -> None:
-        """Take the metrics of the dispatch that ended at `step`, with a leading axis of rounds."""
-        self.flush()
-        self._pending = (step, metrics)
-
-    def flush(self) -> None:
-        """Wait for the metrics taken last; raises `RunError` if one is not finite."""
-        if self._pending is None:
-            return
-        (step, metrics), self._pending = self._pending, None
-        host = {name: np.asarray(value, np.float32) for name, value in jax.device_get(metrics).items()}
-        rounds = len(next(iter(host.values())))
-        _check_finite(host, first=step - rounds + 1)
-        self._rows.append(host)
-        self._bar.update(rounds)
-        if step % self.interval == 0 or step == self.steps:
-            self._finish_row(step)
-
-    def _finish_row(self, step: int) -> None:
-        row = {name: float(np.concatenate([r[name] for r in self._rows]).mean()) for name in self._rows[0]}
-        now, rounds = time.perf_counter(), max(step - self._clock_step, 1)
-        seconds = (now - self._clock) / rounds
-        rate = self.images * rounds / (now - self._clock - self._between)
-        self._rows, self._clock, self._clock_step, self._between = [], now, step, 0.0
-        word = self._health(step, row)
-        line = status_line(step, self.steps, rate, (self.steps - step) * seconds, row, word)
-        self._write(step, {**row, "images_per_second": rate})
-        if self._bar.disable:
-            self._show(line)
-        else:
-            self._bar.set_description_str(line.split("|", 3)[-1].strip())
-
-
-def _check_finite(metrics: dict[str, np.ndarray], first: int) -> None:
-    bad = {name: int(np.argmin(np.isfinite(value))) for name, value in metrics.items() if not np.isfinite(value).all()}
-    if bad:
-        round_ = min(bad.values())
-        names = ", ".join(sorted(name for name, i in bad.items() if i == round_))
-        message = f"{names} was not finite at step {first + round_}; try a lower learning rate or a stronger penalty"
-        raise NotFinite(message, first + round_)
-
-
-def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Row, health: str) -> str:
-    """Step, images/s, time left, the losses, D(x) and D(G(z)), diversity of samples against the data's, a word of health."""
-    left = f"{int(seconds_left) // 3600}:{int(seconds_left) // 60 % 60:02}:{int(seconds_left) % 60:02}"
-    parts = [
-        f"step {step}/{steps} {100 * step // steps}%",
-        f"{rate:.0f} img/s",
-        f"left {left}",
-        f"D {row.get('disc/loss', math.nan):.2f} G {row.get('gen/loss', math.nan):.2f}",
-        f"D(x) {row.get('disc/real', math.nan):.2f} D(G(z)) {row.get('disc/fake', math.nan):.2f}",
-        f"div {row.get('gen/diversity', math.nan):.2f}/{row.get('data/diversity', math.nan):.2f}",
-        *([health] if health else []),
-    ]
-    return " | ".join(parts)
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ import hashlib, json, sys, time
 from pathlib import Path
 import jax, numpy as np
 from gan_jax.data import Order, Rounds, load
-from gan_jax.parallel.drivers import ahead
+from gan_jax.parallel.feeds import ahead
 folder, out, process, processes, first, wait = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:7])
 data = load(folder / "made.npz", (6, 8), cache=folder / "cache")
 r = Rounds(data.train, Order(5, len(data), 32), parts=2, mirror=True, crop=2, process=process, processes=processes)

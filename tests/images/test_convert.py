@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.images.convert import film, grid, save, to_float, to_uint8
+from gan_jax.images.convert import to_float, to_uint8
+from gan_jax.images.film import film
+from gan_jax.images.sheets import grid, save
 
 LEVELS = np.arange(256, dtype=np.uint8)
 

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import core, losses
-from gan_jax.core import Objective, Players
+from gan_jax import core, losses, sampling
+from gan_jax.core import Objective, Players, Sampler
 
 B = 6
 TX = Players(gen=optax.adam(1e-3), disc=optax.adam(1e-3))
@@ -30,11 +30,11 @@ def text_gan() -> Objective:
     generator, discriminator = Net(12), Net(1)
 
     def inputs(key, batch):
-        return jax.random.normal(key, (len(batch["text"]), 4)), batch["text"]
+        return {"z": jax.random.normal(key, (len(batch["text"]), 4)), "text": batch["text"]}
 
     def init(key, batch):
         return Players(
-            gen=generator.init(key, *inputs(key, batch)), disc=discriminator.init(key, batch["image"], batch["text"])
+            gen=generator.init(key, *inputs(key, batch).values()), disc=discriminator.init(key, batch["image"], batch["text"])
         )
 
     def disc_loss(disc_vars, fake, turn):
@@ -48,7 +48,10 @@ def text_gan() -> Objective:
         logits = discriminator.apply(disc_vars, fake, turn.batch["text"])
         return losses.non_saturating.gen(logits, logits), {}
 
-    return Objective(init, inputs, lambda v, inputs, key, train: (generator.apply(v, *inputs), {}), disc_loss, gen_loss)
+    def sample(variables, inputs, key, train):
+        return generator.apply(variables, inputs["z"], inputs["text"]), {}
+
+    return Objective(init, Sampler(inputs, sample, ("text",)), disc_loss, gen_loss, ("image", "text"))
 
 
 def superres_gan() -> Objective:
@@ -67,10 +70,11 @@ def superres_gan() -> Objective:
         logits = discriminator.apply(disc_vars, fake)
         return content + 1e-3 * losses.non_saturating.gen(logits, logits), {"gen/content": content}
 
-    def sample(variables, low, key, train):
-        return generator.apply(variables, low), {}
+    def sample(variables, inputs, key, train):
+        return generator.apply(variables, inputs["low"]), {}
 
-    return Objective(init, lambda key, batch: batch["low"], sample, disc_loss, gen_loss)
+    sampler = Sampler(lambda key, batch: {"low": batch["low"]}, sample, ("low",))
+    return Objective(init, sampler, disc_loss, gen_loss, ("low", "high"))
 
 
 def packed_gan(pack: int = 2) -> Objective:
@@ -81,11 +85,11 @@ def packed_gan(pack: int = 2) -> Objective:
         return x.reshape(x.shape[0] // pack, -1)
 
     def inputs(key, batch):
-        return jax.random.normal(key, (len(batch["image"]), 4))
+        return {"z": jax.random.normal(key, (len(batch["image"]), 4))}
 
     def init(key, batch):
         real = packed(batch["image"])
-        return Players(gen=generator.init(key, inputs(key, batch)), disc=discriminator.init(key, real))
+        return Players(gen=generator.init(key, inputs(key, batch)["z"]), disc=discriminator.init(key, real))
 
     def logits(disc_vars, fake, turn):
         return discriminator.apply(disc_vars, packed(turn.batch["image"])), discriminator.apply(disc_vars, packed(fake))
@@ -96,7 +100,8 @@ def packed_gan(pack: int = 2) -> Objective:
     def gen_loss(disc_vars, fake, turn):
         return losses.hinge.gen(*logits(disc_vars, fake, turn)), {}
 
-    return Objective(init, inputs, lambda v, z, key, train: (generator.apply(v, z), {}), disc_loss, gen_loss)
+    sampler = Sampler(inputs, lambda v, inputs, key, train: (generator.apply(v, inputs["z"]), {}))
+    return Objective(init, sampler, disc_loss, gen_loss, ("image",))
 
 
 def batches(parts):
@@ -118,7 +123,7 @@ def test_the_same_step_plays_other_games(objective, disc_steps, extra):
     for _ in range(60):
         state, metrics = step(state, batch)
         history.append({name: float(value) for name, value in metrics.items()})
-    images, _ = objective.sample(core.sampling_variables(state), objective.inputs(jax.random.key(1), batch), state.key, False)
+    images, _ = sampling.draw(objective.sampler, sampling.sampling_variables(state), batch, jax.random.key(1))
     assert images.shape == (disc_steps * B, 12)
     assert history[-1][extra] < history[0][extra]  # the term of its own is learned
     assert int(state.disc.opt_state[0].count) == 60 * disc_steps

@@ -15,12 +15,13 @@ from gan_jax.objectives import image_gan
 
 
 def turn(objective, batch, key=1):
-    inputs = objective.inputs(jax.random.key(2), batch)
-    return Turn(batch, inputs, jax.random.key(key), jnp.zeros((), jnp.int32))
+    inputs = objective.sampler.inputs(jax.random.key(2), batch)
+    return Turn(batch, inputs, jax.random.key(key), jax.random.key(9), jnp.zeros((), jnp.int32), {})
 
 
 def fakes(objective, variables):
-    return objective.sample(variables.gen, objective.inputs(jax.random.key(2), BATCH), jax.random.key(0), True)[0]
+    sampler = objective.sampler
+    return sampler.sample(variables.gen, sampler.inputs(jax.random.key(2), BATCH), jax.random.key(0), True)[0]
 
 
 TX = Players(gen=optax.sgd(1e-3), disc=optax.sgd(1e-3))

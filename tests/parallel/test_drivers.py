@@ -17,6 +17,7 @@ from jax.sharding import AxisType, PartitionSpec
 from gan_jax import core, parallel
 from gan_jax.core import Players
 from gan_jax.errors import InputError
+from gan_jax.parallel.mesh import require_shares
 from tests.game import GAMES, batches, game, numbers, start, two_devices
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,7 @@ def test_noise_and_fakes_are_computed_in_parts():
     state, batch = start(objective), batches(1, size=256)[0]
     alone = jax.jit(step).lower(state, batch).compile().cost_analysis()["flops"]
     with jax.set_mesh(mesh):
-        shared = jax.jit(step).lower(parallel.replicate(state, mesh), parallel.spread(batch, mesh)).compile()
+        shared = jax.jit(step).lower(parallel.replicate(state, mesh), parallel.shard(batch, mesh)).compile()
     assert shared.cost_analysis()["flops"] < 0.2 * alone
 
 
@@ -150,10 +151,10 @@ def test_populations_equal_runs_of_their_own(spread):
 def test_what_cannot_be_shared_is_refused():
     mesh = parallel.batch_mesh(jax.devices()[:4])
     with pytest.raises(InputError, match="a batch of 30 cannot be shared by 4 devices: choose --batch 32"):
-        parallel.require_shares(30, mesh)
+        require_shares(30, mesh)
     with pytest.raises(InputError, match="in 3 parts cannot be shared by 4 devices: choose --batch 36"):
-        parallel.require_shares(32, mesh, accumulate=3)
-    parallel.require_shares(30, None, accumulate=3)
+        require_shares(32, mesh, accumulate=3)
+    require_shares(30, None, accumulate=3)
     with pytest.raises(InputError, match="image: 30 examples cannot be shared by 4"):
         parallel.split({"image": np.zeros((30, 2))}, 4)
     objective, step = game(FIRST)

@@ -11,14 +11,16 @@ import optax
 import pytest
 
 from experiments import dcgan
-from gan_jax import core, latents, losses, training
+from gan_jax import core, latents, losses
 from gan_jax.core import Players
 from gan_jax.errors import InputError, RunError
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.parallel import host
-from gan_jax.parallel.drivers import batch_mesh
-from gan_jax.parallel.flags import DeviceFlags, analyse, require_precision
+from gan_jax.parallel.flags import DeviceFlags, require_precision
+from gan_jax.parallel.memory import analyse
+from gan_jax.parallel.mesh import batch_mesh
+from gan_jax.training import trainer
 from tests.game import batches, game, numbers, start
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +113,7 @@ def test_out_of_memory_is_told_with_what_lowers_it(tmp_path, monkeypatch):
     def exhausted(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes")
 
-    monkeypatch.setattr(training, "resident", lambda *_, **__: exhausted)
+    monkeypatch.setattr(trainer, "resident", lambda *_, **__: exhausted)
     asked = dcgan.Config(**SMALL, steps=2, feed="device", devices=1, outdir=tmp_path / "run")
     with pytest.raises(RunError, match="out of memory on cpu .*allocating 123 bytes") as told:
         dcgan.main(asked)
@@ -123,7 +125,7 @@ def test_other_errors_of_the_runtime_stay_as_they_are(tmp_path, monkeypatch):
     def broken(*_):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(training, "resident", lambda *_, **__: broken)
+    monkeypatch.setattr(trainer, "resident", lambda *_, **__: broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         dcgan.main(dcgan.Config(**SMALL, steps=2, feed="device", devices=1, outdir=tmp_path / "run"))
 

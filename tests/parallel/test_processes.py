@@ -16,7 +16,7 @@ import pytest
 from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.runs.run import read_rows
-from gan_jax.training.trainer import load_weights
+from gan_jax.runs.transfer import load_weights
 from tests.game import numbers
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax.runs.checkpoint import state_hash
 from gan_jax.runs.run import read_rows
-from gan_jax.training.trainer import load_weights
+from gan_jax.runs.transfer import load_weights
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

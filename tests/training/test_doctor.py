@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
@@ -11,7 +12,8 @@ from gan_jax import core, latents, losses
 from gan_jax.core import Players
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
-from gan_jax.training.doctor import ADVICE, RULES, SIGNALS, WINDOW, diagnose, overfit, signals
+from gan_jax.training.callbacks import overfit
+from gan_jax.training.doctor import ADVICE, RULES, SIGNALS, WINDOW, diagnose, signals, with_scores
 
 HEALTHY = {
     "disc/real": 0.6,
@@ -20,8 +22,8 @@ HEALTHY = {
     "gen/loss": 0.9,
     "gen/diversity": 4.5,
     "data/diversity": 5.0,
-    "gen/spread": 0.9,
-    "gen/gap": 0.2,
+    "gen/rms_distance": 0.9,
+    "gen/offset": 0.2,
     "disc/grad_norm": 1.0,
     "gen/grad_norm": 1.0,
 }
@@ -45,25 +47,25 @@ def test_nothing_is_known_of_nothing():
 
 
 def test_a_single_bad_row_among_good_ones_is_no_state():
-    assert diagnose([*rows(), HEALTHY | {"gen/diversity": 0.0, "gen/spread": 0.0}]).state == "ok"
+    assert diagnose([*rows(), HEALTHY | {"gen/diversity": 0.0, "gen/rms_distance": 0.0}]).state == "ok"
 
 
 def test_a_young_game_is_not_judged():
-    assert diagnose(rows(WINDOW - 1, **{"gen/spread": 0.0})).state == "ok"
+    assert diagnose(rows(WINDOW - 1, **{"gen/rms_distance": 0.0})).state == "ok"
 
 
 def test_only_the_window_counts():
-    assert diagnose([*rows(30, **{"gen/spread": 0.0, "gen/diversity": 0.0}), *rows(WINDOW)]).state == "ok"
+    assert diagnose([*rows(30, **{"gen/rms_distance": 0.0, "gen/diversity": 0.0}), *rows(WINDOW)]).state == "ok"
 
 
 @pytest.mark.parametrize(
     ("state", "changes"),
     [
-        ("D-winning", {"disc/real": 0.99, "disc/fake": 0.05, "gen/spread": 0.2}),
-        ("collapsing", {"gen/spread": 0.1}),
+        ("D-winning", {"disc/real": 0.99, "disc/fake": 0.05, "gen/rms_distance": 0.2}),
+        ("collapsing", {"gen/rms_distance": 0.1}),
         ("collapsing", {"gen/diversity": 1.0}),
         ("memorising", {"overfit": 0.8}),
-        ("G-winning", {"disc/real": 0.5, "disc/fake": 0.5, "gen/gap": 0.9}),
+        ("G-winning", {"disc/real": 0.5, "disc/fake": 0.5, "gen/offset": 0.9}),
     ],
 )
 def test_states_by_their_signals(state, changes):
@@ -79,7 +81,7 @@ def test_diverging_is_told_early():
 
 
 def test_oscillating():
-    swinging = [HEALTHY | {"disc/fake": 0.4 + 0.1 * (i % 2), "gen/gap": 0.7} for i in range(WINDOW)]
+    swinging = [HEALTHY | {"disc/fake": 0.4 + 0.1 * (i % 2), "gen/offset": 0.7} for i in range(WINDOW)]
     assert diagnose(swinging).state == "oscillating"
 
 
@@ -124,5 +126,25 @@ def test_overfit_of_a_discriminator_that_knows_nothing_is_0(learned_by_heart):
 def test_an_image_gan_gives_all_signals(learned_by_heart):
     metrics = learned_by_heart[-1]
     assert set(signals([metrics | {"overfit": 0.1}] * 3)) == set(SIGNALS)
-    assert metrics["gen/spread"] > 0
-    assert metrics["gen/gap"] > 0.5  # the discriminator has drawn them apart
+    assert metrics["gen/rms_distance"] > 0
+    assert metrics["gen/offset"] > 0.5  # the discriminator has drawn them apart
+
+
+def test_a_wrapped_discriminator_gives_all_signals():
+    """Its features are sown a level down."""
+
+    class Wrapped(nn.Module):
+        @nn.compact
+        def __call__(self, x, y=None, *, train):
+            return mlp.Discriminator(width=8)(x, y, train=train)
+
+    objective = image_gan(mlp.Generator(width=8), Wrapped(), losses.non_saturating, latents.Normal(4), real="point")
+    tx = Players(gen=optax.sgd(0.1), disc=optax.sgd(0.1))
+    batch = {"point": np.random.default_rng(0).standard_normal((8, 2)).astype(np.float32)}
+    _, metrics = jax.jit(core.make_step(objective, tx))(core.init_state(objective, tx, jax.random.key(0), batch), batch)
+    assert set(signals([{name: float(value) for name, value in metrics.items()} | {"overfit": 0.1}] * 3)) == set(SIGNALS)
+
+
+def test_rows_of_older_runs_are_read_by_their_present_names():
+    joined = with_scores([{"step": 5, "gen/spread": 0.2, "gen/gap": 0.3}], [{"step": 4, "overfit": 0.7}])
+    assert joined == [{"step": 5, "gen/rms_distance": 0.2, "gen/offset": 0.3, "overfit": 0.7}]

@@ -8,7 +8,8 @@ import pytest
 
 from gan_jax.core import TrainState
 from gan_jax.errors import InputError, RunError
-from gan_jax.training.loop import Every, Report, fit, status_line
+from gan_jax.training.loop import Every, fit
+from gan_jax.training.report import Report, status_line
 
 
 def counter(step):

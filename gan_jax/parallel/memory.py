@@ -1,0 +1,70 @@
+"""How much memory a step takes, and how much there is."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax.batch_axis import AXIS
+from gan_jax.core import Batch, Step, TrainState
+
+
+def room_on_device(nbytes: int, share: float = 0.3) -> bool:
+    """Whether so many bytes on every device take at most `share` of what it has; CPUs share the memory that is free now."""
+    devices = jax.local_devices()
+    if limit := (devices[0].memory_stats() or {}).get("bytes_limit"):
+        return bool(nbytes <= share * limit)
+    return nbytes * len(devices) <= share * _free_memory()
+
+
+def _free_memory() -> int:
+    """Bytes that the host, and the container if it is one, can give; where nothing says, half of what the host has."""
+    known = []
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        known.append(1024 * int(lines["MemAvailable"].split()[0]))
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        known.append(limit - used)
+    return min(known) if known else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+class Analysis(NamedTuple):
+    """What a compiled step takes on each device: bytes, and seconds to compile."""
+
+    peak: int  # state, batch and everything between, at once
+    state: int  # arguments, which the result replaces
+    seconds: float
+
+    def __str__(self) -> str:
+        free = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+        room = f" of {free / 2**30:,.1f} GiB" if free else ""
+        return (
+            f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
+            f"compiled in {self.seconds:.1f} s"
+        )
+
+
+def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = None) -> Analysis:
+    """Compile a round for arrays like these, sharded over the mesh, and read the compiler's own account of it.
+
+    Nothing is played. Data that lie on the device (`gan_jax.parallel.resident`) come to what it says.
+    """
+    start = time.perf_counter()
+    shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
+    with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
+        compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
+    seconds = time.perf_counter() - start
+    memory: Any = compiled.memory_analysis()
+    held = memory.argument_size_in_bytes
+    peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return Analysis(peak, held, seconds)
+
+
+def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:
+    sharding = None if mesh is None else NamedSharding(mesh, spec)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)

@@ -1,0 +1,160 @@
+"""What a generator is asked for: rows of the data, or words of a command line, as the batch that its sampler takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gan_jax.core import Batch, Sampler
+from gan_jax.errors import InputError
+
+Rows = dict[str, np.ndarray]
+Facts = Mapping[str, Any]  # of model.json: the classes' names, and what the run's own data ask for
+
+
+def rows_of(sampler: Sampler, arrays: Batch, n: int, seed: int = 0) -> Rows:
+    """What n rows of the data ask for: the arrays that the sampler needs, in a random order that the seed fixes.
+
+    Of fewer rows than n they come again in the same order. A sampler that needs nothing gets numbers that count. Raises
+    `InputError` where the data lack an array.
+    """
+    if not sampler.needs:
+        return count(n)
+    if missing := [name for name in sampler.needs if name not in arrays]:
+        raise InputError(f"the generator is asked by {', '.join(missing)}, which the data lack: they have {', '.join(arrays)}")
+    size = len(arrays[sampler.needs[0]])
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(size)
+    return {name: np.asarray(arrays[name])[np.resize(order, n)] for name in sampler.needs}
+
+
+def count(n: int) -> Rows:
+    """A batch of n rows that ask for nothing."""
+    return {"row": np.arange(n, dtype=np.int32)}
+
+
+class Ask(NamedTuple):
+    """One kind of condition.
+
+    all:   (facts, n) -> rows for n samples of everything there is, in turn
+    parse: (word, facts) -> the row that the user's word stands for; raises `InputError` with what is possible
+    check: (row, facts) -> why a row cannot be asked for, or nothing
+    """
+
+    all: Callable[[Facts, int], np.ndarray]
+    parse: Callable[[str, Facts], np.ndarray]
+    check: Callable[[np.ndarray, Facts], str]
+
+
+def ask(sampler: Sampler, facts: Facts, n: int, wanted: Mapping[str, Any]) -> Rows:
+    """The batch for n samples of what is `wanted`: for each name a word for all of them, or rows, one a sample.
+
+    What is not named is asked for in turn. Raises `InputError` for a condition that the generator has not, for what it does
+    not know, and for rows of another number.
+    """
+    if foreign := [name for name in wanted if name not in sampler.needs]:
+        asks = f"it is asked by {', '.join(sampler.needs)}" if sampler.needs else "it makes samples of noise alone"
+        raise InputError(f"this generator cannot be asked by {', '.join(foreign)}: {asks}")
+    if n < 1:
+        raise InputError(f"ask for at least one sample, not {n}")
+    rows = {name: _column(name, wanted.get(name), facts, n) for name in sampler.needs}
+    return rows or count(n)
+
+
+def _column(name: str, wanted: Any, facts: Facts, n: int) -> np.ndarray:
+    kind = ASK.get(name, _OTHER)
+    if wanted is None:
+        return kind.all({**facts, "name": name}, n)
+    if isinstance(wanted, str | Path):
+        row = kind.parse(str(wanted), facts)
+        return np.broadcast_to(row, (n, *row.shape))
+    rows = np.asarray(wanted)
+    if len(rows) != n:
+        raise InputError(f"{n} samples need {n} rows of {name}, not {len(rows)}")
+    if reason := kind.check(rows, facts):
+        raise InputError(reason)
+    return rows
+
+
+def _known(facts: Facts, n: int) -> np.ndarray:
+    """Rows of the run's own data, in turn."""
+    rows = facts.get("rows", {}).get(facts["name"])
+    if rows is None:
+        raise InputError(f"this run keeps no examples of {facts['name']}: name what to draw")
+    return np.asarray(rows)[np.arange(n) % len(rows)]
+
+
+def _classes(facts: Facts, n: int) -> np.ndarray:
+    return (np.arange(n) % max(len(facts.get("classes", ())), 1)).astype(np.int32)
+
+
+def _class(word: str, facts: Facts) -> np.ndarray:
+    classes = list(facts.get("classes", ()))
+    if word not in classes:
+        known = f"its classes are {', '.join(classes)}" if classes else "it was trained without classes"
+        raise InputError(f"there is no class {word!r}: {known}")
+    return np.array(classes.index(word), np.int32)
+
+
+def _class_lacks(rows: np.ndarray, facts: Facts) -> str:
+    classes = len(facts.get("classes", ()))
+    if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer) and ((rows >= 0) & (rows < classes)).all():
+        return ""
+    return f"labels are whole numbers from 0 to {classes - 1}, one a sample"
+
+
+def _text(word: str, facts: Facts) -> np.ndarray:
+    """UTF-8 bytes padded with zeros to the length that the run was trained with (`gan_jax.data.captions`)."""
+    length, content = int(facts["shapes"]["caption"][-1]), word.encode()
+    if not content or len(content) > length:
+        raise InputError(f"the caption has {len(content)} bytes, and this generator reads 1 to {length}: write another one")
+    return np.frombuffer(content.ljust(length, b"\0"), np.uint8)
+
+
+def _picture(word: str, facts: Facts) -> np.ndarray:
+    """The picture in a file, in the channels that the run was trained with; of any size that the generator takes."""
+    channels = int(facts["shapes"]["low"][-1])
+    try:
+        with Image.open(Path(word).expanduser()) as opened:
+            image = np.asarray(opened.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{word} is no picture that can be read: {error}") from error
+    return image[..., None] if channels == 1 else image
+
+
+def _shape_lacks(name: str) -> Callable[[np.ndarray, Facts], str]:
+    def check(rows: np.ndarray, facts: Facts) -> str:
+        wanted = tuple(facts.get("shapes", {}).get(name, rows.shape[1:]))
+        fits = len(wanted) == rows.ndim - 1 and (name == "low" or wanted == rows.shape[1:])
+        return "" if fits else f"a row of {name} has the shape {wanted}, not {rows.shape[1:]}"
+
+    return check
+
+
+ASK: dict[str, Ask] = {
+    "label": Ask(_classes, _class, _class_lacks),
+    "caption": Ask(_known, _text, _shape_lacks("caption")),
+    "low": Ask(_known, _picture, _shape_lacks("low")),
+}
+
+
+def _wordless(word: str, facts: Facts) -> np.ndarray:
+    raise InputError(f"this cannot be asked for in words ({word!r}): give rows")
+
+
+_OTHER = Ask(_known, _wordless, lambda rows, facts: "")
+
+
+def facts_of(sampler: Sampler, arrays: Batch, classes: Sequence[str]) -> dict[str, Any]:
+    """What model.json says of what the sampler is asked by: the names of classes, and the shape of a row of all else."""
+    return {
+        "classes": list(classes) if "label" in sampler.needs else [],
+        "shapes": {name: list(np.shape(arrays[name])[1:]) for name in sampler.needs if name != "label"},
+    }
+
+
+def population(sampler: Sampler, facts: Facts, least: int = 256) -> Rows:
+    """Rows of everything that a generator may be asked for, each class as often: what its statistics are settled on."""
+    classes = max(len(facts.get("classes", ())), 1)
+    return ask(sampler, facts, classes * -(-least // classes), {})

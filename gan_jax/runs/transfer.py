@@ -1,0 +1,56 @@
+"""The weights of one run as the beginning of another."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from gan_jax.core import TrainState
+from gan_jax.errors import InputError
+from gan_jax.runs.checkpoint import Checkpoints
+
+
+def load_weights(directory: Path) -> dict[str, Any]:
+    """A run's saved state as nested dictionaries, from its newest checkpoint.
+
+    Raises `InputError` for a directory without a checkpoint.
+    """
+    if not (directory / "checkpoints").is_dir():
+        raise InputError(f"{directory} is no run with checkpoints")
+    with Checkpoints(directory / "checkpoints", read_only=True) as checkpoints:
+        if not checkpoints.steps:
+            raise InputError(f"{directory} has no complete checkpoint yet")
+        return checkpoints.read(checkpoints.steps[-1])
+
+
+def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
+    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if shapes differ."""
+    gen = state.gen._replace(
+        params=_fitted(saved["gen"]["params"], state.gen.params),
+        stats=_collections(saved["gen"].get("stats") or {}, state.gen.stats),
+    )
+    disc = state.disc._replace(
+        params=_fitted(saved["disc"]["params"], state.disc.params),
+        stats=_collections(saved["disc"].get("stats") or {}, state.disc.stats),
+    )
+    return state._replace(gen=gen, disc=disc, ema_params=_fitted(saved["ema_params"], state.ema_params))
+
+
+def _collections(saved: PyTree, like: PyTree) -> PyTree:
+    """The saved collections, but an augmentation's state begins anew if only one of the runs has one."""
+    rest = {name: value for name, value in saved.items() if name != "augment" or name in like}
+    return {name: like[name] for name in like if name == "augment" and name not in saved} | _fitted(
+        rest, {name: value for name, value in like.items() if name != "augment" or name in saved}
+    )
+
+
+def _fitted(saved: PyTree, like: PyTree) -> PyTree:
+    try:
+        same = jax.tree.map(lambda s, x: np.shape(s) == np.shape(x), saved, like)
+    except ValueError as error:
+        raise InputError(f"the weights are of another network: {str(error).splitlines()[0][:200]}") from error
+    if not all(jax.tree.leaves(same)):
+        raise InputError("the weights are of a network of another size: give the flags that it was trained with")
+    return jax.tree.map(jax.numpy.asarray, saved)

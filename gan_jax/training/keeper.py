@@ -1,0 +1,86 @@
+"""What a run keeps while it trains: rows of metrics and scores, checkpoints, the states of the game."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from tensorboardX import SummaryWriter
+
+from gan_jax.core import TrainState
+from gan_jax.parallel.mesh import local
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.run import Run, read_rows
+from gan_jax.training.doctor import WINDOW, diagnose, with_scores
+from gan_jax.training.loop import Every
+from gan_jax.training.report import Row
+
+
+class Keeper:
+    """What the writing process does between dispatches: callbacks, checkpoints, rows. In the others it does nothing."""
+
+    def __init__(
+        self,
+        run: Run,
+        checkpoints: Checkpoints | None,
+        stack: contextlib.ExitStack,
+        callbacks: Sequence[Every],
+        start: int,
+    ):
+        self._run, self._checkpoints = run, checkpoints
+        self.callbacks = [Every(every, self._guarded(call)) for every, call in callbacks]
+        self._state = (read_rows(run.directory / "diagnosis.jsonl") or [{"state": "ok"}])[-1]["state"]
+        scores = read_rows(run.directory / "eval.jsonl")
+        self._seen: list[Row] = with_scores(read_rows(run.directory / "metrics.jsonl"), scores)[-WINDOW:]
+        self._overfit: Row = {}
+        for row in scores:
+            self._note(row)
+        if run.writes:
+            self._board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
+            stack.callback(self._board.close)
+
+    def _guarded(self, call: Callable[[int, TrainState], Row | None]) -> Callable[[int, TrainState], Row | None]:
+        return lambda step, state: call(step, local(state)) if self._run.writes else None
+
+    def begin(self, state: TrainState) -> None:
+        """Samples and scores before the first round."""
+        scores: Row = {}
+        for callback in self.callbacks if int(state.step) == 0 else ():
+            scores |= callback.call(0, state) or {}
+        if scores:
+            self._keep_scores(0, scores)
+
+    def _keep_scores(self, at: int, scores: Row) -> None:
+        self._run.add_row("eval.jsonl", {"step": at, **scores})
+        self._note(scores)
+        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+        told = [f"{name} {value:.4g}" for name, value in numbers.items() if not name.endswith(("_std", "_floor"))]
+        self._run.log(f"scores      step {at}: {', '.join(told)}")
+
+    def _note(self, scores: Row) -> None:
+        self._overfit |= {name: value for name, value in scores.items() if name == "overfit"}
+
+    def write(self, at: int, row: Row) -> None:
+        self._run.add_row("metrics.jsonl", {"step": at, **row})
+        for name, value in row.items() if self._run.writes else ():
+            self._board.add_scalar(name, value, at)
+
+    def health(self, at: int, row: Row) -> str:
+        """The state of the game in a word; a change is told, and kept with its evidence."""
+        self._seen = [*self._seen[-WINDOW:], {**row, **self._overfit}]
+        found = diagnose(self._seen)
+        if found.state != self._state:
+            self._state = found.state
+            evidence = {name: round(value, 4) for name, value in found.evidence.items()}
+            entry = {"step": at, "state": found.state, "advice": found.advice, "evidence": evidence}
+            self._run.add_row("diagnosis.jsonl", entry)
+            told = ", ".join(f"{name} {value:.2f}" for name, value in evidence.items())
+            self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {found.advice}" * bool(found.advice))
+        return found.state
+
+    def save(self, at: int, state: TrainState, scores: Row) -> None:
+        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+        if scores:
+            self._keep_scores(at, scores)
+        for name, value in numbers.items() if self._run.writes else ():
+            self._board.add_scalar(f"eval/{name}", value, at)
+        if self._checkpoints:
+            self._checkpoints.save(at, local(state), numbers)
