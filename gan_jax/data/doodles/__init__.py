@@ -4,10 +4,11 @@ They stand for what the talk shows of real ones: arithmetic with glasses and sex
 poses, and generators that draw one kind of flower only.
 """
 
-from gan_jax.data.doodles.birds import BIRDS, Bird, doodle_birds, draw_bird
+from gan_jax.data.doodles.birds import BIRDS, doodle_birds, draw_bird
 from gan_jax.data.doodles.drawn import Kind, truth_of
-from gan_jax.data.doodles.faces import FACES, Face, doodle_faces, draw_face
-from gan_jax.data.doodles.flowers import FLOWERS, Flower, doodle_flowers, draw_flower
+from gan_jax.data.doodles.faces import FACES, doodle_faces, draw_face
+from gan_jax.data.doodles.flowers import FLOWERS, doodle_flowers, draw_flower
+from gan_jax.data.doodles.truths import Bird, Face, Flower
 
 KINDS: dict[str, Kind] = {"faces": FACES, "birds": BIRDS, "flowers": FLOWERS}
 

@@ -1,29 +1,11 @@
 """Drawn birds whose size, colours, pose and place are known: the truth, in numbers and in words."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from gan_jax.data.doodles.bird_drawing import COLOURS, BirdStyle, draw_bird
+from gan_jax.data.doodles.bird_drawing import draw_bird
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
+from gan_jax.data.doodles.truths import BIRD_COLOURS, BIRD_PARTS, Bird, BirdStyle
 from gan_jax.data.source import Source
-
-BIRD_COLOURS = tuple(COLOURS)
-PARTS = ("breast", "crown", "wings")
-
-
-class Bird(NamedTuple):
-    """All that a drawn bird shows; `style` holds what has no name, each from -1 to 1."""
-
-    large: bool
-    breast: str
-    crown: str
-    wings: str
-    right: bool  # faces the right of the picture
-    flying: bool  # in the sky, a wing raised; or on a branch
-    x: float  # the middle of the bird, -1 (left) to 1
-    y: float  # -1 (top) to 1
-    style: BirdStyle
 
 
 def sample_bird(generator: np.random.Generator) -> Bird:
@@ -53,7 +35,7 @@ def miscounted_bird(bird: Bird, generator: np.random.Generator) -> Bird:
 def bird_attributes(bird: Bird) -> dict[str, float]:
     """The truth in numbers: 0 or 1, and the place in halves of the shorter side."""
     numbers = {name: float(getattr(bird, name)) for name in ("large", "right", "flying", "x", "y")}
-    colours = [one_hot(part, BIRD_COLOURS, getattr(bird, part)) for part in PARTS]
+    colours = [one_hot(part, BIRD_COLOURS, getattr(bird, part)) for part in BIRD_PARTS]
     return numbers | colours[0] | colours[1] | colours[2]
 
 
@@ -76,7 +58,7 @@ def parse_caption(text: str) -> dict[str, str]:
     """What a caption of `caption_bird` says of `size`, `breast`, `crown` and `wings`; only what it names."""
     words = text.lower().replace(",", " ").replace(".", " ").split()
     said = next(({"size": word} for word in words if word in ("small", "large")), {})
-    for part in PARTS:
+    for part in BIRD_PARTS:
         if part in words:
             named = [word for word in words[: words.index(part)] if word in BIRD_COLOURS]  # the last one before it
             said |= {part: named[-1]} if named else {}

@@ -1,7 +1,6 @@
 """How a face is drawn: a head that turns, with features in front of it at their own depths (so they shift with the pose)."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,9 +8,7 @@ from gan_jax.data.doodles.canvas import Canvas, Colour, Real, arc, ellipse, ligh
 from gan_jax.data.doodles.drawn import pick
 from gan_jax.data.doodles.face_hair import draw_back_hair, draw_beard, draw_front_hair, draw_hat
 from gan_jax.data.doodles.face_head import Head
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.faces import Face
+from gan_jax.data.doodles.truths import Face
 
 _GROUNDS: list[Colour] = [(176, 208, 226), (246, 214, 196), (198, 222, 196), (226, 208, 232), (244, 226, 178), (190, 216, 214)]
 _CLOTHES: list[Colour] = [(62, 92, 132), (44, 122, 118), (150, 62, 84), (222, 152, 62), (92, 82, 132), (236, 232, 224)]
@@ -40,7 +37,7 @@ _MOUTHS: dict[int, list[tuple[float, float, float]]] = {
 _NOSES: dict[int, list[float]] = {0: [], 1: [0.0], 2: [-0.12, 0.12]}
 
 
-def draw_face(face: "Face", size: tuple[int, int]) -> np.ndarray:
+def draw_face(face: Face, size: tuple[int, int]) -> np.ndarray:
     """The face as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
     style, head = face.style, Head(face)
     ground = tinted(pick(_GROUNDS, style.ground), style.ground_light, style.light, 14)

@@ -1,14 +1,11 @@
 """The head of a drawn face: its measures and colours, and where its points are seen when it turns."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_jax.data.doodles.canvas import Colour, Points, Real, tinted
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.faces import Face
+from gan_jax.data.doodles.truths import Face
 
 HAIR: dict[str, Colour] = {
     "black": (40, 36, 44),
@@ -20,43 +17,10 @@ HAIR: dict[str, Colour] = {
 SKIN: dict[str, Colour] = {"light": (250, 216, 194), "tan": (226, 172, 128), "brown": (172, 114, 78), "dark": (112, 72, 54)}
 
 
-class FaceStyle(NamedTuple):
-    """What differs between faces without a name, each from -1 to 1."""
-
-    x: float
-    y: float
-    scale: float
-    roll: float
-    width: float
-    height: float
-    jaw: float
-    eye_size: float
-    eye_gap: float
-    eye_height: float
-    brow: float
-    nose: float
-    mouth: float
-    mouth_height: float
-    volume: float
-    fringe: float
-    light: float
-    warmth: float
-    ground: float
-    ground_light: float
-    clothes: float
-    clothes_light: float
-    hat: float
-    hat_colour: float
-    iris: float
-    frame: float
-    frame_size: float
-    layout: float
-
-
 class Head:
     """Measures and colours of one face; the head's middle is (0, 0)."""
 
-    def __init__(self, face: "Face") -> None:
+    def __init__(self, face: Face) -> None:
         style = face.style
         self.face, self.style = face, style
         self.cos, self.sin = math.cos(math.radians(face.yaw)), math.sin(math.radians(face.yaw))

@@ -1,33 +1,13 @@
 """Drawn faces whose glasses, hat, beard, smile, hair, skin, sex and pose are known: the truth, in numbers and in words."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
 from gan_jax.data.doodles.face_drawing import draw_face
-from gan_jax.data.doodles.face_head import HAIR, SKIN, FaceStyle
+from gan_jax.data.doodles.truths import HAIRS, SKINS, Face, FaceStyle
 from gan_jax.data.source import Source
-
-HAIRS, SKINS = tuple(HAIR), tuple(SKIN)
-
-
-class Face(NamedTuple):
-    """All that a drawn face shows; `style` holds what has no name, each from -1 to 1."""
-
-    glasses: bool
-    hat: bool
-    beard: bool
-    smile: bool
-    male: bool
-    long_hair: bool
-    hair: str
-    skin: str
-    yaw: float  # degrees, positive towards the right of the picture
-    style: FaceStyle
-    eyes: int = 2
-    mouths: int = 1
-    noses: int = 1
 
 
 def sample_face(generator: np.random.Generator) -> Face:

@@ -1,32 +1,13 @@
 """Drawn flowers whose petals, stamens, direction, view and place are known: the truth, in numbers and in words."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
-from gan_jax.data.doodles.flower_drawing import PETALS, STAMENS, FlowerStyle, draw_flower
+from gan_jax.data.doodles.flower_drawing import draw_flower
+from gan_jax.data.doodles.truths import COUNTS, LARGE, PETAL_COLOURS, SMALL, STAMEN_COLOURS, Flower, FlowerStyle
 from gan_jax.data.source import Source
 
-PETAL_COLOURS, STAMEN_COLOURS = tuple(PETALS), tuple(STAMENS)
-COUNTS = (4, 5, 6, 7, 8, 9)
 WORDS = {4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
-SMALL, LARGE = (0.50, 0.58), (0.72, 0.82)  # lengths of petals that are called so
-
-
-class Flower(NamedTuple):
-    """All that a drawn flower shows; `style` holds what has no name, each from -1 to 1."""
-
-    petals: str
-    stamens: str
-    petal_count: int
-    petal_size: float  # length of a petal, in halves of the picture's shorter side
-    rotation: float  # degrees clockwise from the right to a petal, below 360 / petal_count
-    tilt: float  # degrees between the flower's axis and the eye's
-    tilt_direction: float  # degrees clockwise from the right, 0 to 360: where the flower looks
-    x: float  # the middle of the flower, -1 (left) to 1
-    y: float  # -1 (top) to 1
-    style: FlowerStyle
 
 
 def sample_flower(generator: np.random.Generator) -> Flower:
@@ -81,8 +62,9 @@ def parse_caption(text: str) -> dict[str, str | int]:
         if part in words:
             place = words.index(part)
             after = words[place + 1 : place + 4]  # "petals that are white", "stamens are yellow"
-            named = next((word for word in after if word in colours), None) if "are" in after else words[place - 1]
-            if named in colours:
+            candidates = after if "are" in after else words[place - 1 : place]
+            named = next((word for word in candidates if word in colours), None)
+            if named is not None:
                 said[part] = named
     numbers = {word: count for count, word in WORDS.items()}
     for word in words:
