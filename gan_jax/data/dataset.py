@@ -1,6 +1,7 @@
 """A data set as arrays, and its batches as a pure function of (seed, step)."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,8 +42,7 @@ class Dataset:
 
     def require(self, name: str) -> None:
         """Raises `InputError` if the data have no such array: label, attributes, caption, ..."""
-        if name not in self.train:
-            raise InputError(f"{self.name} has no {name}: it has {', '.join(self.train)}. {_CURES.get(name, '')}".strip())
+        require(self.train, name, self.name)
 
 
 _CURES = {
@@ -50,6 +50,12 @@ _CURES = {
     "attributes": "Put a table attributes.csv with a column `file` and a column of numbers for each attribute beside them",
     "caption": "Put a NAME.txt beside each NAME.png, or a table with the columns `file` and `caption`",
 }
+
+
+def require(arrays: Collection[str], name: str, owner: str = "the data set") -> None:
+    """Raises `InputError` with what there is, and what to do, if `name` is not among the names of `arrays`."""
+    if name not in arrays:
+        raise InputError(f"{owner} has no {name}: it has {', '.join(arrays)}. {_CURES.get(name, '')}".strip())
 
 
 def fingerprint(arrays: Arrays) -> str:
