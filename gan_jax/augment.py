@@ -11,10 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from gan_jax import batch_axis
 from gan_jax.errors import InputError
+from gan_jax.images.sample import bilinear, shifted
 
 Images = Float[Array, "b h w c"]
 Amount = Float[Array, " b"]  # one number an example
@@ -88,11 +89,10 @@ def _color(x: Images, key: Array) -> Images:
 
 
 def _translation(x: Images, key: Array) -> Images:
-    b, h, w, c = x.shape
+    b, h, w, _ = x.shape
     places = jnp.array([[2 * (h // 8) + 1, 2 * (w // 8) + 1]])
     corner = jnp.floor(_uniform(key, 2, b).T * places).astype(jnp.int32)
-    padded = jnp.pad(x, ((0, 0), (h // 8, h // 8), (w // 8, w // 8), (0, 0)))
-    return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (h, w, c)))(padded, corner)
+    return shifted(x, corner, (h // 8, w // 8), "constant")
 
 
 def _cutout(x: Images, key: Array) -> Images:
@@ -205,7 +205,7 @@ def warp(x: Images, geometry: Geometry) -> Images:
     """Pixels moved, sampled bilinearly, reflected at the borders (about the centres of the outermost pixels)."""
     _, h, w, _ = x.shape
     row, column = _sources(geometry, h, w)
-    return jax.vmap(_sample)(x, _reflect(row, h), _reflect(column, w))
+    return jax.vmap(bilinear)(x, _reflected(row, h), _reflected(column, w))
 
 
 def _sources(geometry: Geometry, h: int, w: int) -> tuple[Float[Array, "b h w"], Float[Array, "b h w"]]:
@@ -226,25 +226,9 @@ def _rotate(x: Array, y: Array, cos: Array, sin: Array) -> tuple[Array, Array]:
     return cos * x - sin * y, sin * x + cos * y
 
 
-def _reflect(place: Array, n: int) -> Array:
-    """Places on a line folded into [0, n - 1]."""
-    folded = jnp.abs(jnp.mod(place + (n - 1), max(2 * (n - 1), 1)) - (n - 1))
-    return jnp.clip(folded, 0, n - 1)  # rounding, and images of one pixel
-
-
-def _sample(image: Float[Array, "h w c"], row: Float[Array, "h w"], column: Float[Array, "h w"]) -> Float[Array, "h w c"]:
-    h, w, c = image.shape
-    top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
-    bottom, right = jnp.minimum(top + 1, h - 1), jnp.minimum(left + 1, w - 1)
-    down, along = (row - top)[..., None], (column - left)[..., None]
-    pixels = image.reshape(h * w, c)
-
-    def at(row: Int[Array, "h w"], column: Int[Array, "h w"]) -> Float[Array, "h w c"]:
-        return pixels.at[row * w + column].get(mode="promise_in_bounds")
-
-    above = (1 - along) * at(top, left) + along * at(top, right)
-    below = (1 - along) * at(bottom, left) + along * at(bottom, right)
-    return (1 - down) * above + down * below
+def _reflected(place: Array, n: int) -> Array:
+    """Places on a line folded into [0, n - 1], up to rounding."""
+    return jnp.abs(jnp.mod(place + (n - 1), max(2 * (n - 1), 1)) - (n - 1))
 
 
 def recolour(x: Images, colour: Colour) -> Images:

@@ -17,7 +17,7 @@ from jax import Array
 from gan_jax.data.dataset import Arrays, Order, require
 from gan_jax.errors import InputError
 from gan_jax.images.resize import resize
-from gan_jax.images.sample import windows
+from gan_jax.images.sample import shifted, windows
 
 _VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; `Order` uses [seed, epoch]
 
@@ -153,10 +153,7 @@ def shift(n: int) -> Variation:
         return {"shift": generator.integers(2 * n + 1, size=(examples, 2)).astype(np.int32)}
 
     def finish(batch: Batch, planned: Batch) -> Batch:
-        x = batch["image"]
-        h, w = x.shape[1:3]
-        padded = jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)), mode="reflect")
-        return batch | {"image": windows(padded, planned["shift"], (h, w))}
+        return batch | {"image": shifted(batch["image"], planned["shift"], (n, n), "reflect")}
 
     def check(shapes: Shapes) -> None:
         h, w = _sides(shapes, "shifted")
