@@ -97,14 +97,15 @@ ARCHIVES = {
 }
 
 
-def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> None:
+def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> Path:
     """Have tfds validate the archives in `folder`, or download them, and write array_record files below `root`.
 
     All or nothing is written. Raises `InputError` if an archive cannot be had or is not the original.
     """
     builder = _builder(name, root)
-    if builder.data_path.exists():
-        return
+    prepared = Path(builder.data_path)
+    if prepared.exists():
+        return prepared
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -134,11 +135,12 @@ def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> None:
             f"there, or in a folder that GAN_JAX_ARCHIVES names:{wanted}"
         ) from error
     except OSError as error:
-        if not builder.data_path.exists():  # if it does, another process was faster
+        if not prepared.exists():  # if it does, another process was faster
             raise InputError(
-                f"{builder.name} cannot be prepared in {builder.data_path}: {error}. Make room there or choose another "
+                f"{builder.name} cannot be prepared in {prepared}: {error}. Make room there or choose another "
                 "place by TFDS_DATA_DIR"
             ) from error
+    return prepared
 
 
 def archive_folder(name: str, root: Path, archives: PathLike | None = None) -> Path:

@@ -15,10 +15,11 @@ from tqdm import tqdm
 from gan_jax.data.pictures import Facts, File, Fit, decode, facts, is_grey
 from gan_jax.data.source import Example, Source, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.rows import chunks, evenly
 
 SHOWN = 64  # pictures that a report carries
 LISTED = 20  # lines of one kind in its text
-_PIECE = 1024  # pictures under way at once
+_CHUNK = 1024  # pictures decoded at once
 
 
 class Attribute(NamedTuple):
@@ -117,8 +118,8 @@ def check(source: Source, size: tuple[int, int], fit: Fit = "crop") -> Report:
     total = sum(split.size for split in source.splits.values())
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, tqdm(total=total, unit=" pictures", disable=None) as bar:
         for split, (count, _) in source.splits.items():
-            for start in range(0, count, _PIECE):
-                indices = range(start, min(start + _PIECE, count))
+            for rows in chunks(count, _CHUNK):
+                indices = range(rows.start, rows.stop)
                 results = list(pool.map(partial(_look, source, split, size, fit), indices))
                 seen += [result for result in results if isinstance(result, _Seen)]
                 corrupt += [result for result in results if isinstance(result, str)]
@@ -146,8 +147,8 @@ def _shown(source: Source, size: tuple[int, int], fit: Fit, seen: Sequence[_Seen
     """Readable training pictures from the first to the last, (n, h, w, 3) uint8."""
     train = [one.number for one in seen if one.split == "train"] or [one.number for one in seen]
     split = source.splits["train" if any(one.split == "train" for one in seen) else seen[0].split]
-    places = np.unique(np.linspace(0, len(train) - 1, SHOWN).round().astype(int))
-    return np.stack([decode(split.read(train[place]).image, size, fit, border=source.border) for place in places])
+    chosen = [train[i] for i in evenly(len(train), SHOWN)]
+    return np.stack([decode(split.read(i).image, size, fit, border=source.border) for i in chosen])
 
 
 def _report(source: Source, size: tuple[int, int], seen: Sequence[_Seen], corrupt: list[str], shown: np.ndarray) -> Report:

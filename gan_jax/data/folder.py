@@ -1,7 +1,6 @@
 """A folder or a zip of pictures, with what lies beside them, as a source."""
 
 import difflib
-import hashlib
 import os
 import posixpath
 import re
@@ -13,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from gan_jax.data import table_files as rows
 from gan_jax.data import tables
 from gan_jax.data.pictures import SUFFIXES, File
-from gan_jax.data.source import Example, Source, Split, Unreadable
+from gan_jax.data.source import Example, Source, Split, Unreadable, random_rows
 from gan_jax.errors import InputError
+from gan_jax.files import identity
 
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("test", "testing", "val", "valid", "validation", "held_out", "heldout"), "held_out"
@@ -240,10 +238,10 @@ def _labels(layout: _Layout, beside: tables.Beside) -> tuple[tuple[str, ...], li
 
 
 def _splits(given: list[str] | None, size: int, held_out: float, limit: int | None) -> dict[str, list[int]]:
-    chosen = list(range(size)) if limit is None else _drawn(size, limit)
+    chosen = list(range(size)) if limit is None else random_rows(size, limit)
     if given is None:
         count = min(max(round(len(chosen) * held_out), 1), len(chosen) - 2)
-        drawn = set(_drawn(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
+        drawn = set(random_rows(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
         given = ["train"] * size
         for place in drawn:
             given[chosen[place]] = "held_out"
@@ -253,16 +251,10 @@ def _splits(given: list[str] | None, size: int, held_out: float, limit: int | No
     return {name: indices for name, indices in splits.items() if indices}
 
 
-def _drawn(size: int, count: int) -> list[int]:
-    generator = np.random.Generator(np.random.Philox(key=0))
-    return sorted(generator.permutation(size)[:count].tolist())
-
-
 def _whose(path: Path) -> str:
     """The folder's place, since times and sizes may be equal elsewhere; a zip's checksums speak for themselves."""
     return str(path.resolve()) if path.is_dir() else ""
 
 
 def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, whose: str) -> str:
-    content = repr((sorted(stamps.items()), float(held_out), limit, whose))
-    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
+    return identity([repr((sorted(stamps.items()), float(held_out), limit, whose))])

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from gan_jax.data.archives import ARCHIVES, PathLike
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.digits import digits_source
@@ -17,7 +15,7 @@ from gan_jax.data.folder import folder_source
 from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
 from gan_jax.data.npz import npz_source
 from gan_jax.data.pictures import Fit
-from gan_jax.data.source import Source, Split
+from gan_jax.data.source import Source, Split, random_rows
 from gan_jax.data.store import Preparation, Store
 from gan_jax.data.tfds import homes, named_identity, named_source
 from gan_jax.errors import InputError
@@ -132,8 +130,7 @@ def limited(source: Source, limit: int | None) -> Source:
     train = source.splits["train"]
     if limit is None or limit >= train.size:
         return source
-    order = np.random.Generator(np.random.Philox(key=0)).permutation(train.size)
-    chosen = sorted(order[:limit].tolist())
+    chosen = random_rows(train.size, limit)
     fewer = Split(limit, lambda i: train.read(chosen[i]))
     return replace(source, splits={**source.splits, "train": fewer}, identity=f"{source.identity} limit {limit}")
 

@@ -45,3 +45,9 @@ class Source:
     captioned: bool = False
     border: int = 0
     notes: tuple[str, ...] = field(default=())  # what a user should know of the reading, a line each
+
+
+def random_rows(n: int, k: int) -> list[int]:
+    """The sorted indices of k of n rows, chosen at random but always the same."""
+    generator = np.random.Generator(np.random.Philox(key=0))
+    return sorted(generator.permutation(n)[:k].tolist())

@@ -6,7 +6,6 @@ another name and renamed when it is whole, so that a kill leaves nothing that co
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -20,16 +19,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from gan_jax import files
 from gan_jax.data import captions
 from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.pictures import Fit, decode, is_grey
 from gan_jax.data.source import Source, Split, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.rows import chunks
 
 FORMAT = 1  # of the folders; others are made anew
 MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; what is beyond is dropped
 TOLERATED = 0.01  # share of the pictures that may be unreadable
-_PIECE = 512  # pictures decoded before they are written
+_CHUNK = 512  # pictures decoded before they are written
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Store:
         return self.find(source.name, source.identity, how) or self.build(source, how)
 
     def place(self, name: str, identity: str, how: Preparation) -> Path:
-        key = hashlib.sha256(json.dumps([FORMAT, identity, asdict(how)]).encode()).hexdigest()[:16]
+        key = files.identity([json.dumps([FORMAT, identity, asdict(how)])])
         return self.folder / f"{''.join(c if c.isalnum() else '_' for c in name)}-{key}"
 
     def find(self, name: str, identity: str, how: Preparation) -> Dataset | None:
@@ -91,34 +92,37 @@ def _settle(unfinished: Path, final: Path) -> Dataset:
     place = os.open(final.parent, os.O_RDONLY)
     try:
         fcntl.flock(place, fcntl.LOCK_EX)
-        if _open(final) is None:
-            shutil.rmtree(final, ignore_errors=True)  # damaged
-            unfinished.rename(final)
+        if (dataset := _open(final)) is not None:
+            return dataset
+        shutil.rmtree(final, ignore_errors=True)  # damaged
+        unfinished.rename(final)
+        return _read(final)
     finally:
         os.close(place)
-    dataset = _open(final)
-    assert dataset is not None
-    return dataset
 
 
 def _open(folder: Path) -> Dataset | None:
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        splits = {
-            split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
-            for split, arrays in meta["splits"].items()
-        }
-        return Dataset(
-            name=meta["name"],
-            train=splits["train"],
-            held_out=splits.get("held_out", {}),
-            class_names=tuple(meta["class_names"]),
-            attribute_names=tuple(meta["attribute_names"]),
-            notes=tuple(meta["notes"]),
-            stored_fingerprint=meta["fingerprint"],
-        )
+        return _read(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _read(folder: Path) -> Dataset:
+    meta = json.loads((folder / "meta.json").read_text())
+    splits = {
+        split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
+        for split, arrays in meta["splits"].items()
+    }
+    return Dataset(
+        name=meta["name"],
+        train=splits["train"],
+        held_out=splits.get("held_out", {}),
+        class_names=tuple(meta["class_names"]),
+        attribute_names=tuple(meta["attribute_names"]),
+        notes=tuple(meta["notes"]),
+        stored_fingerprint=meta["fingerprint"],
+    )
 
 
 def _map(path: Path, shape: list[int], dtype: str) -> np.ndarray:
@@ -159,9 +163,10 @@ class _Written(NamedTuple):
 def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost: list[str], bar: tqdm) -> _Written:
     known, grey = [], True
     with (folder / f"{name}.image").open("wb") as file:
-        for start in range(0, source.splits[name].size, _PIECE):
-            indices = range(start, min(start + _PIECE, source.splits[name].size))
-            found = _decode_piece(source.splits[name], indices, how, source.border, lost)
+        split = source.splits[name]
+        for rows in chunks(split.size, _CHUNK):
+            indices = range(rows.start, rows.stop)
+            found = _decode_chunk(split, indices, how, source.border, lost)
             bar.update(len(indices))
             if found:
                 pictures = np.stack([picture for picture, _ in found])
@@ -171,7 +176,7 @@ def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost
     return _Written(known, grey)
 
 
-def _decode_piece(
+def _decode_chunk(
     split: Split, indices: range, how: Preparation, border: int, lost: list[str]
 ) -> list[tuple[np.ndarray, tuple[Any, ...]]]:
     """Readable pictures of a split in their order, with what is known of each; the others' names go to `lost`."""
@@ -218,11 +223,9 @@ def _luma(pictures: np.ndarray) -> np.ndarray:
 
 def _keep_one_channel(path: Path) -> None:
     """Drop the second and third of three equal channels."""
-    unfinished = path.with_suffix(".grey")
-    with path.open("rb") as coloured, unfinished.open("wb") as grey:
-        while piece := coloured.read(3 << 20):
-            grey.write(piece[::3])
-    unfinished.replace(path)
+    with files.whole(path) as unfinished, path.open("rb") as coloured, unfinished.open("wb") as grey:
+        while chunk := coloured.read(3 << 20):
+            grey.write(chunk[::3])
 
 
 def _refusal(source: Source, lost: list[str], total: int) -> str:

@@ -38,19 +38,17 @@ def named_source(
     Raises `InputError` for unknown names and splits, for sets without pictures, and where the set cannot be prepared.
     """
     home, root = homes(data_dir)
-    if _prepared_folder(name, root) is None:
-        _prepare(name, home, root, archives)
-    folder, identity = _prepared_folder(name, root), named_identity(name, split, data_dir)
-    assert folder is not None
-    assert identity is not None
-    return _source(name, folder, split, identity)
+    folder = _prepared_folder(name, root) or _prepare(name, home, root, archives)
+    return _source(name, folder, split, _identity(folder, split))
 
 
 def named_identity(name: str, split: str | None = None, data_dir: PathLike | None = None) -> str | None:
     """What `named_source` will call itself, without tensorflow-datasets; None if the set is not prepared yet."""
     folder = _prepared_folder(name, homes(data_dir)[1])
-    if folder is None:
-        return None
+    return None if folder is None else _identity(folder, split)
+
+
+def _identity(folder: Path, split: str | None) -> str:
     return f"tfds {hashlib.sha256((folder / 'dataset_info.json').read_bytes()).hexdigest()} {split}"
 
 
@@ -72,15 +70,15 @@ def _prepared_folder(name: str, root: Path) -> Path | None:
     return max(versions, key=lambda path: [int(number) for number in path.name.split(".")], default=None)
 
 
-def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> None:
+def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> Path:
+    """Prepare the set once; returns the folder that holds it."""
     try:
         import tensorflow_datasets as tfds  # 0.5 s
     except ModuleNotFoundError as error:
         needed = "tensorflow-datasets importlib_resources"  # tfds 4.9.10 does not declare the second
         raise InputError(f"{name} needs the package {error.name}: pip install {needed}") from error
     if name in ARCHIVES:
-        prepare_archive(name, home, root, archive_folder(name, root, archives))
-        return
+        return prepare_archive(name, home, root, archive_folder(name, root, archives))
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split("/")[0]
     if base not in known:
@@ -92,10 +90,10 @@ def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> No
             f"{name} has to be prepared once by TensorFlow, which is not installed: pip install tensorflow, and run "
             f"the same command again. It will be kept in {root / name}; afterwards TensorFlow is not needed"
         )
-    _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
+    return _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
 
 
-def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> None:
+def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> Path:
     import tensorflow_datasets as tfds
 
     manual = ""
@@ -105,6 +103,7 @@ def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> N
         manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").strip()
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=home / "downloads", download_config=config)
+        return Path(builder.data_path)
     except Exception as error:  # tfds has a dozen kinds for an archive that is missing or refused
         how = f"It must be downloaded by hand:\n{manual}\n" if manual else "Its archives may be had by hand, too. "
         raise InputError(
