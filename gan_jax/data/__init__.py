@@ -1,4 +1,4 @@
-"""Data sets as arrays, from any pictures, in batches that are a pure function of (seed, step)."""
+"""Data sets as arrays, read from pictures of any kind, and batches as a pure function of (seed, step)."""
 
 from gan_jax.data.dataset import Dataset, Order
 from gan_jax.data.digits import digits

@@ -1,7 +1,7 @@
-"""Drawn faces, birds and flowers: pictures without end whose every attribute is known.
+"""Drawn faces, birds and flowers: any number of pictures whose every attribute is known.
 
-They stand for what the talk shows of real ones: arithmetic with glasses and sexes, wrong numbers of eyes, text to image,
-poses, and generators that draw one kind of flower only.
+They replace photographs where a generator is compared with the truth: arithmetic with glasses and sex, numbers of eyes,
+text to image, poses, and mode collapse to one kind of flower.
 """
 
 from gan_jax.data.doodles.birds import BIRDS, doodle_birds, draw_bird

@@ -1,4 +1,4 @@
-"""How a bird is drawn: from the side, facing right, then turned and perhaps mirrored; on a branch or in the sky."""
+"""Drawing a bird: from the side, facing right, then turned and perhaps mirrored; on a branch or in the sky."""
 
 import math
 from typing import NamedTuple
@@ -66,7 +66,7 @@ class _Coat(NamedTuple):
 
 
 def draw_bird(bird: Bird, size: tuple[int, int]) -> np.ndarray:
-    """The bird as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
+    """The picture of a bird, uint8 (h, w, 3) for `size` (h, w), a function of the arguments alone."""
     style = bird.style
     grounds = pick(_SKIES if bird.flying else _GREENS, style.ground)
     canvas = Canvas(size, *(tinted(colour, style.ground_light, style.cloud_x, 14) for colour in grounds))
@@ -98,7 +98,7 @@ def _clouds(canvas: Canvas, style: BirdStyle) -> None:
 
 
 def _branch(canvas: Canvas, bird: Bird, y: Real) -> None:
-    """The branch under the feet; as thick under small birds as under large ones."""
+    """Draw the branch under the feet, equally thick for small and large birds."""
     style = bird.style
     for i in range(4):
         x, high, big = math.sin(3 * style.cloud_x + 2.1 * i), math.cos(3 * style.cloud_y + 1.6 * i), 0.24 + 0.05 * i

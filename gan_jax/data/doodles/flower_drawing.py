@@ -1,4 +1,4 @@
-"""How a flower is drawn: petals and stamens in one plane, which is turned, tilted away from the eye and moved."""
+"""Drawing a flower: petals and stamens in one plane, which is turned, tilted and moved."""
 
 import math
 from functools import lru_cache
@@ -36,13 +36,13 @@ _LEAVES: list[Colour] = [(74, 142, 76), (58, 120, 84), (106, 156, 66)]
 
 
 class _Plane:
-    """The flower's plane as the eye sees it; `turn` makes the matrix from radians."""
+    """The projection of the flower's plane."""
 
     def __init__(self, flower: Flower) -> None:
         direction, tilt = math.radians(flower.tilt_direction), math.radians(flower.tilt)
         axis = np.array([math.cos(direction), math.sin(direction)])
         self.matrix = np.eye(2) - (1 - math.cos(tilt)) * np.outer(axis, axis)
-        self.rise = axis * math.sin(tilt)  # where a height over the plane is seen
+        self.rise = axis * math.sin(tilt)  # the projection of a unit of height above the plane
         self.place = np.array([flower.x, flower.y])
 
     def seen(self, points: Points, height: Real | Points = 0.0) -> Points:
@@ -50,7 +50,7 @@ class _Plane:
 
 
 def draw_flower(flower: Flower, size: tuple[int, int]) -> np.ndarray:
-    """The flower as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
+    """The picture of a flower, uint8 (h, w, 3) for `size` (h, w), a function of the arguments alone."""
     style, plane = flower.style, _Plane(flower)
     top, bottom = pick(_GROUNDS, style.ground)
     canvas = Canvas(size, *(tinted(colour, style.ground_light, style.blur_x, 16) for colour in (top, bottom)))
@@ -67,7 +67,7 @@ def draw_flower(flower: Flower, size: tuple[int, int]) -> np.ndarray:
 
 
 def _blurs(canvas: Canvas, style: FlowerStyle, colour: Colour) -> None:
-    """Things far behind, out of focus."""
+    """Draw an out-of-focus background."""
     for i in range(5):
         x = math.sin(3 * style.blur_x + 2.4 * i) * 1.1
         y = math.cos(3 * style.blur_y + 1.7 * i) * 1.0

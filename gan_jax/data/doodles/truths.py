@@ -98,9 +98,9 @@ class Bird(NamedTuple):
     breast: str
     crown: str
     wings: str
-    right: bool  # faces the right of the picture
-    flying: bool  # in the sky, a wing raised; or on a branch
-    x: float  # the middle of the bird, -1 (left) to 1
+    right: bool  # faces the right side of the picture
+    flying: bool  # in the sky with a raised wing, or else on a branch
+    x: float  # the centre of the bird, -1 (left) to 1
     y: float  # -1 (top) to 1
     style: BirdStyle
 
@@ -135,8 +135,8 @@ class Flower(NamedTuple):
     petal_count: int
     petal_size: float  # length of a petal, in halves of the picture's shorter side
     rotation: float  # degrees clockwise from the right to a petal, below 360 / petal_count
-    tilt: float  # degrees between the flower's axis and the eye's
-    tilt_direction: float  # degrees clockwise from the right, 0 to 360: where the flower looks
-    x: float  # the middle of the flower, -1 (left) to 1
+    tilt: float  # degrees between the flower's axis and the line of sight
+    tilt_direction: float  # degrees clockwise from the right, 0 to 360: where the flower faces
+    x: float  # the centre of the flower, -1 (left) to 1
     y: float  # -1 (top) to 1
     style: FlowerStyle
