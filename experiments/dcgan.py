@@ -26,7 +26,7 @@ import optax
 from gan_jax import cli, core, losses, penalties
 from gan_jax.augment import AUGMENTATIONS
 from gan_jax.core import Players
-from gan_jax.data import Dataset, Order, PictureFlags, Rounds
+from gan_jax.data import Dataset, Order, PictureFlags, Rounds, mirror, shift
 from gan_jax.errors import InputError, RunError
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Name, Resize, open_network
@@ -191,8 +191,7 @@ def main(config: Config) -> None:
         {name: dataset.train[name] for name in (("image", "label") if config.label != "none" else ("image",))},
         Order(config.seed, len(dataset), config.batch),
         parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),
-        mirror=config.mirror,
-        crop=config.crop,
+        vary=[mirror()] * config.mirror + [shift(config.crop)] * (config.crop != 0),
     )
     objective, generator, step, tx = build(config, dataset.train["image"].shape[-1], len(dataset.class_names))
     state = jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(config.seed), dataset.first(2))

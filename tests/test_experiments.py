@@ -182,7 +182,7 @@ def test_weights_of_another_run(run, tmp_path):
         ({"image_size": "48"}, InputError, "nearest square size is 32x32"),
         ({"batch": 5000}, InputError, "cannot be drawn from 1437"),
         ({"data": "nowhere/pictures"}, InputError, "nowhere/pictures"),
-        ({"crop": 16}, InputError, "choose 0 to 15"),
+        ({"crop": 16}, InputError, "choose 1 to 15"),
         ({"save_every": 0}, InputError, "at least 1"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),

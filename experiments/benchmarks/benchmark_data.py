@@ -29,7 +29,7 @@ from PIL import Image
 
 from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Advance, Players
-from gan_jax.data import Order, Rounds, load
+from gan_jax.data import Order, Rounds, load, mirror, shift
 from gan_jax.images.convert import to_float
 from gan_jax.latents import Normal
 from gan_jax.models import dcgan
@@ -140,7 +140,7 @@ def mapped_feed(mapped: dict[str, np.ndarray], config: Config) -> Iterator[jax.A
 
 
 def our_rounds(arrays: dict[str, np.ndarray], config: Config) -> Rounds:
-    return Rounds(arrays, Order(0, len(arrays["image"]), config.batch), mirror=True, crop=PAD)
+    return Rounds(arrays, Order(0, len(arrays["image"]), config.batch), vary=(mirror(), shift(PAD)))
 
 
 def numpy_feed(images: np.ndarray, config: Config) -> Iterator[jax.Array]:

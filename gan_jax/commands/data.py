@@ -11,7 +11,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.augment import AUGMENTATIONS
-from gan_jax.data import Order, PictureFlags, Rounds
+from gan_jax.data import Order, PictureFlags, Rounds, mirror, shift
 from gan_jax.data.check import check
 from gan_jax.data.load import open_source
 from gan_jax.errors import InputError
@@ -57,7 +57,8 @@ def preview(config: Config, columns: int = 12) -> np.ndarray:
     dataset = config.load()
     spread = np.linspace(0, len(dataset) - 1, columns).round().astype(int)
     arrays = {"image": dataset.train["image"][spread]}
-    rounds = Rounds(arrays, Order(config.seed, columns, columns), mirror=config.mirror, crop=config.crop)
+    vary = [mirror()] * config.mirror + [shift(config.crop)] * (config.crop != 0)
+    rounds = Rounds(arrays, Order(config.seed, columns, columns), vary=vary)
     rows = [arrays["image"]]
     for step in range(3):
         drawn = rounds.finish({name: jnp.asarray(value) for name, value in rounds.load(step).items()})["image"]

@@ -1,10 +1,10 @@
-"""Data sets as arrays, from any pictures, in batches that are a pure function of (seed, step)."""
+"""Data sets as arrays, read from pictures of any kind, and batches as a pure function of (seed, step)."""
 
 from gan_jax.data.dataset import Dataset, Order
 from gan_jax.data.digits import digits
 from gan_jax.data.load import PictureFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
-from gan_jax.data.rounds import Rounds
+from gan_jax.data.rounds import Rounds, Variation, mirror, one_caption, shift, shrunk, window
 from gan_jax.data.source import Example, Source, Split
 
 __all__ = [
@@ -17,9 +17,15 @@ __all__ = [
     "Rounds",
     "Source",
     "Split",
+    "Variation",
     "digits",
     "load",
+    "mirror",
+    "one_caption",
     "parse_size",
     "ring",
+    "shift",
+    "shrunk",
     "square_grid",
+    "window",
 ]

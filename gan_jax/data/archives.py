@@ -1,7 +1,7 @@
 """MNIST, Fashion-MNIST and CIFAR-10: checked and prepared by tensorflow-datasets, without TensorFlow.
 
 LeCun, Cortes & Burges 1998; Xiao, Rasul & Vollgraf 2017 (arXiv:1708.07747); Krizhevsky 2009. The addresses and checksums
-are those which tensorflow-datasets registers. Its own builders unpack with TensorFlow; those here unpack with gzip and
+are those that tensorflow-datasets registers. Its own builders unpack with TensorFlow; those here unpack with gzip and
 tarfile, and write PNG.
 """
 
@@ -27,7 +27,7 @@ Examples = Iterator[tuple[np.ndarray, int]]  # pixels and label
 
 
 class Archive(NamedTuple):
-    """A set in archives: its classes, the file or files that `read(paths)` takes for each split, and what it gives."""
+    """A data set in archives: the shape of an image, the files of each split, and `read(split, paths)`, which reads them."""
 
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
@@ -36,12 +36,12 @@ class Archive(NamedTuple):
 
 
 def read_idx_pair(split: str, paths: tuple[Path, ...]) -> Examples:
-    """Images and labels from two idx files."""
+    """Images and labels from two idx files; raises `InputError` if they do not belong together or are not complete."""
     images, labels = read_idx(paths[0], ndim=3), read_idx(paths[1], ndim=1)
     if images.shape != (len(labels), 28, 28):
         raise InputError(
-            f"{paths[0]} has images {images.shape} and {paths[1]} {len(labels)} labels, where as many of "
-            "each are wanted and 28x28 pixels: replace both by the originals"
+            f"{paths[0]} has images of shape {images.shape} and {paths[1]} {len(labels)} labels, but one label for each "
+            "image of 28x28 pixels is expected: replace both by the originals"
         )
     yield from ((image[..., None], int(label)) for image, label in zip(images, labels, strict=True))
 
@@ -49,23 +49,23 @@ def read_idx_pair(split: str, paths: tuple[Path, ...]) -> Examples:
 def read_idx(path: PathLike, ndim: int) -> np.ndarray:
     """The uint8 array of `ndim` dimensions in a gzipped idx file (format: http://yann.lecun.com/exdb/mnist).
 
-    Raises `InputError` if the file is something else or not whole.
+    Raises `InputError` if the file is something else or not complete.
     """
     try:
         content = gzip.decompress(Path(path).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is no whole gzip archive ({error}): replace it by the original") from error
+        raise InputError(f"{path} is not a complete gzip archive ({error}): replace it by the original") from error
     start = 4 + 4 * ndim
     shape = tuple(int.from_bytes(content[i : i + 4]) for i in range(4, start, 4))
     if content[:4] != bytes([0, 0, 8, ndim]) or len(content) != start + math.prod(shape):  # 8: unsigned byte
-        raise InputError(f"{path} is no whole idx file of {ndim} dimensions: replace it by the original")
+        raise InputError(f"{path} is not a complete idx file of {ndim} dimensions: replace it by the original")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def read_cifar10(split: str, paths: tuple[Path, ...]) -> Examples:
     """Images and labels of one split from the binary version: records of a label and 3 x 32 x 32 bytes.
 
-    Raises `InputError` if the archive is something else or not whole.
+    Raises `InputError` if the archive is something else or not complete.
     """
     wanted = "data_batch_" if split == "train" else "test_batch"
     try:
@@ -73,7 +73,7 @@ def read_cifar10(split: str, paths: tuple[Path, ...]) -> Examples:
             members = sorted((m for m in archive if Path(m.name).name.startswith(wanted)), key=lambda m: m.name)
             contents = [archive.extractfile(member).read() for member in members]  # type: ignore[union-attr]
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise InputError(f"{paths[0]} is no whole tar.gz archive ({error}): replace it by the original") from error
+        raise InputError(f"{paths[0]} is not a complete tar.gz archive ({error}): replace it by the original") from error
     if not contents or any(len(content) % 3073 for content in contents):
         raise InputError(f"{paths[0]} is not the binary version of CIFAR-10: replace it by the original")
     for record in np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 3073):
@@ -97,14 +97,16 @@ ARCHIVES = {
 }
 
 
-def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> None:
-    """Have tfds validate the archives in `folder`, or download them, and write array_record files below `root`.
+def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> Path:
+    """Write a data set as array_record files below `root`, and return their folder.
 
-    All or nothing is written. Raises `InputError` if an archive cannot be had or is not the original.
+    The archives are those in `folder`, or else downloaded; tfds compares their checksums. The data set is written completely
+    or not at all. Raises `InputError` if an archive cannot be downloaded or is not the original, or if writing fails.
     """
     builder = _builder(name, root)
-    if builder.data_path.exists():
-        return
+    prepared = Path(builder.data_path)
+    if prepared.exists():
+        return prepared
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -118,14 +120,14 @@ def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> None:
         tfds.disable_progress_bar()
     try:
         if not (at_hand or downloaded):
-            requests.head(next(iter(urls.values())), timeout=20)  # without a network tfds goes on trying for minutes
+            requests.head(next(iter(urls.values())), timeout=20)  # without a network tfds retries for minutes
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=downloads, download_config=config)
     except NonMatchingChecksumError as error:
         found = str(error).rsplit("\n", 1)[0]  # the last line is for tfds' developers
         raise InputError(
-            f"{found}\nReplace this file by the original, or remove it to have it downloaded; archives of several sets "
-            f"lie in sub-folders, those of this one in {builder.name}/"
+            f"{found}\nReplace this file by the original, or remove it to have it downloaded; archives of several data "
+            f"sets go into sub-folders, those of this one into {builder.name}/"
         ) from error
     except (requests.RequestException, tfds.download.DownloadError) as error:
         wanted = "".join(f"\n  {file}  {url}" for file, url in urls.items())
@@ -134,15 +136,19 @@ def prepare_archive(name: str, home: Path, root: Path, folder: Path) -> None:
             f"there, or in a folder that GAN_JAX_ARCHIVES names:{wanted}"
         ) from error
     except OSError as error:
-        if not builder.data_path.exists():  # if it does, another process was faster
+        if not prepared.exists():  # otherwise another process has prepared it
             raise InputError(
-                f"{builder.name} cannot be prepared in {builder.data_path}: {error}. Make room there or choose another "
-                "place by TFDS_DATA_DIR"
+                f"{builder.name} cannot be prepared in {prepared}: {error}. Free space there, or name "
+                "another folder in TFDS_DATA_DIR"
             ) from error
+    return prepared
 
 
 def archive_folder(name: str, root: Path, archives: PathLike | None = None) -> Path:
-    """Where the archives of a set lie or should be put: `archives` or `GAN_JAX_ARCHIVES`, or its sub-folder NAME."""
+    """The folder for the archives of the data set `name`: `archives`, or else `GAN_JAX_ARCHIVES`, or else below `root`.
+
+    A sub-folder `name` of the given folder comes first. Raises `InputError` if the given folder does not exist.
+    """
     given = archives or os.environ.get("GAN_JAX_ARCHIVES")
     if not given:
         return root / "archives" / name
@@ -153,7 +159,7 @@ def archive_folder(name: str, root: Path, archives: PathLike | None = None) -> P
 
 
 def _builder(dataset: str, root: Path) -> Any:
-    """A tfds builder in array_record files, with the checksums and the order of examples of tfds' own builder."""
+    """A tfds builder that writes array_record files, with the checksums and the order of examples of tfds' own builder."""
     import tensorflow_datasets as tfds
 
     registered: dict[str, Any] = tfds.builder_cls(dataset).url_infos or {}
@@ -188,8 +194,8 @@ def _builder(dataset: str, root: Path) -> Any:
 
 
 def _png(image: np.ndarray) -> io.BytesIO:
-    """An opened file of PNG, which tfds takes as it is; an array it would encode with TensorFlow."""
+    """The image as an open PNG file, which tfds stores unchanged; it would encode an array with TensorFlow."""
     file = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, format="png")
-    file.seek(0)  # tfds reads from here on, and would store an empty image
+    file.seek(0)  # tfds reads from the current position
     return file

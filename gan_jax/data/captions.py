@@ -1,4 +1,4 @@
-"""Captions as arrays, so that they travel with the pictures: UTF-8 bytes padded with zeros."""
+"""Captions as arrays of UTF-8 bytes, padded with zeros, so that they can be batched like the pictures."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,11 @@ import numpy as np
 
 
 def encode(captions: Sequence[Sequence[str]], length: int | None = None, most: int | None = None) -> np.ndarray:
-    """uint8 (n, k, t) for n pictures with up to k captions of up to t bytes; who has fewer repeats them in turn.
+    """The captions of n pictures as uint8 (n, k, t): k captions each, of t bytes.
 
-    t is at most `length`, by default the longest caption's; longer ones are cut, between two characters. k is at most `most`;
-    the others are dropped. A picture without captions has the empty one.
+    k is the largest number of captions of a picture, but at most `most`; further ones are dropped. A picture with fewer
+    repeats them in turn, one without captions has empty ones. t is the length of the longest caption, but at most `length`;
+    longer captions are cut, never within a character.
     """
     rows = [list(row[:most]) or [""] for row in captions]
     k = max(map(len, rows), default=1)

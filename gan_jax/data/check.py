@@ -1,4 +1,4 @@
-"""What a set of pictures is like before anything is trained on it: counts, kinds, faults, and what they advise."""
+"""A report on a set of pictures before training: counts, kinds, faults, and the settings that follow from them."""
 
 import hashlib
 import os
@@ -15,14 +15,15 @@ from tqdm import tqdm
 from gan_jax.data.pictures import Facts, File, Fit, decode, facts, is_grey
 from gan_jax.data.source import Example, Source, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.rows import chunks, evenly
 
-SHOWN = 64  # pictures that a report carries
-LISTED = 20  # lines of one kind in its text
-_PIECE = 1024  # pictures under way at once
+SHOWN = 64  # pictures in a report
+LISTED = 20  # lines of each kind in the text of a report
+_CHUNK = 1024  # pictures decoded at once
 
 
 class Attribute(NamedTuple):
-    """Of one attribute over all pictures where it is known."""
+    """Mean and range of one attribute over the pictures where it is known, and the number of the others."""
 
     name: str
     mean: float
@@ -33,17 +34,18 @@ class Attribute(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found; counts are of readable pictures.
+    """What `check` finds; counts are of readable pictures.
 
-    `heights` and `widths` are of the files, upright, (n,) each; `pictures` uint8 (up to 64, h, w, 3) are spread over the
-    training pictures. `duplicates` are groups of names with equal pixels at `size`, `corrupt` the others' names with reasons.
+    `heights` and `widths` (n,) are those of the files, upright; `pictures` uint8 (up to 64, h, w, 3) are evenly spaced
+    training pictures. `duplicates` are groups of names with equal pixels at `size`; `corrupt` are the names of unreadable
+    pictures with the reasons.
     """
 
     name: str
     size: tuple[int, int]
     splits: dict[str, int]
     classes: dict[str, dict[str, int]]  # split -> class -> pictures
-    captions: int  # pictures with one or more
+    captions: int  # pictures with at least one
     caption_length: int  # in characters, of the longest
     caption_total: int
     attributes: tuple[Attribute, ...]
@@ -58,7 +60,7 @@ class Report:
     pictures: np.ndarray
 
     def lines(self) -> list[str]:
-        """The report as text with the recommended settings at its end."""
+        """The report as lines of text, the recommended settings last."""
         return [*self._content(), *self._faults(), "recommended:", *(f"  {line}" for line in advice(self))]
 
     def __str__(self) -> str:
@@ -89,7 +91,7 @@ class Report:
         yield f"exact duplicates at {_by(self.size)}: {extra:,} pictures too many in {len(self.duplicates):,} groups"
         yield from _listed([" = ".join(group) for group in self.duplicates])
         if self.leaked:
-            yield f"  {self.leaked:,} held-out pictures are among those trained on: take one of each away, or scores flatter"
+            yield f"  {self.leaked:,} held-out pictures are among those trained on: remove one of each, or scores are too good"
         yield f"unreadable: {len(self.corrupt):,}"
         yield from _listed(self.corrupt)
         yield from (f"note: {note}" for note in self.notes)
@@ -104,21 +106,21 @@ class _Seen(NamedTuple):
     facts: Facts
     digest: bytes
     grey: bool
-    example: Example  # without its picture
+    example: Example  # without its image
 
 
 def check(source: Source, size: tuple[int, int], fit: Fit = "crop") -> Report:
-    """Reads and decodes every picture at `size` (height, width), in threads, with a bar on a terminal.
+    """Read and decode every picture at `size` (height, width), with a progress bar on a terminal.
 
-    Raises `InputError` if none is readable.
+    Raises `InputError` if no picture is readable.
     """
     seen: list[_Seen] = []
     corrupt: list[str] = []
     total = sum(split.size for split in source.splits.values())
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, tqdm(total=total, unit=" pictures", disable=None) as bar:
         for split, (count, _) in source.splits.items():
-            for start in range(0, count, _PIECE):
-                indices = range(start, min(start + _PIECE, count))
+            for rows in chunks(count, _CHUNK):
+                indices = range(rows.start, rows.stop)
                 results = list(pool.map(partial(_look, source, split, size, fit), indices))
                 seen += [result for result in results if isinstance(result, _Seen)]
                 corrupt += [result for result in results if isinstance(result, str)]
@@ -143,11 +145,11 @@ def _look(source: Source, split: str, size: tuple[int, int], fit: Fit, index: in
 
 
 def _shown(source: Source, size: tuple[int, int], fit: Fit, seen: Sequence[_Seen]) -> np.ndarray:
-    """Readable training pictures from the first to the last, (n, h, w, 3) uint8."""
+    """Evenly spaced readable training pictures, uint8 (n, h, w, 3)."""
     train = [one.number for one in seen if one.split == "train"] or [one.number for one in seen]
     split = source.splits["train" if any(one.split == "train" for one in seen) else seen[0].split]
-    places = np.unique(np.linspace(0, len(train) - 1, SHOWN).round().astype(int))
-    return np.stack([decode(split.read(train[place]).image, size, fit, border=source.border) for place in places])
+    chosen = [train[i] for i in evenly(len(train), SHOWN)]
+    return np.stack([decode(split.read(i).image, size, fit, border=source.border) for i in chosen])
 
 
 def _report(source: Source, size: tuple[int, int], seen: Sequence[_Seen], corrupt: list[str], shown: np.ndarray) -> Report:
@@ -196,12 +198,12 @@ def _attributes(names: Sequence[str], seen: Sequence[_Seen]) -> Iterator[Attribu
 
 
 def reach(report: Report, size: tuple[int, int]) -> float:
-    """The share of the pictures that need not be enlarged to cover `size` (height, width)."""
+    """The share of the pictures that cover `size` (height, width) without being enlarged."""
     return float(np.mean((report.heights >= size[0]) & (report.widths >= size[1])))
 
 
 def advice(report: Report) -> list[str]:
-    """Recommended settings, a line each, with the reason."""
+    """Recommended settings with their reasons, one line each."""
     train = report.splits.get("train", 0)
     side = max((side for side in (16, 32, 64, 128, 256) if reach(report, (side, side)) > 0.5), default=16)
     lines = [
@@ -210,12 +212,11 @@ def advice(report: Report) -> list[str]:
     lines += [_fit_advice(report), _channel_advice(report), _mirror_advice(train), _augmentation_advice(train)]
     batch = next((batch for batch in (64, 32, 16, 8, 4) if batch * 10 <= train), 2)
     lines.append(
-        f"batch {batch}: " + ("the usual one" if batch == 64 else f"more would be over a tenth of the {train:,} pictures")
+        f"batch {batch}: "
+        + ("the usual size" if batch == 64 else f"a larger one would exceed a tenth of the {train:,} pictures")
     )
     if report.splits.get("held_out", 0) == 0:
-        lines.append(
-            "no pictures are held out, so that copying cannot be told from learning: hold some out if you can spare them"
-        )
+        lines.append("no pictures are held out, so that memorising cannot be detected: hold some out if there are enough")
     return lines
 
 
@@ -223,9 +224,9 @@ def _fit_advice(report: Report) -> str:
     longer = np.maximum(report.heights, report.widths) / np.minimum(report.heights, report.widths)
     loss = float(np.mean(1 - 1 / longer))
     if loss < 0.01:
-        return "fit crop: the pictures are square, all ways give the same"
+        return "fit crop: the pictures are square, all fits give the same"
     if loss < 0.35:
-        return f"fit crop: a square from the centre loses {loss:.0%} of the pixels on average; pad if things stand at the edges"
+        return f"fit crop: a square from the centre loses {loss:.0%} of the pixels on average; pad keeps what is at the edges"
     return f"fit pad: a square from the centre would lose {loss:.0%} of the pixels on average"
 
 
@@ -240,7 +241,7 @@ def _channel_advice(report: Report) -> str:
 
 
 def _mirror_advice(train: int) -> str:
-    unless = "not if there is writing, or left and right differ as in portraits with a parting (this cannot be seen from here)"
+    unless = "but not for pictures with text, or whose left and right differ otherwise, which is not checked"
     if train < 10_000:
         return f"mirror: it doubles {train:,} pictures; {unless}"
     return f"no mirror: {train:,} pictures are enough without it"
@@ -249,17 +250,17 @@ def _mirror_advice(train: int) -> str:
 def _augmentation_advice(train: int) -> str:
     ada, diffaugment = "Karras et al. 2020, arXiv:2006.06676", "Zhao et al. 2020, arXiv:2006.10738"
     if train < 100:
-        fewest = f"the fewest tried were 100 of one kind of thing ({diffaugment})"
-        return f"augmentation diffaugment: but expect copies of so few; {fewest}"
+        fewest = f"the smallest set in the paper had 100 pictures of one class ({diffaugment})"
+        return f"augmentation diffaugment: but expect the generator to memorise; {fewest}"
     if train < 1000:
         return (
-            f"augmentation diffaugment: hundreds can do if they show one kind of thing, as 100 to 400 did ({diffaugment}); "
-            "look for copies"
+            f"augmentation diffaugment: hundreds can suffice for one class, as 100 to 400 did ({diffaugment}); "
+            "check for memorised pictures"
         )
     if train < 5000:
         return f"augmentation ada or diffaugment: with a few thousand the discriminator overfits without it ({ada})"
     if train < 50_000:
-        return f"augmentation ada if the discriminator overfits: at {train:,} it may still, and ada starts by itself ({ada})"
+        return f"augmentation ada if the discriminator overfits: it still may at {train:,}, and ada adapts its strength ({ada})"
     return f"no augmentation: it gains little with tens of thousands of pictures ({ada})"
 
 

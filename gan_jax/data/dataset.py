@@ -1,11 +1,13 @@
-"""A data set as arrays, and its batches as a pure function of (seed, step)."""
+"""A data set as arrays, and the order of its examples as a pure function of (seed, step)."""
 
-import hashlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.files import identity
+from gan_jax.rows import chunks
 
 Arrays = dict[str, np.ndarray]
 
@@ -16,7 +18,7 @@ class Dataset:
 
     `image` uint8 (n, h, w, c); `label` int32 (n,), named by `class_names`; `attributes` float32 (n, k), named by
     `attribute_names`, NaN where unknown; `caption` uint8 (n, k, t), see `gan_jax.data.captions`; `point` float32 (n, 2).
-    `held_out` has the same names; nothing is trained on it. `notes` are lines on the data that a user should see, and
+    `held_out` has arrays of the same names, which are not trained on. `notes` are lines about the data to show to the user.
     `stored_fingerprint` is the fingerprint where it is known already.
     """
 
@@ -33,16 +35,16 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over names, shapes, types and bytes of the training arrays, 16 hex digits."""
+        """`fingerprint` of the training arrays."""
         return self.stored_fingerprint or fingerprint(self.train)
 
     def first(self, n: int) -> Arrays:
+        """The first n training examples, in memory."""
         return {name: np.asarray(array[:n]) for name, array in self.train.items()}
 
     def require(self, name: str) -> None:
-        """Raises `InputError` if the data have no such array: label, attributes, caption, ..."""
-        if name not in self.train:
-            raise InputError(f"{self.name} has no {name}: it has {', '.join(self.train)}. {_CURES.get(name, '')}".strip())
+        """Raises `InputError` if the training data have no array `name`, such as label, attributes or caption."""
+        require(self.train, name, self.name)
 
 
 _CURES = {
@@ -52,27 +54,35 @@ _CURES = {
 }
 
 
+def require(arrays: Collection[str], name: str, owner: str = "the data set") -> None:
+    """Raises `InputError` with the names that there are and the cure if `name` is not one of `arrays`."""
+    if name not in arrays:
+        raise InputError(f"{owner} has no {name}: it has {', '.join(arrays)}. {_CURES.get(name, '')}".strip())
+
+
 def fingerprint(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.shape} {array.dtype}".encode())
-        for start in range(0, len(array), 4096):  # pieces: mapped arrays may be larger than the memory
-            digest.update(array[start : start + 4096].tobytes())
-    return digest.hexdigest()[:16]
+    """sha256 over names, shapes, types and bytes, 16 hexadecimal digits."""
+
+    def parts() -> Iterator[bytes | str]:
+        for name in sorted(arrays):
+            array = arrays[name]
+            yield f"{name} {array.shape} {array.dtype}"
+            yield from (array[rows].tobytes() for rows in chunks(len(array), 4096))  # mapped arrays may exceed the memory
+
+    return identity(parts())
 
 
 class Order:
     """The order of examples: `Order(seed, size, batch)(step)` gives the indices (batch,) of batch number `step`.
 
-    Permutations of 0..size-1, one an epoch, stand in a row and are cut into batches, so that every epoch shows every example
-    once, also where `batch` does not divide `size`. Nothing is remembered but the permutation last used.
-    Raises `InputError` if the batch is larger than the data, or for a negative seed.
+    One permutation of 0..size-1 an epoch, concatenated and cut into batches: every epoch has every example once, also where
+    `batch` does not divide `size`. Only the permutation used last is cached.
+    Raises `InputError` for a batch larger than the data or below 1, and for a negative seed.
     """
 
     def __init__(self, seed: int, size: int, batch: int):
         if seed < 0:
-            raise InputError(f"the seed of the order must be 0 or more, not {seed}")
+            raise InputError(f"the seed of the data order must be 0 or more, not {seed}")
         if not 1 <= batch <= size:
             raise InputError(
                 f"a batch of {batch} cannot be drawn from {size} examples: choose a batch from 1 to {size}, or more data"
@@ -91,7 +101,7 @@ class Order:
         return np.concatenate(parts)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        known, permutation = self._last  # read and replaced whole: several threads may ask
+        known, permutation = self._last  # one tuple, read and replaced at once: several threads may call
         if epoch != known:
             generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
             permutation = generator.permutation(self.size).astype(np.int32)

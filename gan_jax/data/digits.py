@@ -1,7 +1,7 @@
-"""Scikit-learn's 1,797 handwritten digits, which come with the package: real data without a network.
+"""The 1,797 handwritten digits that come with scikit-learn: real data without a download.
 
-Test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998): scans of 43 writers, counted down to
-8x8 with values 0 to 16.
+Test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998): scans of 43 writers, reduced to
+8x8 pixels with values 0 to 16.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ HELD_OUT = 360
 
 
 def digits(size: int | tuple[int, int] = 32) -> Dataset:
-    """The digits in memory, bicubically enlarged to (height, width, 1): 1,437 to train on, 360 held out by a fixed shuffle."""
+    """The digits in memory, enlarged bicubically to `size`: 1,437 to train on and 360 held out, by a fixed shuffle."""
     source = digits_source((size, size) if isinstance(size, int) else size)
     arrays = {}
     for name, split in source.splits.items():
@@ -25,8 +25,8 @@ def digits(size: int | tuple[int, int] = 32) -> Dataset:
 
 
 def digits_source(size: tuple[int, int]) -> Source:
-    """The same as a reader, at `size` (height, width); black is added at the sides of what is not square."""
-    from sklearn.datasets import load_digits  # 0.5 s
+    """The digits as a `Source` at `size` (height, width); a size that is not square is padded with black."""
+    from sklearn.datasets import load_digits  # takes 0.5 s
 
     data = load_digits()
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(data.target))
@@ -43,7 +43,7 @@ def digits_source(size: tuple[int, int]) -> Source:
 
 
 def _enlarge(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(8, 8) with values 0 to 16 to (height, width) uint8."""
+    """An image (8, 8) with values 0 to 16 as uint8 (height, width)."""
     side = min(size)
     picture = Image.fromarray(image.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
     square = np.clip(np.rint(np.asarray(picture) * (255 / 16)), 0, 255).astype(np.uint8)

@@ -1,7 +1,6 @@
-"""A folder or a zip of pictures, with what lies beside them, as a source."""
+"""A folder or a zip of pictures, with the captions and tables beside them, as a `Source`."""
 
 import difflib
-import hashlib
 import os
 import posixpath
 import re
@@ -13,32 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from gan_jax.data import table_files as rows
 from gan_jax.data import tables
 from gan_jax.data.pictures import SUFFIXES, File
-from gan_jax.data.source import Example, Source, Split, Unreadable
+from gan_jax.data.source import Example, Source, Split, Unreadable, random_rows
 from gan_jax.errors import InputError
+from gan_jax.files import identity
 
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("test", "testing", "val", "valid", "validation", "held_out", "heldout"), "held_out"
 )
 LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z", ".zst")
-SENSIBLE = "a few thousand are a good start, a hundred of one kind of thing the least"
-FEWEST_TO_SHARE = 20  # of fewer pictures none is held out
+SENSIBLE = "a few thousand are a good start, a hundred of one class the minimum"
+FEWEST_TO_SHARE = 20  # with fewer pictures none is held out
 
 
 class _Tree(NamedTuple):
-    """Files under a root: name with "/" -> what changes when the file does. `read` raises `Unreadable` with the name."""
+    """The files below a root: `stamps` by name (with "/") change when the file does; `read(name)` raises `Unreadable`."""
 
     stamps: dict[str, tuple[int, int]]
     read: Callable[[str], bytes]
 
 
 class _Layout(NamedTuple):
-    """What the sub-folders say: for each picture its split, if there are any, and its class, if there are any."""
+    """The split and the class of each picture according to the sub-folders; None where they do not say."""
 
     splits: list[str] | None
     classes: list[str] | None
@@ -47,7 +45,7 @@ class _Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pictures:
-    """In order, with all that is known of them."""
+    """The pictures in order, with their labels, captions and attributes."""
 
     tree: _Tree
     names: list[str]
@@ -66,11 +64,11 @@ class _Pictures:
 def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: int | None = None) -> Source:
     """The pictures in a folder or a .zip and all its sub-folders, in natural order of their paths (2.png before 10.png).
 
-    Sub-folders train and test (val, valid, validation, held_out) are the splits; otherwise the share `held_out` of the
-    pictures is drawn, always the same, and at least one of 20 or more. Two or more sub-folders that hold all pictures are
-    classes, unless `gan_jax.data.tables.read_beside` finds others. With a `limit` so many are drawn, always the same.
-    `read` gives a `File`; it raises `Unreadable` for files that have vanished and damaged members.
-    Raises `InputError` for what is not such a folder, with what was found instead and what to do.
+    Sub-folders train and test (val, valid, validation, held_out) are the splits. Otherwise a random share `held_out` of the
+    pictures is held out, always the same, and at least one of 20 or more. Two or more sub-folders that hold all pictures are
+    classes, unless `gan_jax.data.tables.read_beside` finds others. With a `limit`, that many random pictures are used,
+    always the same. Examples have a `File`; reading one raises `Unreadable` for a missing file or a damaged member.
+    Raises `InputError` for anything but such a folder, with what was found instead and the cure.
     """
     path = Path(path).expanduser()
     _check_numbers(held_out, limit)
@@ -90,7 +88,7 @@ def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: i
     pictures = _Pictures(tree, names, labels, beside)
     return Source(
         name=path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name,
-        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit, _whose(path)),
+        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit, _path_of(path)),
         splits={name: Split(len(indices), _reader(pictures, indices)) for name, indices in splits.items()},
         class_names=class_names,
         attribute_names=beside.attribute_names,
@@ -107,7 +105,7 @@ def _check_numbers(held_out: float, limit: int | None) -> None:
     if not 0 <= held_out < 1:
         raise InputError(f"the share of pictures held out must be at least 0 and less than 1, not {held_out}")
     if limit is not None and limit < 2:
-        raise InputError(f"a limit of {limit} leaves nothing to learn from: {SENSIBLE}")
+        raise InputError(f"a limit of {limit} leaves too few pictures: {SENSIBLE}")
 
 
 def _suffix(name: str) -> str:
@@ -145,11 +143,13 @@ def _folder(root: Path) -> _Tree:
     try:
         return _Tree({name: stamp for name, stamp in _walk(root, "", set()) if not _is_litter(name)}, read)
     except OSError as error:
-        raise InputError(f"cannot look into {error.filename}: {error.strerror}; make it readable, or move it away") from error
+        raise InputError(
+            f"cannot look into {error.filename}: {error.strerror}; make it readable, or move it elsewhere"
+        ) from error
 
 
 def _walk(folder: Path, before: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Files under the folder with size and time of change; links are followed, but into no folder twice."""
+    """Files below the folder with size and time of change; links are followed, but no folder is entered twice."""
     place = folder.stat()
     if (place.st_dev, place.st_ino) in seen:
         return
@@ -173,18 +173,18 @@ def _zip(path: Path) -> _Tree:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         what = "a damaged or incomplete zip" if path.suffix.lower() == ".zip" else "neither a folder nor a zip"
-        raise InputError(f"{path} is {what} ({error}): get it anew, or give the unpacked folder") from error
+        raise InputError(f"{path} is {what} ({error}): get it again, or give the unpacked folder") from error
     members = {info.filename.replace("\\", "/"): info for info in archive.infolist() if not info.is_dir()}
     members = {name: info for name, info in members.items() if not _is_litter(name)}
     if any(info.flag_bits & 1 for info in members.values()):
         raise InputError(f"{path} is encrypted: unpack it with its password and give the folder")
-    lock = threading.Lock()  # zipfile promises nothing for threads
+    lock = threading.Lock()  # zipfile is not documented as safe for threads
 
     def read(name: str) -> bytes:
         try:
             with lock:
                 return archive.read(members[name])
-        except Exception as error:  # of zipfile, of four decompressors, and of the disk
+        except Exception as error:  # from zipfile, four decompressors and the disk
             raise Unreadable(f"{name}: damaged in {path.name} ({error})") from error
 
     return _Tree({name: (info.file_size, info.CRC) for name, info in members.items()}, read)
@@ -219,12 +219,12 @@ def _layout(names: Sequence[str]) -> _Layout:
     classes = {folder[0] if folder else "" for folder in folders}
     if "" in classes and len(classes) > 2:
         stray = sum(not folder for folder in folders)
-        return _Layout(splits, None, [f"the sub-folders are no classes, because {stray:,} pictures lie outside of them"])
+        return _Layout(splits, None, [f"the sub-folders are not classes, because {stray:,} pictures lie outside of them"])
     return _Layout(splits, None if "" in classes else [folder[0] for folder in folders], [])
 
 
 def _without_common(folders: list[list[str]]) -> list[list[str]]:
-    first, last = min(folders), max(folders)  # what these two share, all between them do
+    first, last = min(folders), max(folders)  # what these two share, all in between share
     same = [a == b for a, b in zip(first, last, strict=False)]
     common = next((depth for depth, equal in enumerate(same) if not equal), len(same))
     return [folder[common:] for folder in folders]
@@ -236,33 +236,27 @@ def _labels(layout: _Layout, beside: tables.Beside) -> tuple[tuple[str, ...], li
         return beside.class_names, beside.labels, notes
     class_names = tables.sort_classes(layout.classes)
     numbers = {name: number for number, name in enumerate(class_names)}
-    return class_names, [numbers[name] for name in layout.classes], [f"{len(class_names):,} sub-folders are taken for classes"]
+    return class_names, [numbers[name] for name in layout.classes], [f"{len(class_names):,} sub-folders are taken as classes"]
 
 
 def _splits(given: list[str] | None, size: int, held_out: float, limit: int | None) -> dict[str, list[int]]:
-    chosen = list(range(size)) if limit is None else _drawn(size, limit)
+    chosen = list(range(size)) if limit is None else random_rows(size, limit)
     if given is None:
         count = min(max(round(len(chosen) * held_out), 1), len(chosen) - 2)
-        drawn = set(_drawn(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
+        drawn = set(random_rows(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
         given = ["train"] * size
         for place in drawn:
             given[chosen[place]] = "held_out"
     splits = {name: [i for i in chosen if given[i] == name] for name in ("train", "held_out")}
     if len(splits["train"]) < 2:
-        raise InputError(f"only {len(splits['train'])} of the pictures are to train on: {SENSIBLE}")
+        raise InputError(f"only {len(splits['train'])} of the pictures are for training: {SENSIBLE}")
     return {name: indices for name, indices in splits.items() if indices}
 
 
-def _drawn(size: int, count: int) -> list[int]:
-    generator = np.random.Generator(np.random.Philox(key=0))
-    return sorted(generator.permutation(size)[:count].tolist())
-
-
-def _whose(path: Path) -> str:
-    """The folder's place, since times and sizes may be equal elsewhere; a zip's checksums speak for themselves."""
+def _path_of(path: Path) -> str:
+    """The path of a folder, whose times and sizes may equal those of another; "" for a zip, whose checksums identify it."""
     return str(path.resolve()) if path.is_dir() else ""
 
 
-def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, whose: str) -> str:
-    content = repr((sorted(stamps.items()), float(held_out), limit, whose))
-    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
+def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, place: str) -> str:
+    return identity([repr((sorted(stamps.items()), float(held_out), limit, place))])

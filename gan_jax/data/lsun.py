@@ -1,6 +1,6 @@
-"""LSUN (Yu et al. 2015, arXiv:1506.03365), read from the LMDB folders that it ships.
+"""LSUN (Yu et al. 2015, arXiv:1506.03365), read from its LMDB folders.
 
-tensorflow-datasets' own builder needs tensorflow-io, which no longer installs beside a current TensorFlow.
+tensorflow-datasets' own builder needs tensorflow-io, which cannot be installed beside a current TensorFlow.
 """
 
 import itertools
@@ -16,8 +16,8 @@ ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
 def lmdb_source(folder: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
     """The pictures in one LMDB folder, such as bedroom_train_lmdb: 3,033,042 bedrooms.
 
-    `limit` takes the first so many. Held out are the pictures of bedroom_val_lmdb where it lies beside it, or else a share
-    of them. Raises `InputError` if the folder is no LMDB.
+    With a `limit`, only the first ones are used. The pictures of bedroom_val_lmdb beside it are held out, or else the share
+    `held_out` at the end. Raises `InputError` if the folder is not a complete LMDB.
     """
     beside, pictures = folder.with_name(folder.name.replace("_train_", "_val_")), _opened(folder)
     if beside != folder and is_lmdb(beside):
@@ -31,22 +31,26 @@ def lmdb_source(folder: Path, held_out: float = 0.05, limit: int | None = None) 
 
 
 def lsun_source(category: str, home: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
-    """ "bedroom" and so on, from CATEGORY_train_lmdb below `home`; raises `InputError` that says where to get it."""
+    """The pictures of a category, such as "bedroom", from CATEGORY_train_lmdb below `home`; see `lmdb_source`.
+
+    Raises `InputError` with the address of the archive if the folder is not there.
+    """
     folder = home / f"{category}_train_lmdb"
     if not is_lmdb(folder):
         raise InputError(
             f"LSUN's {category} is not in {folder}: get {ADDRESS.format(category)} (the bedrooms are 43 GB), unpack it, and "
-            "give its folder to --data, or put it there"
+            "put it there, or give its folder as the data"
         )
     return lmdb_source(folder, held_out, limit)
 
 
 def is_lmdb(path: Path) -> bool:
+    """Whether the path is the folder of an LMDB."""
     return (path / "data.mdb").is_file()
 
 
 class _Pictures:
-    """An opened LMDB; closed when nobody has it any more."""
+    """An opened LMDB; closed when nothing refers to it any more."""
 
     def __init__(self, folder: Path):
         import lmdb
@@ -54,10 +58,10 @@ class _Pictures:
         try:
             self.environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=2048)
             pages, size = self.environment.info()["last_pgno"] + 1, self.environment.stat()["psize"]
-            if pages * size > (folder / "data.mdb").stat().st_size:  # reading beyond the end of a mapped file is a crash
+            if pages * size > (folder / "data.mdb").stat().st_size:  # reading beyond the end of a mapped file crashes
                 raise lmdb.Error("it is cut off")
         except lmdb.Error as error:
-            raise InputError(f"{folder} is no whole LMDB ({error}): unpack the archive again") from error
+            raise InputError(f"{folder} is not a complete LMDB ({error}): unpack the archive again") from error
         self.folder, self.error = folder, lmdb.Error
 
     def keys(self, part: slice) -> list[bytes]:
@@ -78,7 +82,7 @@ class _Pictures:
         return Example(image=content)
 
 
-_OPENED: WeakValueDictionary[Path, _Pictures] = WeakValueDictionary()  # lmdb opens a folder once in a process
+_OPENED: WeakValueDictionary[Path, _Pictures] = WeakValueDictionary()  # lmdb refuses to open a folder twice in a process
 
 
 def _opened(folder: Path) -> _Pictures:
@@ -93,7 +97,7 @@ def _split(pictures: _Pictures, part: slice) -> Split:
 
 
 def _identity(folder: Path, *rest: object) -> str:
-    """Folders among `rest` count by their files."""
+    """Changes with the files of the folders, and with the rest."""
     files = [path.resolve() / "data.mdb" for path in (folder, *rest) if isinstance(path, Path)]
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"lmdb {stats} {[r for r in rest if not isinstance(r, Path)]}"

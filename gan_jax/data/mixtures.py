@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane whose modes are known: the ring of 8 and the grid of 25."""
+"""Mixtures of Gaussians in the plane with known modes: the ring of 8 and the grid of 25."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from gan_jax.data.dataset import Dataset
 
 
 class Mixture(NamedTuple):
-    """Equal Gaussians at `means` (k, 2) with standard deviation `sigma`."""
+    """Gaussians of equal weight at `means` (k, 2) with standard deviation `sigma`."""
 
     name: str
     means: np.ndarray
     sigma: float
 
     def dataset(self, n: int = 100_000, seed: int = 0) -> Dataset:
-        """n points drawn once, as in PacGAN's protocol: `point` float32 (n, 2) and `label`, the mode, int32 (n,)."""
+        """n points, drawn once as in PacGAN's protocol: `point` float32 (n, 2), and the mode as `label` int32 (n,)."""
         generator = np.random.Generator(np.random.Philox(key=seed))
         labels = generator.integers(len(self.means), size=n)
         points = self.means[labels] + self.sigma * generator.standard_normal((n, 2))

@@ -1,4 +1,4 @@
-"""Any picture file as pixels of one size and kind; every tool reads pictures here."""
+"""Picture files of any kind as pixels of one size; the only place where pictures are decoded."""
 
 import contextlib
 import io
@@ -17,11 +17,18 @@ Fit = Literal["crop", "pad", "stretch"]
 Picture = bytes | np.ndarray | Image.Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what the content may be, whatever the name; PIL's others run programs
-LARGEST = 89_478_485  # pixels, where PIL begins to warn: 256 MiB of RGB
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+)  # accepted contents, whatever the name; some other formats of PIL run programs
+LARGEST = 89_478_485  # pixels, above which PIL warns: 256 MiB of RGB
 TOO_LARGE = f"has more than {LARGEST:,} pixels: shrink it first"
 KINDS = {"L": "grey", "1": "grey", "LA": "transparent", "RGBA": "transparent", "CMYK": "CMYK"}
-UPRIGHT = {  # EXIF's orientations: how to turn what is stored
+UPRIGHT = {  # EXIF orientation: the transposition that makes the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -34,7 +41,7 @@ _FILTERS = threading.Lock()
 
 
 class File(bytes):
-    """The content of a file that knows its name, which `decode` then puts before what it says of it."""
+    """The content of a file with its name, which the errors of `decode` begin with."""
 
     name: str
 
@@ -45,7 +52,7 @@ class File(bytes):
 
 
 class Facts(NamedTuple):
-    """Of one picture as it lies in its file; `kind` is grey, colour, transparent, 16-bit or CMYK."""
+    """Size and kind of one picture in its file; `kind` is grey, colour, transparent, 16-bit or CMYK."""
 
     height: int
     width: int
@@ -57,11 +64,11 @@ def decode(
 ) -> np.ndarray:
     """The picture as uint8 (height, width, channels) for `size` (height, width), upright, the first frame of several.
 
-    `crop` covers the size and cuts the centre, `pad` fits inside and fills with the median colour of the picture's edge,
-    `stretch` gives up the aspect. Shrinks by averaging areas, enlarges bicubically; a picture of the size stays as it is.
-    Transparency is laid on white for 3 channels. Of 16 bits the upper 8 count; 32-bit grey is taken for 16-bit beyond 255,
-    and floats for [0, 1], unless they exceed it. `border` opaque black pixels are put around before fitting.
-    Raises `Unreadable` for all that is not a whole picture.
+    `crop` covers the size and cuts out the centre, `pad` fits inside and fills with the median colour of the picture's edge,
+    `stretch` changes the aspect ratio. Shrinking averages areas, enlarging is bicubic; a picture of this size is unchanged.
+    With 3 channels, transparent pixels are composited on white. Of 16 bits the upper 8 are kept; 32-bit grey with values
+    above 255 counts as 16-bit, and floats up to 1 as [0, 1]. `border` opaque black pixels are added before fitting.
+    Raises `Unreadable` for anything but a complete picture.
     """
     height, width = size
     try:
@@ -72,18 +79,18 @@ def decode(
         if border:
             picture = _bordered(picture, border)
         return np.array(_fitted(picture, (width, height), fit))
-    except Exception as error:  # damaged files make PIL raise errors of more than ten types
+    except Exception as error:  # PIL raises more than ten types for damaged files
         raise Unreadable(_reason(image, error)) from error
 
 
 def facts(image: Picture) -> Facts:
-    """Height and width in pixels (upright) and kind, from the header where it is a file; raises `Unreadable`."""
+    """Height and width in pixels (upright) and kind, of a file from its header; raises `Unreadable`."""
     try:
         picture = _opened(image)
         turned = _orientation(picture) in (5, 6, 7, 8)
     except Exception as error:
         raise Unreadable(_reason(image, error)) from error
-    if ";16" in picture.mode + str(getattr(picture, "tile", "")):  # PIL gives 16-bit colour as RGB
+    if ";16" in picture.mode + str(getattr(picture, "tile", "")):  # PIL reports 16-bit colour as RGB
         kind = "16-bit"
     else:
         kind = "transparent" if picture.has_transparency_data else KINDS.get(picture.mode, "colour")
@@ -110,17 +117,17 @@ def _reason(image: Picture, error: Exception) -> str:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """PIL warns of damaged EXIF and the like, which is no matter here; filters belong to all threads, hence the lock."""
+    """Ignore PIL's warnings of damaged EXIF and the like; locked, since warning filters are shared by all threads."""
     with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _opened(image: Picture) -> Image.Image:
-    """The picture, of a file only the header."""
+    """The picture; of a file, only the header is read."""
     if isinstance(image, np.ndarray):
         if image.dtype not in (np.uint8, np.bool_) or image.size == 0:
-            raise Unreadable(f"pixels must be uint8 and some, not {image.dtype} of shape {image.shape}")
+            raise Unreadable(f"pixels must be a uint8 array that is not empty, not {image.dtype} of shape {image.shape}")
         pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
         return Image.fromarray(np.ascontiguousarray(pixels))
     if isinstance(image, Image.Image):
@@ -130,12 +137,12 @@ def _opened(image: Picture) -> Image.Image:
     with _silence():
         picture = Image.open(io.BytesIO(image), formats=FORMATS)
         if picture.format == "TIFF" and math.prod(picture.size) <= LARGEST:
-            picture.load()  # here, because PIL warns on loading it too
+            picture.load()  # here, since loading it warns too
     return picture
 
 
 def _loaded(image: Picture, size: tuple[int, int] | None) -> Image.Image:
-    """The picture with its pixels, from a JPEG file at 1/2, 1/4 or 1/8 where that leaves twice of `size`."""
+    """The picture with its pixels; a JPEG is decoded at 1/2, 1/4 or 1/8 where that is at least twice `size`."""
     picture = _opened(image)
     if size and isinstance(image, bytes) and 0 not in picture.size:
         scale = 2 * max(size) / min(picture.size)
@@ -149,7 +156,7 @@ def _loaded(image: Picture, size: tuple[int, int] | None) -> Image.Image:
 
 
 def _orientation(picture: Image.Image) -> int:
-    if "exif" not in picture.info:  # without it PIL would load a PNG to look further
+    if "exif" not in picture.info:  # otherwise PIL would load all of a PNG to search for it
         return 1
     with _silence():
         return picture.getexif().get(0x0112, 1)
@@ -161,7 +168,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """The same in mode RGB, or RGBA where something may be transparent."""
+    """The picture in mode RGB, or RGBA where something may be transparent."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
@@ -170,10 +177,10 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def _narrowed(values: np.ndarray) -> np.ndarray:
-    """32-bit grey as uint8; its range is nowhere written down, so that the largest value must tell it."""
+    """32-bit grey as uint8; no file states the range, so it is inferred from the largest value."""
     largest = values.max()
     if not np.isfinite(values).all() or largest > 65535:
-        raise Unreadable(f"grey values up to {largest} in {values.dtype}: store it with 8 or 16 bits")
+        raise Unreadable(f"grey values up to {largest} in {values.dtype}: save it with 8 or 16 bits")
     if values.dtype.kind == "f" and largest <= 1:
         values = np.rint(values * 255)
     elif largest > 255:
@@ -188,7 +195,7 @@ def _bordered(picture: Image.Image, border: int) -> Image.Image:
 
 
 def _fitted(picture: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
-    """`size` is PIL's (width, height), as in the functions below."""
+    """The picture fitted to `size`, which is (width, height) as in PIL, here and in the functions below."""
     if fit == "pad":
         return _padded(picture, size)
     width, height = float(picture.width), float(picture.height)
@@ -214,7 +221,7 @@ def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _resized(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-    """The box of the picture at `size`; PIL weighs colours with alpha, so that hidden ones do not bleed."""
+    """The box of the picture at `size`; PIL weights colours by alpha, so that those of transparent pixels do not bleed."""
     if (box[2] - box[0], box[3] - box[1]) == size:
         return picture.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
     shrinks = box[2] - box[0] >= size[0] and box[3] - box[1] >= size[1]

@@ -1,38 +1,68 @@
-"""What each round is played on, a pure function of (seed, step): which examples, mirrored or not, cut where.
+"""The batch of each round as a pure function of (seed, step): which examples, and how each of them is varied.
 
-The host decides (`plan`) and the device carries it out (`finish`), so that data which lie on the device and data which are
-sent there give the same pictures, and so do one process and several.
+The host decides (`plan`) and the device carries it out (`finish`), so that data on the device and data sent to it give the
+same batches, and so do one process and several.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Int, UInt8
 
-from gan_jax.data.dataset import Arrays, Order
+from gan_jax.data.dataset import Arrays, Order, require
 from gan_jax.errors import InputError
+from gan_jax.images.resize import resize
+from gan_jax.images.sample import shifted, windows
 
-_VARIATION = 2**63  # keys of the flips and crops begin here, those of the epochs' orders at 0
+_VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; `Order` uses [seed, epoch]
+
+Batch = dict[str, Array]
+Shapes = Mapping[str, jax.ShapeDtypeStruct]
+
+
+class Variation(NamedTuple):
+    """A random or fixed change of every batch.
+
+    plan:   (generator, n, shapes) -> {name: (n, ...)}, what is decided on the host for a minibatch of n examples
+    finish: (batch, planned) -> batch, the change itself, on the device; shapes must not depend on values
+    check:  (shapes) -> None, raises `InputError` with cause and cure for data that cannot be varied so
+    uses:   names of the arrays that it changes or reads
+
+    `shapes` are those of a minibatch as the variations before leave it.
+    """
+
+    plan: Callable[[np.random.Generator, int, Shapes], Arrays]
+    finish: Callable[[Batch, Batch], Batch]
+    check: Callable[[Shapes], None]
+    uses: tuple[str, ...] = ("image",)
+
+
+class _Stage(NamedTuple):
+    """A variation in its place: the shapes that it is given, and the names of the arrays that it plans."""
+
+    variation: Variation
+    shapes: Shapes
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds on `arrays` of `parts` minibatches each, drawn by `order`.
+    """Rounds on `arrays` of `parts` minibatches each, in the order `order`, varied by `vary` from first to last.
 
-    `mirror` flips half of the pictures left to right; `crop` shifts each by up to so many pixels each way, its edge
-    reflected. Process number `process` of `processes` has an equal, contiguous part of each round's examples; together they
-    have those that one process has alone. Raises `InputError` if that cannot be.
+    Process number `process` of `processes` has an equal, contiguous part of each round's examples; together they have the
+    examples that one process has alone. Raises `InputError` if the processes cannot share a round, and for variations that
+    the data or the variations before do not allow.
     """
 
     arrays: Arrays
     order: Order
     parts: int = 1
-    mirror: bool = False
-    crop: int = 0
+    vary: Sequence[Variation] = ()
     process: int = 0
     processes: int = 1
 
@@ -40,60 +70,179 @@ class Rounds:
         if self.examples % self.processes:
             raise InputError(
                 f"{self.examples} examples a round cannot be shared by {self.processes} processes: "
-                "choose a multiple for --batch"
+                f"choose a batch that is a multiple of {self.processes}"
             )
-        shape = self.arrays["image"].shape[1:3] if "image" in self.arrays else None
-        if (self.mirror or self.crop) and shape is None:
-            raise InputError("only pictures can be mirrored and cropped: leave --mirror and --crop out")
-        if shape and not 0 <= self.crop < min(shape):
-            raise InputError(f"--crop {self.crop}: choose 0 to {min(shape) - 1} for pictures of {shape[0]}x{shape[1]}")
+        _ = self._stages  # checks the variations
 
     def __len__(self) -> int:
         return self.order.size
 
     @property
     def examples(self) -> int:
-        """Of all processes, in one round."""
+        """The number of examples of one round, over all processes."""
         return self.order.batch * self.parts
 
+    @cached_property
+    def _stages(self) -> tuple[_Stage, ...]:
+        stages: list[_Stage] = []
+        shapes: Shapes = {name: _shape(array, self.order.batch) for name, array in self.arrays.items()}
+        taken = {"index", *self.arrays}
+        for variation in self.vary:
+            variation.check(shapes)
+            planned = variation.plan(self._generator(0), self.order.batch, shapes)
+            if known := taken & planned.keys():
+                raise InputError(
+                    f"two variations, or a variation and the data, use the name {', '.join(sorted(known))}: "
+                    "keep one variation of each kind, or rename the array"
+                )
+            stages.append(_Stage(variation, shapes, tuple(planned)))
+            taken |= planned.keys()
+            shapes = jax.eval_shape(variation.finish, shapes, planned)
+        return tuple(stages)
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """The shapes and types of a minibatch as the step takes it."""
+        batch = {name: np.zeros((1, *array.shape[1:]), array.dtype) for name, array in self.arrays.items()}
+        plan = {name: value[:1] for name, value in self._minibatch(0).items() if name != "index"}
+        found = jax.eval_shape(self.finish, batch | plan)
+        return {name: jax.ShapeDtypeStruct((self.order.batch, *x.shape[1:]), x.dtype) for name, x in found.items()}
+
     def plan(self, step: int) -> Arrays:
-        """This process's part of round `step`: `index` (b,), and `flip` bool (b,) and `shift` int (b, 2) where asked for."""
-        pieces = [self._minibatch(i) for i in range(step * self.parts, (step + 1) * self.parts)]
+        """This process's part of round `step`: `index` (b,), and what the variations plan, such as `flip` (b,)."""
+        minibatches = [self._minibatch(i) for i in range(step * self.parts, (step + 1) * self.parts)]
         share = self.examples // self.processes
         mine = slice(self.process * share, (self.process + 1) * share)
-        return {name: np.concatenate([piece[name] for piece in pieces])[mine] for name in pieces[0]}
+        return {name: np.concatenate([plan[name] for plan in minibatches])[mine] for name in minibatches[0]}
 
     def _minibatch(self, number: int) -> Arrays:
         plan = {"index": self.order(number)}
-        generator = np.random.Generator(np.random.Philox(key=np.array([self.order.seed, _VARIATION + number], np.uint64)))
-        if self.mirror:
-            plan["flip"] = generator.integers(2, size=self.order.batch).astype(bool)
-        if self.crop:
-            plan["shift"] = generator.integers(2 * self.crop + 1, size=(self.order.batch, 2)).astype(np.int32)
+        generator = self._generator(number)
+        for variation, shapes, _ in self._stages:
+            plan |= variation.plan(generator, self.order.batch, shapes)
         return plan
 
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=np.array([self.order.seed, _VARIATION + number], np.uint64)))
+
     def load(self, step: int) -> Arrays:
-        """The same with the examples in the place of their indices; only this process's part is read."""
+        """The plan of round `step` with the examples in place of their indices; only this process's part is read."""
         plan = self.plan(step)
         index = plan.pop("index")
         return {name: np.take(array, index, axis=0) for name, array in self.arrays.items()} | plan
 
-    def finish(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Carry out flips and shifts, on the device: the batch as the step takes it."""
-        done = {name: value for name, value in batch.items() if name not in ("flip", "shift")}
-        if "flip" in batch:
-            done["image"] = flip(done["image"], batch["flip"])
-        if "shift" in batch:
-            done["image"] = shift(done["image"], batch["shift"], self.crop)
+    def finish(self, batch: Mapping[str, Array]) -> Batch:
+        """The batch as the step takes it: `batch` holds the examples and the rest of the plan, as `load` gives them."""
+        planned = {name for stage in self._stages for name in stage.names}
+        done = {name: value for name, value in batch.items() if name not in planned}
+        for variation, _, names in self._stages:
+            done = variation.finish(done, {name: batch[name] for name in names})
         return done
 
 
-def flip(x: UInt8[Array, "b h w c"], chosen: Bool[Array, "b"]) -> UInt8[Array, "b h w c"]:
-    """The chosen pictures mirrored left to right."""
-    return jnp.where(chosen[:, None, None, None], x[:, :, ::-1], x)
+def mirror() -> Variation:
+    """Half of the images, at random, are mirrored left to right."""
+
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+        return {"flip": generator.integers(2, size=n).astype(bool)}
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        x = batch["image"]
+        return batch | {"image": jnp.where(planned["flip"][:, None, None, None], x[:, :, ::-1], x)}
+
+    def check(shapes: Shapes) -> None:
+        _sides(shapes, "mirrored")
+
+    return Variation(plan, finish, check)
 
 
-def shift(x: UInt8[Array, "b h w c"], corner: Int[Array, "b 2"], pad: int) -> UInt8[Array, "b h w c"]:
-    """Windows of x's size out of x with `pad` reflected pixels around, from `corner` (row, column)."""
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
-    return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), x.shape[1:]))(padded, corner)
+def shift(n: int) -> Variation:
+    """Every image is shifted at random by up to `n` pixels each way; its edge is reflected."""
+
+    def plan(generator: np.random.Generator, examples: int, shapes: Shapes) -> Arrays:
+        return {"shift": generator.integers(2 * n + 1, size=(examples, 2)).astype(np.int32)}
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        return batch | {"image": shifted(batch["image"], planned["shift"], (n, n), "reflect")}
+
+    def check(shapes: Shapes) -> None:
+        h, w = _sides(shapes, "shifted")
+        if not 1 <= n < min(h, w):
+            raise InputError(f"images of {h}x{w} cannot be shifted by up to {n} pixels: choose 1 to {min(h, w) - 1}")
+
+    return Variation(plan, finish, check)
+
+
+def window(side: int) -> Variation:
+    """Every image becomes a random window of `side` x `side` pixels of it."""
+
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+        h, w = shapes["image"].shape[1:3]
+        return {"window": generator.integers([h - side + 1, w - side + 1], size=(n, 2)).astype(np.int32)}
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        return batch | {"image": windows(batch["image"], planned["window"], (side, side))}
+
+    def check(shapes: Shapes) -> None:
+        h, w = _sides(shapes, "cut into windows")
+        if not 1 <= side <= min(h, w):
+            raise InputError(f"images of {h}x{w} have no windows of {side}x{side}: choose a side from 1 to {min(h, w)}")
+
+    return Variation(plan, finish, check)
+
+
+def shrunk(factor: int) -> Variation:
+    """`image` becomes the pair `high`, the image, and `low` uint8 (b, h / factor, w / factor, c), the image shrunk.
+
+    Shrinking is antialiased bicubic as in Pillow (`gan_jax.images.resize`, mode "clean"), rounded to whole numbers.
+    """
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        image = batch["image"]
+        low = resize(image, (image.shape[1] // factor, image.shape[2] // factor), "clean")
+        others = {name: value for name, value in batch.items() if name != "image"}
+        return others | {"high": image, "low": jnp.rint(low).astype(jnp.uint8)}
+
+    def check(shapes: Shapes) -> None:
+        h, w = _sides(shapes, "shrunk")
+        if factor < 1 or h % factor or w % factor:
+            common = [str(f) for f in range(2, min(h, w) + 1) if h % f == 0 and w % f == 0]
+            raise InputError(
+                f"images of {h}x{w} cannot be shrunk by a factor of {factor}: "
+                f"choose one that divides both sides ({', '.join(common) or 'there is only 1'}), or another image size"
+            )
+
+    return Variation(lambda generator, n, shapes: {}, finish, check)
+
+
+def one_caption() -> Variation:
+    """`caption`, uint8 (b, k, t), becomes one of the k captions of each example, at random: (b, t)."""
+
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+        return {"which_caption": generator.integers(shapes["caption"].shape[1], size=n).astype(np.int32)}
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        chosen = jnp.take_along_axis(batch["caption"], planned["which_caption"][:, None, None], axis=1)  # b 1 t
+        return batch | {"caption": chosen[:, 0]}
+
+    def check(shapes: Shapes) -> None:
+        require(shapes, "caption")
+        if len(shape := shapes["caption"].shape) != 3:
+            raise InputError(f"captions must have the shape (n, k, t), not {('n', *shape[1:])}: see gan_jax.data.captions")
+
+    return Variation(plan, finish, check, uses=("caption",))
+
+
+def _shape(array: np.ndarray, n: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((n, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
+
+
+def _sides(shapes: Shapes, done: str) -> tuple[int, int]:
+    """Height and width of the images; raises `InputError` if there are none to be `done` so."""
+    if "image" not in shapes:
+        raise InputError(
+            f"only images can be {done}, and here are only {', '.join(shapes)}: leave this variation out, "
+            "or put it before the one that replaces `image`"
+        )
+    h, w = shapes["image"].shape[1:3]
+    return h, w

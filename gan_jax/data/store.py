@@ -1,12 +1,11 @@
-"""Pictures decoded once: fitted, as uint8 arrays in files that are mapped into memory.
+"""A cache of decoded and fitted pictures: uint8 arrays in files that are mapped into memory.
 
-One data set in one preparation is one folder NAME-KEY: a file of bytes for each array, and meta.json. It is made under
-another name and renamed when it is whole, so that a kill leaves nothing that could be taken for a data set.
+A data set in one preparation is a folder NAME-KEY with a file of bytes for each array, and meta.json. It is written under
+another name and renamed when it is complete, so that a killed process leaves nothing that could pass for a data set.
 """
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -20,21 +19,23 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from gan_jax import files
 from gan_jax.data import captions
 from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.pictures import Fit, decode, is_grey
 from gan_jax.data.source import Source, Split, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.rows import chunks
 
-FORMAT = 1  # of the folders; others are made anew
-MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; what is beyond is dropped
+FORMAT = 1  # version of the folders; those of another version are not used
+MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; anything beyond is dropped
 TOLERATED = 0.01  # share of the pictures that may be unreadable
-_PIECE = 512  # pictures decoded before they are written
+_CHUNK = 512  # pictures decoded at once
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What pictures are made into: (height, width), see `gan_jax.data.pictures.decode`; "auto" channels are 1 or 3."""
+    """How pictures are decoded: `size` (height, width), see `gan_jax.data.pictures.decode`; "auto" channels are 1 or 3."""
 
     size: tuple[int, int]
     fit: Fit = "crop"
@@ -42,33 +43,35 @@ class Preparation:
 
 
 def default_cache() -> Path:
-    """`GAN_JAX_CACHE`, or else gan_jax in the user's folder for caches."""
+    """`GAN_JAX_CACHE`, or else gan_jax in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
 
 
 class Store:
-    """A folder of prepared data sets."""
+    """A folder of prepared data sets, by default `default_cache()`."""
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder or default_cache()
 
     def prepared(self, source: Source, how: Preparation) -> Dataset:
-        """From the cache, or else read, fitted and kept there.
+        """The data set from the cache, or else read, fitted and kept there.
 
-        Raises `InputError` if more than 1 % of the pictures are unreadable, or if there is no room for the result.
+        Raises `InputError` if more than 1 % of the pictures are unreadable, or if the disk is too small for the result.
         """
         return self.find(source.name, source.identity, how) or self.build(source, how)
 
     def place(self, name: str, identity: str, how: Preparation) -> Path:
-        key = hashlib.sha256(json.dumps([FORMAT, identity, asdict(how)]).encode()).hexdigest()[:16]
+        """The folder of one data set in one preparation."""
+        key = files.identity([json.dumps([FORMAT, identity, asdict(how)])])
         return self.folder / f"{''.join(c if c.isalnum() else '_' for c in name)}-{key}"
 
     def find(self, name: str, identity: str, how: Preparation) -> Dataset | None:
-        """The prepared data set; None if there is none, or if its files are not whole."""
+        """The prepared data set; None if there is none, or if its files are not complete."""
         return _open(self.place(name, identity, how))
 
     def build(self, source: Source, how: Preparation) -> Dataset:
+        """Read, fit and keep the data set, also where the cache has it already. Raises as `prepared` does."""
         final = self.place(source.name, source.identity, how)
         unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.partial")
         try:
@@ -79,7 +82,7 @@ class Store:
             return _settle(unfinished, final)
         except OSError as error:
             raise InputError(
-                f"cannot keep the decoded pictures in {self.folder}: {error.strerror or error}. Make room there, or name "
+                f"cannot keep the decoded pictures in {self.folder}: {error.strerror or error}. Free space there, or name "
                 "another folder in the environment variable GAN_JAX_CACHE"
             ) from error
         finally:
@@ -87,48 +90,51 @@ class Store:
 
 
 def _settle(unfinished: Path, final: Path) -> Dataset:
-    """Give the folder its name, or take the whole one that another process has put there; one process at a time."""
+    """Rename the folder, unless another process has completed the same one; one process at a time."""
     place = os.open(final.parent, os.O_RDONLY)
     try:
         fcntl.flock(place, fcntl.LOCK_EX)
-        if _open(final) is None:
-            shutil.rmtree(final, ignore_errors=True)  # damaged
-            unfinished.rename(final)
+        if (dataset := _open(final)) is not None:
+            return dataset
+        shutil.rmtree(final, ignore_errors=True)  # damaged
+        unfinished.rename(final)
+        return _read(final)
     finally:
         os.close(place)
-    dataset = _open(final)
-    assert dataset is not None
-    return dataset
 
 
 def _open(folder: Path) -> Dataset | None:
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        splits = {
-            split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
-            for split, arrays in meta["splits"].items()
-        }
-        return Dataset(
-            name=meta["name"],
-            train=splits["train"],
-            held_out=splits.get("held_out", {}),
-            class_names=tuple(meta["class_names"]),
-            attribute_names=tuple(meta["attribute_names"]),
-            notes=tuple(meta["notes"]),
-            stored_fingerprint=meta["fingerprint"],
-        )
+        return _read(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
+def _read(folder: Path) -> Dataset:
+    meta = json.loads((folder / "meta.json").read_text())
+    splits = {
+        split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
+        for split, arrays in meta["splits"].items()
+    }
+    return Dataset(
+        name=meta["name"],
+        train=splits["train"],
+        held_out=splits.get("held_out", {}),
+        class_names=tuple(meta["class_names"]),
+        attribute_names=tuple(meta["attribute_names"]),
+        notes=tuple(meta["notes"]),
+        stored_fingerprint=meta["fingerprint"],
+    )
+
+
 def _map(path: Path, shape: list[int], dtype: str) -> np.ndarray:
     if path.stat().st_size != np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} is not whole")
+        raise ValueError(f"{path} is not complete")
     return np.memmap(path, dtype, mode="r", shape=tuple(shape))
 
 
 def _write(source: Source, how: Preparation, folder: Path) -> None:
-    """All splits and meta.json."""
+    """Write all splits and meta.json; raises `InputError` for too few readable pictures."""
     lost: list[str] = []
     total = sum(split.size for split in source.splits.values())
     with tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None) as bar:
@@ -152,16 +158,17 @@ def _write(source: Source, how: Preparation, folder: Path) -> None:
 
 
 class _Written(NamedTuple):
-    known: list[tuple[Any, ...]]  # label, attributes and captions of each picture that was readable
+    known: list[tuple[Any, ...]]  # label, attributes and captions of each readable picture
     grey: bool
 
 
 def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost: list[str], bar: tqdm) -> _Written:
     known, grey = [], True
     with (folder / f"{name}.image").open("wb") as file:
-        for start in range(0, source.splits[name].size, _PIECE):
-            indices = range(start, min(start + _PIECE, source.splits[name].size))
-            found = _decode_piece(source.splits[name], indices, how, source.border, lost)
+        split = source.splits[name]
+        for rows in chunks(split.size, _CHUNK):
+            indices = range(rows.start, rows.stop)
+            found = _decode_chunk(split, indices, how, source.border, lost)
             bar.update(len(indices))
             if found:
                 pictures = np.stack([picture for picture, _ in found])
@@ -171,10 +178,10 @@ def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost
     return _Written(known, grey)
 
 
-def _decode_piece(
+def _decode_chunk(
     split: Split, indices: range, how: Preparation, border: int, lost: list[str]
 ) -> list[tuple[np.ndarray, tuple[Any, ...]]]:
-    """Readable pictures of a split in their order, with what is known of each; the others' names go to `lost`."""
+    """The readable pictures in order, each with label, attributes and captions; the errors of the others go to `lost`."""
 
     def one(i: int) -> tuple[np.ndarray, tuple[Any, ...]] | str:
         try:
@@ -192,7 +199,7 @@ def _decode_piece(
 
 
 def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: Preparation, folder: Path) -> dict[str, Any]:
-    """The arrays beside the pictures; returns the shapes and types of all."""
+    """Write labels, attributes and captions; returns shapes and types of these and of the pictures."""
     labels, attributes, texts = zip(*known, strict=True)
     arrays: Arrays = {}
     if source.class_names:
@@ -217,12 +224,10 @@ def _luma(pictures: np.ndarray) -> np.ndarray:
 
 
 def _keep_one_channel(path: Path) -> None:
-    """Drop the second and third of three equal channels."""
-    unfinished = path.with_suffix(".grey")
-    with path.open("rb") as coloured, unfinished.open("wb") as grey:
-        while piece := coloured.read(3 << 20):
-            grey.write(piece[::3])
-    unfinished.replace(path)
+    """Keep the first of three equal channels."""
+    with files.whole(path) as unfinished, path.open("rb") as coloured, unfinished.open("wb") as grey:
+        while chunk := coloured.read(3 << 20):
+            grey.write(chunk[::3])
 
 
 def _refusal(source: Source, lost: list[str], total: int) -> str:
@@ -231,7 +236,7 @@ def _refusal(source: Source, lost: list[str], total: int) -> str:
     named = "".join(f"\n  {line}" for line in lost[:10]) + ("\n  ..." if len(lost) > 10 else "")
     return (
         f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:{named}\n"
-        "replace or remove them; `python -m gan_jax data check` names them all"
+        "replace or remove them; `python -m gan_jax data check` lists them all"
     )
 
 
@@ -244,7 +249,7 @@ def _check_room(source: Source, how: Preparation, folder: Path) -> None:
 
 
 def _forget_dead(final: Path) -> None:
-    """Remove what killed processes of this machine left behind."""
+    """Remove unfinished folders of killed processes of this machine."""
     for path in final.parent.glob(f"{final.name}.{socket.gethostname()}.*.partial"):
         pid = int(path.suffixes[-3][1:])
         if not _alive(pid):

@@ -1,4 +1,4 @@
-"""Tables and texts in files, in whatever of the usual ways they are written, as rows."""
+"""Tables in text files of several formats, read as rows."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from typing import Any
 from gan_jax.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".txt")
-FILE_COLUMNS = ("file", "file_name", "filename", "image", "image_id")  # if there are several, the first of these
+FILE_COLUMNS = ("file", "file_name", "filename", "image", "image_id")  # the first of these that a table has
 
-Row = dict[str, Any]  # by column; a value is text in CSV, of any kind in JSON
-Rows = Iterator[tuple[str, Row]]  # with the place for messages, as in "a.csv, line 3"
+Row = dict[str, Any]  # by column; values are text in CSV and of any type in JSON
+Rows = Iterator[tuple[str, Row]]  # each with its place for messages, such as "a.csv, line 3"
 
 
 def text_of(file: str, read: Callable[[str], bytes]) -> str:
@@ -27,7 +27,7 @@ def text_of(file: str, read: Callable[[str], bytes]) -> str:
 def rows_of(file: str, read: Callable[[str], bytes]) -> Rows | None:
     """The rows of CSV (with , ; or tabs), JSON Lines, a JSON list, StyleGAN's dataset.json or CelebA's .txt; else None.
 
-    Raises `InputError` with the line where a table cannot be understood.
+    Raises `InputError` with the line for a table that cannot be parsed, also while the rows are iterated.
     """
     suffix = posixpath.splitext(file)[1].lower()
     if suffix == ".jsonl":
@@ -35,7 +35,7 @@ def rows_of(file: str, read: Callable[[str], bytes]) -> Rows | None:
     if suffix == ".json":
         return _json_list(file, text_of(file, read))
     if suffix == ".txt":
-        text = read(file).decode("utf-8-sig", "replace")  # most texts have nothing to do with the pictures
+        text = read(file).decode("utf-8-sig", "replace")  # most text files are not about the pictures
         first = text.split("\n", 1)[0].lower().split(",")
         is_csv = len(first) > 1 and first[0].strip() in FILE_COLUMNS  # Flickr8k's captions.txt
         return _csv(file, text) if is_csv else _celeba(file, text)
@@ -43,14 +43,14 @@ def rows_of(file: str, read: Callable[[str], bytes]) -> Rows | None:
 
 
 def require_file_column(columns: Sequence[str], place: str) -> str:
-    """The column that names the picture; raises `InputError` if there is none."""
+    """The column with the file names of pictures; raises `InputError` if there is none."""
     lower = {column.strip().lower(): column for column in reversed(columns)}
     for name in FILE_COLUMNS:
         if name in lower:
             return lower[name]
     raise InputError(
-        f"{place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} says which picture is meant, only "
-        f"{', '.join(columns) or 'nothing'}: rename the column with the pictures' file names, or take the table away"
+        f"{place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} names the pictures, only "
+        f"{', '.join(columns) or 'nothing'}: rename the column with the pictures' file names, or remove the table"
     )
 
 
@@ -74,12 +74,12 @@ def _json(text: str, place: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and ", line " not in place else ""
-        raise InputError(f"{place}{where} is not JSON ({error}): correct it, or take the file away") from error
+        raise InputError(f"{place}{where} is not JSON ({error}): correct it, or remove the file") from error
 
 
 def _object(item: Any, place: str) -> tuple[str, Row]:
     if not isinstance(item, dict):
-        raise InputError(f'{place} is no object such as {{"file": "a.png", "caption": "..."}}: {str(item)[:50]}')
+        raise InputError(f'{place} is not an object such as {{"file": "a.png", "caption": "..."}}: {str(item)[:50]}')
     return place, item
 
 
@@ -93,13 +93,13 @@ def _csv(file: str, text: str) -> Rows:
             place = f"{file}, line {reader.line_num}"
             if header is None:
                 header = [cell.strip() for cell in cells]
-                require_file_column(header, place)  # also where no row follows
+                require_file_column(header, place)  # also if no row follows
             elif len(cells) > 1 or (cells and cells[0].strip()):
                 yield place, _zipped(header, cells, place)
         if header is None:
             require_file_column((), f"{file}, line 1")
     except csv.Error as error:
-        raise InputError(f"{file}, line {reader.line_num} is no CSV ({error}): correct it") from error
+        raise InputError(f"{file}, line {reader.line_num} is not CSV ({error}): correct it") from error
 
 
 def _zipped(header: Sequence[str], cells: Sequence[str], place: str) -> Row:
@@ -111,7 +111,7 @@ def _zipped(header: Sequence[str], cells: Sequence[str], place: str) -> Row:
 
 
 def _celeba(file: str, text: str) -> Rows | None:
-    """CelebA's own tables: the number of rows, the names of the columns, and rows of a picture's name and values."""
+    """The rows of CelebA's own tables: first the number of rows, then the column names, then a file name and values a row."""
     lines = text.splitlines()
     if len(lines) < 3 or not lines[0].strip().isdecimal() or len(lines[2].split()) < 2:
         return None

@@ -1,4 +1,4 @@
-"""What lies beside pictures and says more of them: captions in text files, tables of captions, labels and attributes."""
+"""Captions, labels and attributes of pictures, from the text files and tables beside them."""
 
 import math
 import posixpath
@@ -17,29 +17,29 @@ from gan_jax.errors import InputError
 LABEL_COLUMNS = ("label", "class")
 CAPTION = re.compile(r"captions?|text|caption_?[0-9]+")
 EMPTY = ("", "nan", "null", "none", "na", "n/a")
-NAMED = 3  # examples in a message
+NAMED = 3  # examples in an error message
 
 
 class Beside(NamedTuple):
-    """For each of n pictures: captions, number of the class, attributes float32 (n, k) with NaN where unknown."""
+    """Of n pictures: captions, class numbers, attributes float32 (n, k) with NaN where unknown."""
 
     captions: list[tuple[str, ...]]
     labels: list[int] | None
     class_names: tuple[str, ...]
     attributes: np.ndarray
     attribute_names: tuple[str, ...]
-    used: frozenset[str]  # the files that said something
+    used: frozenset[str]  # the files with information on pictures
     notes: tuple[str, ...]
 
 
 def read_beside(pictures: Sequence[str], files: Sequence[str], read: Callable[[str], bytes]) -> Beside:
-    """What `files` (those with `rows.SUFFIXES`) say of `pictures`; both are paths from a root, with "/".
+    """The content of `files` (with `table_files.SUFFIXES`) about `pictures`; both are paths relative to a root, with "/".
 
     Each line of NAME.txt beside NAME.png is a caption. A table is CSV (with , ; or tabs), JSON Lines, a JSON list of objects,
-    CelebA's .txt or StyleGAN's dataset.json. Its column file (file_name, filename, image, image_id) names pictures from the
-    table's folder, from the root, or by a name that only one has. caption, captions, text and caption_1 ... are captions,
-    label or class are classes; other columns of numbers, true/false or -1/1 (as 0/1) are attributes, the rest is noted.
-    Raises `InputError` for a table that cannot be understood, or that names pictures which are not there.
+    CelebA's .txt or StyleGAN's dataset.json. Its column file (file_name, filename, image, image_id) has paths of pictures
+    relative to the table's folder or the root, or names that are unique. The columns caption, captions, text and caption_1
+    ... are captions, label or class are classes; other columns of numbers, true/false or -1/1 (as 0/1) are attributes. Columns
+    of words are left out, with a note. Raises `InputError` for a table that cannot be parsed or names missing pictures.
     """
     gathered = _Gathered(len(pictures))
     find = _Finder(pictures)
@@ -59,12 +59,12 @@ def read_beside(pictures: Sequence[str], files: Sequence[str], read: Callable[[s
 
 @dataclass
 class _Gathered:
-    """Of all files together; pictures by number."""
+    """The content of all files together; pictures by number."""
 
     size: int
     captions: dict[int, list[str]] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
-    columns: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: it holds words
+    columns: dict[str, np.ndarray | None] = field(default_factory=dict)  # None for a column of words
 
     def add_captions(self, index: int, texts: Sequence[Any]) -> None:
         own = self.captions.setdefault(index, [])
@@ -111,7 +111,7 @@ class _Gathered:
 
 
 def sort_classes(labels: Any) -> tuple[str, ...]:
-    """The different labels in the order of their numbers, or else of their names."""
+    """The distinct labels, sorted as numbers if all are whole numbers, or else by name."""
     different = set(labels)
     whole = all(re.fullmatch(r"-?[0-9]+", label) for label in different)
     return tuple(sorted(different, key=lambda label: (int(label), label) if whole else (0, label)))
@@ -124,7 +124,7 @@ def _zero_to_one(values: np.ndarray) -> np.ndarray:
 
 @lru_cache(1 << 16)
 def _number(value: Any) -> float | None:
-    """NaN for what is empty, None for what is no number."""
+    """NaN for empty values, None for values that are not numbers."""
     if value is None:
         return math.nan
     if isinstance(value, str):
@@ -133,14 +133,14 @@ def _number(value: Any) -> float | None:
             return math.nan
         value = {"true": 1, "false": 0}.get(text, text)
     try:
-        number = float(value) if "_" not in str(value) else None  # Python reads 1_000
+        number = float(value) if "_" not in str(value) else None  # Python accepts 1_000
     except (TypeError, ValueError, OverflowError):
         return None
     return None if number is not None and math.isinf(number) else number
 
 
 class _Finder:
-    """Numbers of pictures by what tables call them."""
+    """Finds the numbers of pictures by the names in tables."""
 
     def __init__(self, pictures: Sequence[str]):
         self.pictures = pictures
@@ -154,7 +154,7 @@ class _Finder:
                 self.by_name.setdefault(key, []).append(i)
 
     def __call__(self, name: str, folder: str) -> list[int]:
-        """The pictures that may be meant: none or several if the name is wrong."""
+        """The pictures that `name` may refer to: one unless it is missing or ambiguous."""
         name = _composed(name.strip().replace("\\", "/"))
         for path in (posixpath.join(folder, name), name):
             for candidate in (path, posixpath.normpath(path)):
@@ -164,11 +164,11 @@ class _Finder:
 
 
 def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)  # macOS stores accents apart
+    return name if name.isascii() else unicodedata.normalize("NFC", name)  # macOS stores accents as separate characters
 
 
 class _Layout(NamedTuple):
-    """Which columns are what."""
+    """The role of each column."""
 
     file: str
     captions: list[str]

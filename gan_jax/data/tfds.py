@@ -1,7 +1,7 @@
-"""Data sets of tensorflow-datasets by name, read through its random access, without TensorFlow.
+"""Data sets of tensorflow-datasets by name, read by random access without TensorFlow.
 
-They are prepared once as array_record files: MNIST, Fashion-MNIST and CIFAR-10 by ourselves (`gan_jax.data.archives`), all
-others by tensorflow-datasets' own builders, which need TensorFlow for that (the extra `prepare`).
+They are prepared once as array_record files: MNIST, Fashion-MNIST and CIFAR-10 by `gan_jax.data.archives`, all others by
+tensorflow-datasets' own builders, which need TensorFlow for that (the extra `prepare`).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from gan_jax.data.source import Example, Source, Split
 from gan_jax.errors import InputError
 
 HELD_OUT_SPLITS = ("test", "validation", "val", "valid")
-_BLOCK = 512  # examples read at once: one by one takes five times as long
+_BLOCK = 512  # examples read at once: one at a time takes five times as long
 
 
 def named_source(
@@ -29,39 +29,40 @@ def named_source(
 ) -> Source:
     """A data set of tensorflow-datasets, such as "celeb_a" or "coco_captions/2014".
 
-    `split` (default "train") is what to train on, in tfds' language: "train[:20%]", "train+validation". Held out are the
-    test or the validation examples, or the last twentieth where there is nothing but a training split. Prepared sets lie in
-    `data_dir`, or else in `TFDS_DATA_DIR`, or else in ~/tensorflow_datasets, in a folder of our own. Archives are taken from
-    `archives`, or else `GAN_JAX_ARCHIVES`, or from its sub-folder of the set's name; what is not there is downloaded.
+    `split` (default "train") is the part to train on in the syntax of tfds: "train[:20%]", "train+validation". The test or
+    validation examples are held out, or the last twentieth where there is only a training split. Prepared data sets are in a
+    folder of their own below `data_dir`, or else `TFDS_DATA_DIR`, or else ~/tensorflow_datasets. Archives are taken from
+    `archives` or `GAN_JAX_ARCHIVES`, or a sub-folder of the data set's name there; missing ones are downloaded.
 
     Labels are the feature `label`, attributes a dictionary of truth values (CelebA), captions the feature `captions` (COCO).
-    Raises `InputError` for unknown names and splits, for sets without pictures, and where the set cannot be prepared.
+    Raises `InputError` for unknown names and splits, for data sets without pictures, and if preparing one fails.
     """
     home, root = homes(data_dir)
-    if _prepared_folder(name, root) is None:
-        _prepare(name, home, root, archives)
-    folder, identity = _prepared_folder(name, root), named_identity(name, split, data_dir)
-    assert folder is not None
-    assert identity is not None
-    return _source(name, folder, split, identity)
+    folder = _prepared_folder(name, root) or _prepare(name, home, root, archives)
+    return _source(name, folder, split, _identity(folder, split))
 
 
 def named_identity(name: str, split: str | None = None, data_dir: PathLike | None = None) -> str | None:
-    """What `named_source` will call itself, without tensorflow-datasets; None if the set is not prepared yet."""
+    """The identity of `named_source`, without tensorflow-datasets; None if the data set is not prepared yet."""
     folder = _prepared_folder(name, homes(data_dir)[1])
-    if folder is None:
-        return None
+    return None if folder is None else _identity(folder, split)
+
+
+def _identity(folder: Path, split: str | None) -> str:
     return f"tfds {hashlib.sha256((folder / 'dataset_info.json').read_bytes()).hexdigest()} {split}"
 
 
 def homes(data_dir: PathLike | None = None) -> tuple[Path, Path]:
-    """tfds' folder, and that of our sets in it: tfds keeps one format in a folder, and its own default is another."""
+    """The folder of tfds, and the one in it for array_record files: tfds keeps one format a folder, by default another."""
     home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     return home, home / "gan_jax_array_record"
 
 
 def _prepared_folder(name: str, root: Path) -> Path | None:
-    """The newest version's folder, root/name[/config]/version, that holds a complete set."""
+    """The folder of the newest prepared version, root/name[/config]/version.
+
+    Raises `InputError` if there are several configurations.
+    """
     found = [path.parent for depth in ("*", "*/*") for path in (root / name).glob(f"{depth}/features.json")]
     versions = [path for path in found if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
     configurations = {path.parent.name for path in versions}
@@ -72,15 +73,15 @@ def _prepared_folder(name: str, root: Path) -> Path | None:
     return max(versions, key=lambda path: [int(number) for number in path.name.split(".")], default=None)
 
 
-def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> None:
+def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> Path:
+    """Prepare a data set and return its folder; raises `InputError` with the cure if that fails."""
     try:
         import tensorflow_datasets as tfds  # 0.5 s
     except ModuleNotFoundError as error:
         needed = "tensorflow-datasets importlib_resources"  # tfds 4.9.10 does not declare the second
         raise InputError(f"{name} needs the package {error.name}: pip install {needed}") from error
     if name in ARCHIVES:
-        prepare_archive(name, home, root, archive_folder(name, root, archives))
-        return
+        return prepare_archive(name, home, root, archive_folder(name, root, archives))
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split("/")[0]
     if base not in known:
@@ -89,13 +90,13 @@ def _prepare(name: str, home: Path, root: Path, archives: PathLike | None) -> No
         raise InputError(f"there is no file and no data set {name!r} in tensorflow-datasets; {hint}")
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
-            f"{name} has to be prepared once by TensorFlow, which is not installed: pip install tensorflow, and run "
+            f"{name} must be prepared once with TensorFlow, which is not installed: pip install tensorflow, and run "
             f"the same command again. It will be kept in {root / name}; afterwards TensorFlow is not needed"
         )
-    _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
+    return _prepare_by_tensorflow(name, home, root, archive_folder(base, root, archives))
 
 
-def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> None:
+def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> Path:
     import tensorflow_datasets as tfds
 
     manual = ""
@@ -105,8 +106,9 @@ def _prepare_by_tensorflow(name: str, home: Path, root: Path, folder: Path) -> N
         manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").strip()
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=home / "downloads", download_config=config)
-    except Exception as error:  # tfds has a dozen kinds for an archive that is missing or refused
-        how = f"It must be downloaded by hand:\n{manual}\n" if manual else "Its archives may be had by hand, too. "
+        return Path(builder.data_path)
+    except Exception as error:  # tfds raises a dozen types for a missing or wrong archive
+        how = f"It must be downloaded by hand:\n{manual}\n" if manual else "Its archives can also be downloaded by hand. "
         raise InputError(
             f"{name} cannot be prepared: {type(error).__name__}: {str(error)[:500]}\n{how}Put the files into {folder}, "
             "or into the sub-folder of that name in a folder that GAN_JAX_ARCHIVES names, and run the same command again"
@@ -133,7 +135,7 @@ def _source(name: str, folder: Path, split: str | None, identity: str) -> Source
         )
 
     def labelled(part: str) -> bool:
-        """False for the test pictures of a competition, whose labels are all -1."""
+        """Whether a split has labels: those of the test splits of competitions are all -1."""
         rows = builder.as_data_source(split=part, decoders=skipped)
         return label is None or len(rows) == 0 or int(rows[0][label]) >= 0
 
@@ -170,7 +172,7 @@ def _attribute_names(features: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _texts(captions: Any) -> tuple[str, ...]:
-    """The sentences of COCO's feature, a dictionary of equally long lists, or of plain texts."""
+    """The captions of COCO's feature, a dictionary of lists of equal length, or of a list of texts."""
     texts = captions["text"] if isinstance(captions, Mapping) else captions
     return tuple(text.decode() if isinstance(text, bytes) else str(text) for text in texts)
 
@@ -187,7 +189,7 @@ def _splits(known: list[str], asked: str | None) -> dict[str, str]:
 
 
 def _in_blocks(source: Any, example: Callable[[Mapping[str, Any]], Example]) -> Callable[[int], Example]:
-    """Example i of a random-access source, read with its neighbours."""
+    """A function that gives example i of a random-access source, and reads it with its neighbours."""
     lock = threading.Lock()
     block: tuple[int, Any] = (-1, [])
 

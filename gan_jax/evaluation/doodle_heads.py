@@ -14,9 +14,7 @@ import optax
 from jax import Array
 from jaxtyping import Float
 
-from gan_jax.data.doodles.birds import BIRD_COLOURS
-from gan_jax.data.doodles.faces import HAIRS, SKINS
-from gan_jax.data.doodles.flowers import COUNTS, PETAL_COLOURS, STAMEN_COLOURS
+from gan_jax.data.doodles.truths import BIRD_COLOURS, COUNTS, HAIRS, PETAL_COLOURS, SKINS, STAMEN_COLOURS
 
 Readings = dict[str, np.ndarray]
 

@@ -3,10 +3,12 @@
 from functools import partial
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from gan_jax.images.sample import bilinear
 from gan_jax.layers.conv import Conv
 
 _conv = partial(Conv, kernel_init=nn.initializers.he_normal())
@@ -117,16 +119,7 @@ class NearReader(nn.Module):
 
 def _sampled(x: Float[Array, "b h w c"], at: Float[Array, "b n 2"]) -> Float[Array, "b n c"]:
     """Bilinear samples at x and y in halves of the shorter side from the middle; outside it is as at the edge."""
-    b, h, w, c = x.shape
-    middle, last = jnp.array([w / 2 - 0.5, h / 2 - 0.5])[None, None], jnp.array([w - 1.0, h - 1.0])[None, None]
-    at = jnp.clip(middle + at * (min(h, w) / 2), 0.0, last)  # column, row
-    low = jnp.minimum(jnp.floor(at), last - 1)
-    share, first = (at - low)[..., None], (low[..., 1] * w + low[..., 0]).astype(jnp.int32)
-    flat = x.reshape(b, h * w, c)
-
-    def corner(step: int) -> Array:
-        return jnp.take_along_axis(flat, (first + step)[..., None], axis=1)
-
-    upper = corner(0) * (1 - share[:, :, 0]) + corner(1) * share[:, :, 0]
-    lower = corner(w) * (1 - share[:, :, 0]) + corner(w + 1) * share[:, :, 0]
-    return upper * (1 - share[:, :, 1]) + lower * share[:, :, 1]
+    _, h, w, _ = x.shape
+    middle = jnp.array([w / 2 - 0.5, h / 2 - 0.5])[None, None]
+    at = middle + at * (min(h, w) / 2)  # column, row
+    return jax.vmap(bilinear)(x, at[..., 1], at[..., 0])

@@ -8,7 +8,9 @@ from gan_jax.data.doodles import KINDS, birds, doodle_birds, doodle_faces, doodl
 from gan_jax.data.doodles.bird_drawing import COLOURS, draw_bird
 from gan_jax.data.doodles.drawn import generator_of, truth_of
 from gan_jax.data.doodles.face_drawing import draw_face
-from gan_jax.data.doodles.flower_drawing import PETALS, draw_flower
+from gan_jax.data.doodles.face_head import HAIR, SKIN
+from gan_jax.data.doodles.flower_drawing import PETALS, STAMENS, draw_flower
+from gan_jax.data.doodles.truths import BIRD_COLOURS, BIRD_PARTS, COUNTS, HAIRS, PETAL_COLOURS, SKINS, STAMEN_COLOURS
 from gan_jax.errors import InputError
 
 SOURCES = {"faces": doodle_faces, "birds": doodle_birds, "flowers": doodle_flowers}
@@ -52,6 +54,14 @@ def test_a_source_names_what_it_gives(kind):
     with pytest.raises(IndexError, match="no picture 5"):
         source.splits["train"].read(5)
     assert set(SOURCES[kind](n=5, held_out=0).splits) == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "named"),
+    [(HAIR, HAIRS), (SKIN, SKINS), (COLOURS, BIRD_COLOURS), (PETALS, PETAL_COLOURS), (STAMENS, STAMEN_COLOURS)],
+)
+def test_every_named_colour_can_be_drawn(drawn, named):
+    assert tuple(drawn) == named
 
 
 @every_kind
@@ -156,13 +166,13 @@ def test_everything_occurs_and_beards_are_mens():
     for kind, switches in (("faces", ("glasses", "hat", "smile", "long_hair")), ("birds", ("large", "right", "flying"))):
         for name in switches:
             assert {getattr(truth, name) for truth in drawn[kind]} == {False, True}, name
-    assert {face.hair for face in drawn["faces"]} == set(faces.HAIRS)
-    assert {face.skin for face in drawn["faces"]} == set(faces.SKINS)
-    assert {flower.petal_count for flower in drawn["flowers"]} == set(flowers.COUNTS)
+    assert {face.hair for face in drawn["faces"]} == set(HAIRS)
+    assert {face.skin for face in drawn["faces"]} == set(SKINS)
+    assert {flower.petal_count for flower in drawn["flowers"]} == set(COUNTS)
     assert all(flower.petals != flower.stamens for flower in drawn["flowers"])
     assert all(0 <= flower.rotation < 360 / flower.petal_count for flower in drawn["flowers"])
-    for part in birds.PARTS:
-        assert {getattr(bird, part) for bird in drawn["birds"]} == set(birds.BIRD_COLOURS)
+    for part in BIRD_PARTS:
+        assert {getattr(bird, part) for bird in drawn["birds"]} == set(BIRD_COLOURS)
     yaws = np.array([face.yaw for face in drawn["faces"]])
     assert yaws.min() == pytest.approx(-30, abs=0.5)
     assert yaws.max() == pytest.approx(30, abs=0.5)
@@ -234,7 +244,7 @@ def test_petals_have_the_named_colour_and_place():
             round(64 + 64 * (at + reach * turn)) for at, turn in ((flower.x, np.cos(angle)), (flower.y, np.sin(angle)))
         )
         patch = image[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3).mean(axis=0)
-        right += flowers.PETAL_COLOURS[np.abs(palette - patch).sum(axis=1).argmin()] == flower.petals
+        right += PETAL_COLOURS[np.abs(palette - patch).sum(axis=1).argmin()] == flower.petals
     assert right >= 95
 
 
@@ -278,7 +288,7 @@ def test_large_birds_are_larger():
         assert areas[1] > 1.5 * areas[0]
 
 
-@pytest.mark.parametrize("part", birds.PARTS)
+@pytest.mark.parametrize("part", BIRD_PARTS)
 def test_every_part_of_a_bird_has_its_colour(part):
     """What changes with the name of a part has the colour of that name, in most of its pixels."""
     palette = np.array(list(COLOURS.values()))
@@ -287,5 +297,5 @@ def test_every_part_of_a_bird_has_its_colour(part):
         image, changed_image = (draw_bird(bird._replace(**{part: name}), (64, 64)) for name in (getattr(bird, part), other))
         seen = image[changed(image, changed_image, 60)].astype(int)
         nearest = np.abs(seen[:, None] - palette).sum(axis=-1).argmin(axis=1)
-        assert np.mean(nearest == birds.BIRD_COLOURS.index(getattr(bird, part))) > 0.5
+        assert np.mean(nearest == BIRD_COLOURS.index(getattr(bird, part))) > 0.5
         assert len(seen) > 15

@@ -93,7 +93,7 @@ def test_held_out_and_limit(tmp_path: Path) -> None:
     assert folder_source(root, held_out=0.5, limit=20).splits["held_out"].size == 10
     assert folder_source(root, limit=1000).splits["train"].size == 190
     for wrong in ({"held_out": 1.0}, {"held_out": -0.1}, {"limit": 1}):
-        with pytest.raises(InputError, match="must be at least 0|leaves nothing"):
+        with pytest.raises(InputError, match="must be at least 0|leaves too few"):
             folder_source(root, **wrong)
 
 
@@ -258,12 +258,12 @@ BAD = {
     "no column": ("t.csv", "name,caption\na.png,x\n", r"t\.csv, line 1: no column named file.*name, caption: rename"),
     "no header": ("t.csv", "", "t.csv, line 1: no column.*only nothing"),
     "a field too many": ("t.csv", "file,caption\na.png,x\nb.png,y,z\n", "t.csv, line 3 has 3 fields.*2 columns: put"),
-    "open quote": ("t.csv", 'file,caption\na.png,"x\n', "t.csv, line 2 is no CSV"),
+    "open quote": ("t.csv", 'file,caption\na.png,"x\n', "t.csv, line 2 is not CSV"),
     "json line": ("t.jsonl", '{"file": "a.png"}\n{"file": \n', r"t\.jsonl, line 2 is not JSON.*correct it"),
-    "not an object": ("t.jsonl", '{"file": "a.png"}\n["b.png"]\n', "t.jsonl, line 2 is no object"),
+    "not an object": ("t.jsonl", '{"file": "a.png"}\n["b.png"]\n', "t.jsonl, line 2 is not an object"),
     "no key": ("t.jsonl", '{"file": "a.png"}\n{"caption": "b"}\n', "t.jsonl, line 2: no column named file"),
     "json": ("t.json", '[{"file": "a.png"},\n oh]', "t.json, line 2 is not JSON"),
-    "json entry": ("t.json", '[{"file": "a.png"}, 3]', "t.json, entry 2 is no object"),
+    "json entry": ("t.json", '[{"file": "a.png"}, 3]', "t.json, entry 2 is not an object"),
     "list label": ("t.jsonl", '{"file": "a.png", "label": [1]}', r"t\.jsonl, line 1: a label must be"),
     "two labels": ("t.csv", "file,label\na.png,x\na.png,y\n", "t.csv, line 3: a second label y.*x"),
     "not utf-8": ("t.csv", "file,caption\na.png,caf\udce9\n", "t.csv is not UTF-8"),
@@ -347,7 +347,7 @@ def test_damaged_zips(tmp_path: Path, pair: Path) -> None:
     content = path.read_bytes()
     for damaged in (b"", content[:-30], content[: len(content) // 2], b"<html>"):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="a damaged or incomplete zip.*get it anew"):
+        with pytest.raises(InputError, match="a damaged or incomplete zip.*get it again"):
             folder_source(path)
     with zipfile.ZipFile(path, "w"):
         pass

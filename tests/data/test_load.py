@@ -228,7 +228,7 @@ def test_npz(tmp_path: Path) -> None:
                 "label": np.zeros(3, int),
                 "held_out_image": np.zeros((3, 8, 8), np.uint8),
             },
-            "of the same names",
+            "have the same names",
         ),
     ],
 )
@@ -237,7 +237,7 @@ def test_bad_npz(arrays: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         load(tmp_path / "set.npz", (8, 8))
     (tmp_path / "torn.npz").write_bytes((tmp_path / "set.npz").read_bytes()[:50])
-    with pytest.raises(InputError, match="no whole .npz"):
+    with pytest.raises(InputError, match="not a complete .npz"):
         load(tmp_path / "torn.npz", (8, 8))
 
 
@@ -266,7 +266,7 @@ def test_lsun(tmp_path: Path) -> None:
     whole = (home / folder.name / "data.mdb").read_bytes()
     for torn in (b"torn", whole[: len(whole) // 2], whole[:-4096]):
         (home / folder.name / "data.mdb").write_bytes(torn)
-        with pytest.raises(InputError, match="no whole LMDB"):
+        with pytest.raises(InputError, match="not a complete LMDB"):
             load(home / folder.name, (20, 24))
 
 
@@ -277,7 +277,7 @@ def test_digits_and_drawn_sets() -> None:
     few = load("digits", (16, 16), limit=50)
     assert (len(few), len(few.held_out["image"])) == (50, 360)
     assert {x.tobytes() for x in few.train["image"]} < {x.tobytes() for x in load("digits", (16, 16)).train["image"]}
-    with pytest.raises(InputError, match="--limit 1 leaves nothing"):
+    with pytest.raises(InputError, match="--limit 1 leaves too few"):
         load("digits", (16, 16), limit=1)
     with pytest.raises(InputError, match="--split is for"):
         load("digits", (16, 16), split="train")

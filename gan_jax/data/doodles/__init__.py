@@ -1,13 +1,14 @@
-"""Drawn faces, birds and flowers: pictures without end whose every attribute is known.
+"""Drawn faces, birds and flowers: any number of pictures whose every attribute is known.
 
-They stand for what the talk shows of real ones: arithmetic with glasses and sexes, wrong numbers of eyes, text to image,
-poses, and generators that draw one kind of flower only.
+They replace photographs where a generator is compared with the truth: arithmetic with glasses and sex, numbers of eyes,
+text to image, poses, and mode collapse to one kind of flower.
 """
 
-from gan_jax.data.doodles.birds import BIRDS, Bird, doodle_birds, draw_bird
+from gan_jax.data.doodles.birds import BIRDS, doodle_birds, draw_bird
 from gan_jax.data.doodles.drawn import Kind, truth_of
-from gan_jax.data.doodles.faces import FACES, Face, doodle_faces, draw_face
-from gan_jax.data.doodles.flowers import FLOWERS, Flower, doodle_flowers, draw_flower
+from gan_jax.data.doodles.faces import FACES, doodle_faces, draw_face
+from gan_jax.data.doodles.flowers import FLOWERS, doodle_flowers, draw_flower
+from gan_jax.data.doodles.truths import Bird, Face, Flower
 
 KINDS: dict[str, Kind] = {"faces": FACES, "birds": BIRDS, "flowers": FLOWERS}
 

@@ -1,15 +1,13 @@
-"""How a bird is drawn: from the side, facing right, then turned and perhaps mirrored; on a branch or in the sky."""
+"""Drawing a bird: from the side, facing right, then turned and perhaps mirrored; on a branch or in the sky."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gan_jax.data.doodles.canvas import Canvas, Colour, Real, arc, ellipse, lighter, smooth, tinted
 from gan_jax.data.doodles.drawn import pick
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.birds import Bird
+from gan_jax.data.doodles.truths import Bird, BirdStyle
 
 COLOURS: dict[str, Colour] = {
     "red": (208, 46, 50),
@@ -60,29 +58,6 @@ _RAISED = [
 ]
 
 
-class BirdStyle(NamedTuple):
-    """What differs between birds without a name, each from -1 to 1."""
-
-    scale: float
-    pitch: float
-    plump: float
-    head: float
-    beak: float
-    beak_colour: float
-    tail: float
-    tail_lift: float
-    wing: float
-    body: float
-    light: float
-    warmth: float
-    ground: float
-    ground_light: float
-    branch: float
-    leaf: float
-    cloud_x: float
-    cloud_y: float
-
-
 class _Coat(NamedTuple):
     body: Colour
     breast: Colour
@@ -90,8 +65,8 @@ class _Coat(NamedTuple):
     wings: Colour
 
 
-def draw_bird(bird: "Bird", size: tuple[int, int]) -> np.ndarray:
-    """The bird as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
+def draw_bird(bird: Bird, size: tuple[int, int]) -> np.ndarray:
+    """The picture of a bird, uint8 (h, w, 3) for `size` (h, w), a function of the arguments alone."""
     style = bird.style
     grounds = pick(_SKIES if bird.flying else _GREENS, style.ground)
     canvas = Canvas(size, *(tinted(colour, style.ground_light, style.cloud_x, 14) for colour in grounds))
@@ -122,8 +97,8 @@ def _clouds(canvas: Canvas, style: BirdStyle) -> None:
             canvas.fill(ellipse(x + dx, y + dy, big * 1.25, big * 0.62, count=20), (255, 255, 255), 0.3)
 
 
-def _branch(canvas: Canvas, bird: "Bird", y: Real) -> None:
-    """The branch under the feet; as thick under small birds as under large ones."""
+def _branch(canvas: Canvas, bird: Bird, y: Real) -> None:
+    """Draw the branch under the feet, equally thick for small and large birds."""
     style = bird.style
     for i in range(4):
         x, high, big = math.sin(3 * style.cloud_x + 2.1 * i), math.cos(3 * style.cloud_y + 1.6 * i), 0.24 + 0.05 * i
@@ -141,7 +116,7 @@ def _branch(canvas: Canvas, bird: "Bird", y: Real) -> None:
         canvas.dome(leaf, lighter(green, -0.2), lighter(green, 0.1), tip[0] - 0.02, tip[1] - 0.02, steps=3)
 
 
-def _tail(canvas: Canvas, bird: "Bird", coat: _Coat) -> None:
+def _tail(canvas: Canvas, bird: Bird, coat: _Coat) -> None:
     style = bird.style
     end, rise = -0.86 - 0.08 * style.tail, 0.34 - 0.08 * style.tail_lift - (0.12 if bird.flying else 0)
     for fan, shade in ((0.09, -0.32), (0.0, -0.2)):
@@ -155,7 +130,7 @@ def _tail(canvas: Canvas, bird: "Bird", coat: _Coat) -> None:
         canvas.fill(np.array(shape), lighter(coat.wings, shade))
 
 
-def _legs(canvas: Canvas, bird: "Bird") -> None:
+def _legs(canvas: Canvas, bird: Bird) -> None:
     colour = (132, 92, 62)
     for x in (-0.02, 0.13):
         if bird.flying:
@@ -192,7 +167,7 @@ def _head(canvas: Canvas, style: BirdStyle, coat: _Coat) -> None:
     canvas.fill(ellipse(x + 0.082, y - 0.013, 0.014, 0.015, count=8), (255, 255, 255))
 
 
-def _wing(canvas: Canvas, bird: "Bird", coat: _Coat) -> None:
+def _wing(canvas: Canvas, bird: Bird, coat: _Coat) -> None:
     grow = 1 + 0.05 * bird.style.wing
     shape = smooth(_RAISED if bird.flying else _FOLDED) * (grow, 1)
     focus = (-0.06, -0.12) if bird.flying else (0.0, 0.06)

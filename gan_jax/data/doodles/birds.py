@@ -1,33 +1,15 @@
-"""Drawn birds whose size, colours, pose and place are known: the truth, in numbers and in words."""
-
-from typing import NamedTuple
+"""Drawn birds: sampling their truths (size, colours, pose, place), attributes and captions."""
 
 import numpy as np
 
-from gan_jax.data.doodles.bird_drawing import COLOURS, BirdStyle, draw_bird
+from gan_jax.data.doodles.bird_drawing import draw_bird
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
+from gan_jax.data.doodles.truths import BIRD_COLOURS, BIRD_PARTS, Bird, BirdStyle
 from gan_jax.data.source import Source
-
-BIRD_COLOURS = tuple(COLOURS)
-PARTS = ("breast", "crown", "wings")
-
-
-class Bird(NamedTuple):
-    """All that a drawn bird shows; `style` holds what has no name, each from -1 to 1."""
-
-    large: bool
-    breast: str
-    crown: str
-    wings: str
-    right: bool  # faces the right of the picture
-    flying: bool  # in the sky, a wing raised; or on a branch
-    x: float  # the middle of the bird, -1 (left) to 1
-    y: float  # -1 (top) to 1
-    style: BirdStyle
 
 
 def sample_bird(generator: np.random.Generator) -> Bird:
-    """A bird in which everything varies by itself, but for a crown that is often coloured as the breast."""
+    """A bird with independent attributes, except that in 30 % the crown has the colour of the breast."""
     large, right, flying = (bool(chance < 0.5) for chance in generator.random(3))
     breast, crown, wings = (BIRD_COLOURS[i] for i in generator.integers(len(BIRD_COLOURS), size=3))
     alike = bool(generator.random() < 0.3)
@@ -46,19 +28,19 @@ def sample_bird(generator: np.random.Generator) -> Bird:
 
 
 def miscounted_bird(bird: Bird, generator: np.random.Generator) -> Bird:
-    """The bird itself: nothing of it is counted."""
+    """The bird unchanged, since nothing of it is counted."""
     return bird
 
 
 def bird_attributes(bird: Bird) -> dict[str, float]:
-    """The truth in numbers: 0 or 1, and the place in halves of the shorter side."""
+    """The truth as numbers: 0 or 1, and the place in halves of the shorter side."""
     numbers = {name: float(getattr(bird, name)) for name in ("large", "right", "flying", "x", "y")}
-    colours = [one_hot(part, BIRD_COLOURS, getattr(bird, part)) for part in PARTS]
+    colours = [one_hot(part, BIRD_COLOURS, getattr(bird, part)) for part in BIRD_PARTS]
     return numbers | colours[0] | colours[1] | colours[2]
 
 
 def caption_bird(bird: Bird) -> tuple[str, ...]:
-    """Three phrasings: size and colours as in the talk's example, the same turned round, and the colours alone."""
+    """Three captions: size and colours, the same in another order, and the colours alone."""
     size, breast, crown, wings = "large" if bird.large else "small", bird.breast, bird.crown, bird.wings
     front = f"{breast} breast and crown" if breast == crown else f"{breast} breast, {_a(crown)} {crown} crown"
     return (
@@ -73,10 +55,10 @@ def _a(word: str) -> str:
 
 
 def parse_caption(text: str) -> dict[str, str]:
-    """What a caption of `caption_bird` says of `size`, `breast`, `crown` and `wings`; only what it names."""
+    """The attributes that a caption of `caption_bird` names, of `size`, `breast`, `crown` and `wings`."""
     words = text.lower().replace(",", " ").replace(".", " ").split()
     said = next(({"size": word} for word in words if word in ("small", "large")), {})
-    for part in PARTS:
+    for part in BIRD_PARTS:
         if part in words:
             named = [word for word in words[: words.index(part)] if word in BIRD_COLOURS]  # the last one before it
             said |= {part: named[-1]} if named else {}
@@ -87,5 +69,5 @@ BIRDS = Kind("doodle_birds", "1", sample_bird, draw_bird, bird_attributes, capti
 
 
 def doodle_birds(n: int = 20_000, held_out: int = 2_000, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Source:
-    """Drawn birds of `size` (h, w); picture i is a function of the seed and i. Raises `InputError` for impossible numbers."""
+    """Drawn birds of `size` (h, w); picture i is a function of the seed and i. See `drawn_source` for errors."""
     return drawn_source(BIRDS, n, held_out, seed, size)

@@ -1,6 +1,6 @@
-"""Anti-aliased drawing of soft flat shapes, in coordinates that do not know the number of pixels.
+"""Anti-aliased drawing of shaded shapes, in coordinates independent of the number of pixels.
 
-The square of x and y from -1 to 1, y downwards, fills the shorter side of a picture; a longer side shows more of the scene.
+x and y from -1 to 1, y downwards, span the shorter side of a picture; a longer side shows more of the scene.
 """
 
 import math
@@ -24,7 +24,7 @@ def mix(a: Colour, b: Colour, share: Real) -> Colour:
 
 
 def lighter(colour: Colour, share: Real) -> Colour:
-    """Towards a warm white; with a negative share towards a bluish dark, as things look in the shade."""
+    """The colour mixed with a warm white, or for a negative share with a dark blue, as in shade."""
     return mix(colour, (255, 250, 240), share) if share >= 0 else mix(colour, (36, 26, 52), -share)
 
 
@@ -46,11 +46,12 @@ def _circle(count: int) -> np.ndarray:
 
 
 def shifted(points: Points, x: Real, y: Real = 0.0) -> Points:
+    """The points moved by (x, y)."""
     return points + np.array([x, y])
 
 
 def ellipse(x: Real, y: Real, width: Real, height: Real, angle: Real = 0.0, count: int = 28) -> Points:
-    """An outline around (x, y) with half axes `width` and `height`, turned by `angle` radians."""
+    """The outline of an ellipse around (x, y) with half axes `width` and `height`, turned by `angle` radians."""
     points = _circle(count) * (width, height)
     if angle:
         cos, sin = math.cos(angle), math.sin(angle)
@@ -99,7 +100,7 @@ def ribbon(points: Points, width: Real, ends: Real = 0.4) -> Points:
 
 
 class Canvas:
-    """A picture (h, w, 3) drawn enlarged and averaged at the end; its ground fades from `top` to `bottom`."""
+    """A picture (h, w, 3) drawn at 4 or 8 times its size and averaged; the background fades from `top` to `bottom`."""
 
     def __init__(self, size: tuple[int, int], top: Colour, bottom: Colour) -> None:
         self.size = size
@@ -115,7 +116,7 @@ class Canvas:
         self.view()
 
     def view(self, x: Real = 0.0, y: Real = 0.0, scale: Real = 1.0, angle: Real = 0.0, mirror: bool = False) -> None:
-        """Draw from now on around (x, y), enlarged by `scale`, turned by `angle` radians, then mirrored left to right."""
+        """Set the view of what is drawn next: scaled by `scale`, turned by `angle` radians, mirrored, then moved to (x, y)."""
         cos, sin = math.cos(angle) * scale * self._unit, math.sin(angle) * scale * self._unit
         self._matrix = np.array([[cos, sin], [-sin, cos]]) * ((-1, 1) if mirror else (1, 1))
         self._offset = self._middle + np.array([x, y]) * self._unit
@@ -129,21 +130,21 @@ class Canvas:
             self._clear.polygon(place, fill=(*colour, round(255 * opacity)))
 
     def dome(self, points: Points, edge: Colour, top: Colour, x: Real, y: Real, steps: int = 5, depth: Real = 0.75) -> None:
-        """Fill an outline, its colour passing from `edge` to `top` towards (x, y), which must see all of the outline."""
+        """Fill an outline, shaded from `edge` to `top` at (x, y), from which all of the outline must be visible."""
         centre = np.array([x, y])
         for step in range(steps):
             share = step / max(steps - 1, 1)
             self.fill(centre + (points - centre) * (1 - depth * share), mix(edge, top, share))
 
     def glow(self, x: Real, y: Real, width: Real, height: Real, colour: Colour, strength: Real, steps: int = 4) -> None:
-        """A soft spot: `steps` translucent ellipses inside each other that come to about `strength` at (x, y)."""
+        """A soft spot: `steps` concentric translucent ellipses with a total opacity of `strength` at (x, y)."""
         opacity = 1 - (1 - strength) ** (1 / steps)
         for step in range(steps):
             shrink = 1 - step / steps
             self.fill(ellipse(x, y, width * shrink, height * shrink, count=20), colour, opacity)
 
     def line(self, points: Points, width: Real, colour: Colour, opacity: Real = 1.0, ends: Real = 0.4) -> None:
-        """A line of full `width` with narrowing ends."""
+        """Draw a line of full `width` with narrowing ends."""
         self.fill(ribbon(points, width, ends), colour, opacity)
 
     def pixels(self, light: Real = 0.10) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What all drawn sets share: a truth per number, and a source that draws it."""
+"""The parts common to all doodles: the truth of each picture by its number, and a `Source` that draws it."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """A kind of picture: its truth is sampled, drawn, told in captions and in numbers, each by a pure function."""
+    """A kind of doodle: pure functions that sample a truth, draw it, and describe it by attributes and captions."""
 
     name: str
     version: str
@@ -22,26 +22,29 @@ class Kind(NamedTuple):
     draw: Callable[[Any, tuple[int, int]], np.ndarray]  # truth and (h, w) to (h, w, 3) uint8
     attributes: Callable[[Any], dict[str, float]]
     captions: Callable[[Any], tuple[str, ...]]
-    miscounted: Callable[[Any, np.random.Generator], Any]  # a truth of which a normal set has none
+    miscounted: Callable[[Any, np.random.Generator], Any]  # a truth with counts that the data set does not have
 
 
 def generator_of(seed: int, split: str, i: int) -> np.random.Generator:
-    """The random numbers of picture i: a function of the arguments alone, whatever was drawn before."""
+    """The random generator of picture i, a function of the arguments alone."""
     counter = np.array([0, 0, SPLITS.index(split), i], np.uint64)
     return np.random.Generator(np.random.Philox(key=seed, counter=counter))
 
 
 def truth_of(kind: Kind, seed: int, split: str, i: int) -> Any:
-    """What picture i of a split shows."""
+    """The truth of picture i of a split."""
     return kind.sample(generator_of(seed, split, i))
 
 
 def drawn_source(kind: Kind, n: int, held_out: int, seed: int, size: tuple[int, int]) -> Source:
-    """A `Source` of `n` and `held_out` drawings of `size` (h, w); raises `InputError` for impossible numbers."""
+    """A `Source` of `n` training and `held_out` held-out pictures of `size` (h, w).
+
+    Raises `InputError` for negative numbers, no training pictures, and sides below 16 pixels.
+    """
     if n < 1 or held_out < 0 or seed < 0:
         raise InputError(f"{kind.name} needs n >= 1, held_out >= 0 and seed >= 0, not {n}, {held_out} and {seed}")
     if min(size) < 16:
-        raise InputError(f"{kind.name} can be drawn with at least 16 pixels a side, not {size[0]}x{size[1]}")
+        raise InputError(f"{kind.name} needs sides of at least 16 pixels, not {size[0]}x{size[1]}")
 
     def read(split: str, count: int, i: int) -> Example:
         if not 0 <= i < count:
@@ -65,7 +68,7 @@ def drawn_source(kind: Kind, n: int, held_out: int, seed: int, size: tuple[int, 
 
 
 def one_hot(prefix: str, names: Sequence[str], chosen: str) -> dict[str, float]:
-    """Attributes `prefix_name`, 1 for the chosen one and 0 for the others."""
+    """Attributes `prefix_name`, 1 for the chosen name and 0 for the others."""
     return {f"{prefix}_{name}": float(name == chosen) for name in names}
 
 

@@ -1,7 +1,6 @@
-"""How a face is drawn: a head that turns, with features in front of it at their own depths (so they shift with the pose)."""
+"""Drawing a face: a head that turns, with features at different depths in front of it, which therefore shift with the pose."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,9 +8,7 @@ from gan_jax.data.doodles.canvas import Canvas, Colour, Real, arc, ellipse, ligh
 from gan_jax.data.doodles.drawn import pick
 from gan_jax.data.doodles.face_hair import draw_back_hair, draw_beard, draw_front_hair, draw_hat
 from gan_jax.data.doodles.face_head import Head
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.faces import Face
+from gan_jax.data.doodles.truths import Face
 
 _GROUNDS: list[Colour] = [(176, 208, 226), (246, 214, 196), (198, 222, 196), (226, 208, 232), (244, 226, 178), (190, 216, 214)]
 _CLOTHES: list[Colour] = [(62, 92, 132), (44, 122, 118), (150, 62, 84), (222, 152, 62), (92, 82, 132), (236, 232, 224)]
@@ -40,8 +37,8 @@ _MOUTHS: dict[int, list[tuple[float, float, float]]] = {
 _NOSES: dict[int, list[float]] = {0: [], 1: [0.0], 2: [-0.12, 0.12]}
 
 
-def draw_face(face: "Face", size: tuple[int, int]) -> np.ndarray:
-    """The face as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
+def draw_face(face: Face, size: tuple[int, int]) -> np.ndarray:
+    """The picture of a face, uint8 (h, w, 3) for `size` (h, w), a function of the arguments alone."""
     style, head = face.style, Head(face)
     ground = tinted(pick(_GROUNDS, style.ground), style.ground_light, style.light, 14)
     canvas = Canvas(size, lighter(ground, 0.45), lighter(ground, -0.1))
@@ -58,7 +55,7 @@ def draw_face(face: "Face", size: tuple[int, int]) -> np.ndarray:
     _mouths(canvas, head)
     draw_front_hair(canvas, head)
     _brows(canvas, head)
-    if face.glasses and face.eyes > 2:  # frames would hide the eyes that are too many
+    if face.glasses and face.eyes > 2:  # frames would hide the additional eyes
         _glasses(canvas, head)
     for place in pick(_EYES[face.eyes], style.layout):
         _eye(canvas, head, *place)
@@ -129,7 +126,7 @@ def _brows(canvas: Canvas, head: Head) -> None:
 def _noses(canvas: Canvas, head: Head) -> None:
     size = (1.25 if head.face.male else 1.1) * (1 + 0.1 * head.style.nose)
     dark, light = lighter(head.skin, -0.65), lighter(head.skin, 0.5)
-    depth = 0.47 if head.face.noses == 1 else 0.38  # so that the far one of two stays on the face
+    depth = 0.47 if head.face.noses == 1 else 0.38  # keeps the farther one of two on the face
     for x in _NOSES[head.face.noses]:
         tip, wing = head.at(x, 0.155, depth), 0.056 * size
         bridge = head.at(x, 0.0, depth - 0.08)

@@ -1,4 +1,4 @@
-"""How the hair, the beard and the hat of a face are drawn."""
+"""Drawing the hair, the beard and the hat of a face."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ _HATS: list[Colour] = [(36, 134, 148), (62, 84, 158), (128, 76, 148), (52, 132, 
 
 
 def draw_back_hair(canvas: Canvas, head: Head) -> None:
+    """Draw long hair behind the head."""
     wide, shift = head.width * (1.24 + 0.07 * head.style.volume), -0.1 * head.sin
     half = [(0, -0.62), (0.72 * wide, -0.5), (wide, -0.1), (1.06 * wide, 0.4), (1.08 * wide, 0.74), (0.5 * wide, 0.8)]
     left = [(-x, y) for x, y in half[:0:-1]]
@@ -18,6 +19,7 @@ def draw_back_hair(canvas: Canvas, head: Head) -> None:
 
 
 def draw_beard(canvas: Canvas, head: Head) -> None:
+    """Draw a beard from ear to ear."""
     jaw = head.outline(1.045)[9:32]  # from ear to ear by the chin
     inner = [(-0.34, 0.05), (-0.27, 0.2), (-0.13, 0.225), (0, 0.2), (0.13, 0.225), (0.27, 0.2), (0.34, 0.05)]
     edge = np.array([head.at(x, y, 0.3) for x, y in inner])
@@ -27,6 +29,7 @@ def draw_beard(canvas: Canvas, head: Head) -> None:
 
 
 def draw_front_hair(canvas: Canvas, head: Head) -> None:
+    """Draw the hair on top of the head, and long hair beside it."""
     style, male = head.style, head.face.male
     grow = 1.1 + 0.03 * style.volume + (0.0 if male else 0.03)
     skull = shifted(head.outline(grow), -0.05 * head.sin, -0.02)
@@ -59,6 +62,7 @@ def draw_front_hair(canvas: Canvas, head: Head) -> None:
 
 
 def draw_hat(canvas: Canvas, head: Head) -> None:
+    """Draw a woollen hat, or for `style.hat` up to 0 a hat with a brim."""
     style, wide = head.style, head.width * 1.14
     colour = tinted(pick(_HATS, style.hat_colour), style.warmth, style.light, 12)
     lean = -0.04 * head.sin

@@ -1,14 +1,11 @@
-"""The head of a drawn face: its measures and colours, and where its points are seen when it turns."""
+"""The head of a drawn face: its dimensions and colours, and the projection of its points when it turns."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_jax.data.doodles.canvas import Colour, Points, Real, tinted
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.faces import Face
+from gan_jax.data.doodles.truths import Face
 
 HAIR: dict[str, Colour] = {
     "black": (40, 36, 44),
@@ -20,43 +17,10 @@ HAIR: dict[str, Colour] = {
 SKIN: dict[str, Colour] = {"light": (250, 216, 194), "tan": (226, 172, 128), "brown": (172, 114, 78), "dark": (112, 72, 54)}
 
 
-class FaceStyle(NamedTuple):
-    """What differs between faces without a name, each from -1 to 1."""
-
-    x: float
-    y: float
-    scale: float
-    roll: float
-    width: float
-    height: float
-    jaw: float
-    eye_size: float
-    eye_gap: float
-    eye_height: float
-    brow: float
-    nose: float
-    mouth: float
-    mouth_height: float
-    volume: float
-    fringe: float
-    light: float
-    warmth: float
-    ground: float
-    ground_light: float
-    clothes: float
-    clothes_light: float
-    hat: float
-    hat_colour: float
-    iris: float
-    frame: float
-    frame_size: float
-    layout: float
-
-
 class Head:
-    """Measures and colours of one face; the head's middle is (0, 0)."""
+    """Dimensions and colours of one face; the centre of the head is (0, 0)."""
 
-    def __init__(self, face: "Face") -> None:
+    def __init__(self, face: Face) -> None:
         style = face.style
         self.face, self.style = face, style
         self.cos, self.sin = math.cos(math.radians(face.yaw)), math.sin(math.radians(face.yaw))
@@ -68,16 +32,16 @@ class Head:
         self.mouth_y = 0.31 + 0.015 * style.mouth_height
 
     def at(self, x: Real, y: Real, depth: Real = 0.34) -> tuple[Real, Real]:
-        """Where a point of the face is seen, `depth` in front of the axis about which the head turns."""
+        """The projection of a point of the face, `depth` in front of the axis about which the head turns."""
         return x * self.cos + depth * self.sin, y
 
     def narrow(self, x: Real) -> Real:
-        """How much of its width a feature at x keeps after the turn."""
+        """The share of its width that a feature at x keeps after the turn."""
         angle = math.asin(max(-0.9, min(0.9, x / 0.42)))
         return min(1.1, max(0.45, math.cos(angle + math.asin(self.sin)) / math.cos(angle)))
 
     def outline(self, grow: Real = 1.0) -> Points:
-        """The head, from its top clockwise; the jaw of a man is broader."""
+        """The outline of the head, clockwise from the top; the jaw of a man is broader."""
         turn = np.linspace(0, 2 * math.pi, 40, endpoint=False)
         y, x = -np.cos(turn), np.sin(turn)
         below = np.maximum(y, 0)

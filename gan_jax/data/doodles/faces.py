@@ -1,37 +1,17 @@
-"""Drawn faces whose glasses, hat, beard, smile, hair, skin, sex and pose are known: the truth, in numbers and in words."""
+"""Drawn faces: sampling their truths (glasses, hat, beard, smile, hair, skin, sex, pose), attributes and captions."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
 from gan_jax.data.doodles.face_drawing import draw_face
-from gan_jax.data.doodles.face_head import HAIR, SKIN, FaceStyle
+from gan_jax.data.doodles.truths import HAIRS, SKINS, Face, FaceStyle
 from gan_jax.data.source import Source
-
-HAIRS, SKINS = tuple(HAIR), tuple(SKIN)
-
-
-class Face(NamedTuple):
-    """All that a drawn face shows; `style` holds what has no name, each from -1 to 1."""
-
-    glasses: bool
-    hat: bool
-    beard: bool
-    smile: bool
-    male: bool
-    long_hair: bool
-    hair: str
-    skin: str
-    yaw: float  # degrees, positive towards the right of the picture
-    style: FaceStyle
-    eyes: int = 2
-    mouths: int = 1
-    noses: int = 1
 
 
 def sample_face(generator: np.random.Generator) -> Face:
-    """A face as people have them: two eyes, a nose, a mouth; beards on men only, long hair mostly on women."""
+    """A face with two eyes, one nose and one mouth; only men have beards, mostly women have long hair."""
     chance = generator.random(6)
     male = bool(chance[0] < 0.5)
     return Face(
@@ -49,19 +29,19 @@ def sample_face(generator: np.random.Generator) -> Face:
 
 
 def miscounted_face(face: Face, generator: np.random.Generator) -> Face:
-    """The face with 0 to 5 eyes, 0 to 3 mouths and 0 to 2 noses; each number is equally frequent."""
+    """The face with 0 to 5 eyes, 0 to 3 mouths and 0 to 2 noses, each number equally likely."""
     return face._replace(eyes=int(generator.integers(6)), mouths=int(generator.integers(4)), noses=int(generator.integers(3)))
 
 
 def face_attributes(face: Face) -> dict[str, float]:
-    """The truth in numbers: 0 or 1, counts, and `yaw` in degrees."""
+    """The truth as numbers: 0 or 1, counts, and `yaw` in degrees."""
     switches = {name: float(getattr(face, name)) for name in ("male", "glasses", "hat", "beard", "smile", "long_hair")}
     counts = {name: float(getattr(face, name)) for name in ("eyes", "mouths", "noses")}
     return switches | one_hot("hair", HAIRS, face.hair) | one_hot("skin", SKINS, face.skin) | counts | {"yaw": face.yaw}
 
 
 def caption_face(face: Face) -> tuple[str, ...]:
-    """Two sentences on the face."""
+    """Two captions: all named attributes, and the sex with beard, glasses and hat, or else with the hair."""
     who = "man" if face.male else "woman"
     parts = [f"{'long' if face.long_hair else 'short'} {face.hair} hair"]
     parts += ["a beard"] * face.beard + ["glasses"] * face.glasses + ["a hat"] * face.hat
@@ -70,9 +50,9 @@ def caption_face(face: Face) -> tuple[str, ...]:
 
 
 def parse_caption(text: str) -> dict[str, Any]:
-    """What a caption of `caption_face` says: `male`, and what else it names.
+    """The attributes in a caption of `caption_face`: `male`, and those that it names.
 
-    Only what is named is in the answer: `hair` and `long_hair`, or `beard`, `glasses`, `hat`, `smile` as True.
+    These are `hair` and `long_hair`, or `beard`, `glasses`, `hat`, `smile` as True.
     """
     words = text.lower().replace(",", " ").split()
     said: dict[str, Any] = {"male": "man" in words}
@@ -89,5 +69,5 @@ FACES = Kind("doodle_faces", "1", sample_face, draw_face, face_attributes, capti
 
 
 def doodle_faces(n: int = 20_000, held_out: int = 2_000, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Source:
-    """Drawn faces of `size` (h, w); picture i is a function of the seed and i. Raises `InputError` for impossible numbers."""
+    """Drawn faces of `size` (h, w); picture i is a function of the seed and i. See `drawn_source` for errors."""
     return drawn_source(FACES, n, held_out, seed, size)

@@ -1,16 +1,13 @@
-"""How a flower is drawn: petals and stamens in one plane, which is turned, tilted away from the eye and moved."""
+"""Drawing a flower: petals and stamens in one plane, which is turned, tilted and moved."""
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_jax.data.doodles.canvas import Canvas, Colour, Points, Real, arc, ellipse, lighter, mix, smooth, tinted
 from gan_jax.data.doodles.drawn import pick
-
-if TYPE_CHECKING:
-    from gan_jax.data.doodles.flowers import Flower
+from gan_jax.data.doodles.truths import Flower, FlowerStyle
 
 PETALS: dict[str, Colour] = {
     "white": (250, 247, 240),
@@ -38,44 +35,22 @@ _GROUNDS: list[tuple[Colour, Colour]] = [
 _LEAVES: list[Colour] = [(74, 142, 76), (58, 120, 84), (106, 156, 66)]
 
 
-class FlowerStyle(NamedTuple):
-    """What differs between flowers without a name, each from -1 to 1."""
-
-    width: float
-    point: float
-    notch: float
-    disc: float
-    ring: float
-    dots: float
-    cup: float
-    light: float
-    warmth: float
-    ground: float
-    ground_light: float
-    leaf: float
-    leaf_size: float
-    bend: float
-    blur_x: float
-    blur_y: float
-    blur_size: float
-
-
 class _Plane:
-    """The flower's plane as the eye sees it; `turn` makes the matrix from radians."""
+    """The projection of the flower's plane."""
 
-    def __init__(self, flower: "Flower") -> None:
+    def __init__(self, flower: Flower) -> None:
         direction, tilt = math.radians(flower.tilt_direction), math.radians(flower.tilt)
         axis = np.array([math.cos(direction), math.sin(direction)])
         self.matrix = np.eye(2) - (1 - math.cos(tilt)) * np.outer(axis, axis)
-        self.rise = axis * math.sin(tilt)  # where a height over the plane is seen
+        self.rise = axis * math.sin(tilt)  # the projection of a unit of height above the plane
         self.place = np.array([flower.x, flower.y])
 
     def seen(self, points: Points, height: Real | Points = 0.0) -> Points:
         return points @ self.matrix + self.place + height * self.rise
 
 
-def draw_flower(flower: "Flower", size: tuple[int, int]) -> np.ndarray:
-    """The flower as a picture of `size` (h, w): (h, w, 3) uint8; a function of the arguments alone."""
+def draw_flower(flower: Flower, size: tuple[int, int]) -> np.ndarray:
+    """The picture of a flower, uint8 (h, w, 3) for `size` (h, w), a function of the arguments alone."""
     style, plane = flower.style, _Plane(flower)
     top, bottom = pick(_GROUNDS, style.ground)
     canvas = Canvas(size, *(tinted(colour, style.ground_light, style.blur_x, 16) for colour in (top, bottom)))
@@ -92,7 +67,7 @@ def draw_flower(flower: "Flower", size: tuple[int, int]) -> np.ndarray:
 
 
 def _blurs(canvas: Canvas, style: FlowerStyle, colour: Colour) -> None:
-    """Things far behind, out of focus."""
+    """Draw an out-of-focus background."""
     for i in range(5):
         x = math.sin(3 * style.blur_x + 2.4 * i) * 1.1
         y = math.cos(3 * style.blur_y + 1.7 * i) * 1.0
@@ -100,7 +75,7 @@ def _blurs(canvas: Canvas, style: FlowerStyle, colour: Colour) -> None:
         canvas.fill(ellipse(x, y, big, big, count=24), lighter(colour, 0.35 if i % 2 else -0.25), 0.16)
 
 
-def _stem(canvas: Canvas, flower: "Flower") -> None:
+def _stem(canvas: Canvas, flower: Flower) -> None:
     style = flower.style
     green = tinted(pick(_LEAVES, style.leaf), style.ground_light, style.warmth, 12)
     foot = (flower.x + 0.35 * style.bend, 2.2)
@@ -127,7 +102,7 @@ def _outline(point: int, notch: int) -> Points:
     return smooth([*half, (tip, 0.0), *[(x, -y) for x, y in half[::-1]]], 4)
 
 
-def _petal(canvas: Canvas, plane: _Plane, flower: "Flower", colour: Colour, angle: Real) -> None:
+def _petal(canvas: Canvas, plane: _Plane, flower: Flower, colour: Colour, angle: Real) -> None:
     style, size = flower.style, flower.petal_size
     wide = size * min(0.40, 0.66 * math.tan(math.pi / flower.petal_count) * (0.98 + 0.05 * style.width))
     cos, sin = math.cos(angle), math.sin(angle)
@@ -149,7 +124,7 @@ def _petal(canvas: Canvas, plane: _Plane, flower: "Flower", colour: Colour, angl
     canvas.line(vein, 0.018, lighter(colour, -0.28), 0.6)
 
 
-def _stamens(canvas: Canvas, plane: _Plane, flower: "Flower") -> None:
+def _stamens(canvas: Canvas, plane: _Plane, flower: Flower) -> None:
     style = flower.style
     colour = tinted(STAMENS[flower.stamens], style.warmth, style.light, 7)
     radius = 0.145 + 0.012 * style.disc + 0.05 * (flower.petal_size - 0.5)

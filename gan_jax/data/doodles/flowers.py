@@ -1,36 +1,17 @@
-"""Drawn flowers whose petals, stamens, direction, view and place are known: the truth, in numbers and in words."""
-
-from typing import NamedTuple
+"""Drawn flowers: sampling their truths (petals, stamens, direction, tilt, place), attributes and captions."""
 
 import numpy as np
 
 from gan_jax.data.doodles.drawn import Kind, drawn_source, one_hot
-from gan_jax.data.doodles.flower_drawing import PETALS, STAMENS, FlowerStyle, draw_flower
+from gan_jax.data.doodles.flower_drawing import draw_flower
+from gan_jax.data.doodles.truths import COUNTS, LARGE, PETAL_COLOURS, SMALL, STAMEN_COLOURS, Flower, FlowerStyle
 from gan_jax.data.source import Source
 
-PETAL_COLOURS, STAMEN_COLOURS = tuple(PETALS), tuple(STAMENS)
-COUNTS = (4, 5, 6, 7, 8, 9)
 WORDS = {4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
-SMALL, LARGE = (0.50, 0.58), (0.72, 0.82)  # lengths of petals that are called so
-
-
-class Flower(NamedTuple):
-    """All that a drawn flower shows; `style` holds what has no name, each from -1 to 1."""
-
-    petals: str
-    stamens: str
-    petal_count: int
-    petal_size: float  # length of a petal, in halves of the picture's shorter side
-    rotation: float  # degrees clockwise from the right to a petal, below 360 / petal_count
-    tilt: float  # degrees between the flower's axis and the eye's
-    tilt_direction: float  # degrees clockwise from the right, 0 to 360: where the flower looks
-    x: float  # the middle of the flower, -1 (left) to 1
-    y: float  # -1 (top) to 1
-    style: FlowerStyle
 
 
 def sample_flower(generator: np.random.Generator) -> Flower:
-    """A flower in which everything varies by itself; petals and stamens are of two colours."""
+    """A flower with independent attributes, except that petals and stamens have different colours."""
     petals = PETAL_COLOURS[generator.integers(len(PETAL_COLOURS))]
     others = [colour for colour in STAMEN_COLOURS if colour != petals]
     count = COUNTS[generator.integers(len(COUNTS))]
@@ -51,19 +32,19 @@ def sample_flower(generator: np.random.Generator) -> Flower:
 
 
 def miscounted_flower(flower: Flower, generator: np.random.Generator) -> Flower:
-    """The flower itself: any number of petals is right."""
+    """The flower unchanged, since any number of petals is right."""
     return flower
 
 
 def flower_attributes(flower: Flower) -> dict[str, float]:
-    """The truth in numbers: colours as 0 or 1, angles in degrees, lengths and places in halves of the shorter side."""
+    """The truth as numbers: colours as 0 or 1, angles in degrees, lengths and places in halves of the shorter side."""
     names = ("petal_count", "petal_size", "rotation", "tilt", "tilt_direction", "x", "y")
     numbers = {name: float(getattr(flower, name)) for name in names}
     return one_hot("petals", PETAL_COLOURS, flower.petals) | one_hot("stamens", STAMEN_COLOURS, flower.stamens) | numbers
 
 
 def caption_flower(flower: Flower) -> tuple[str, ...]:
-    """Three phrasings: the colours, the size beside them, and the number of petals beside both."""
+    """Three captions: the colours, these with the size, and both with the number of petals."""
     size = "large" if flower.petal_size > (SMALL[1] + LARGE[0]) / 2 else "small"
     petals, stamens, count = flower.petals, flower.stamens, WORDS[flower.petal_count]
     return (
@@ -74,15 +55,16 @@ def caption_flower(flower: Flower) -> tuple[str, ...]:
 
 
 def parse_caption(text: str) -> dict[str, str | int]:
-    """What a caption of `caption_flower` says of `petals`, `stamens`, `size` and `petal_count`; only what it names."""
+    """The attributes that a caption of `caption_flower` names, of `petals`, `stamens`, `size` and `petal_count`."""
     words = text.lower().replace(",", " ").replace(".", " ").split()
     said: dict[str, str | int] = {}
     for part, colours in (("petals", PETAL_COLOURS), ("stamens", STAMEN_COLOURS)):
         if part in words:
             place = words.index(part)
             after = words[place + 1 : place + 4]  # "petals that are white", "stamens are yellow"
-            named = next((word for word in after if word in colours), None) if "are" in after else words[place - 1]
-            if named in colours:
+            candidates = after if "are" in after else words[place - 1 : place]
+            named = next((word for word in candidates if word in colours), None)
+            if named is not None:
                 said[part] = named
     numbers = {word: count for count, word in WORDS.items()}
     for word in words:
@@ -97,5 +79,5 @@ FLOWERS = Kind("doodle_flowers", "1", sample_flower, draw_flower, flower_attribu
 
 
 def doodle_flowers(n: int = 20_000, held_out: int = 2_000, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Source:
-    """Drawn flowers of `size` (h, w); picture i is a function of the seed and i. Raises `InputError` for impossible numbers."""
+    """Drawn flowers of `size` (h, w); picture i is a function of the seed and i. See `drawn_source` for errors."""
     return drawn_source(FLOWERS, n, held_out, seed, size)
