@@ -13,7 +13,7 @@ from gan_jax.parallel import host, processes
 C = TypeVar("C")
 
 
-def run_command(main: Callable[[C], None], config: type[C], description: str, args: Sequence[str] | None = None) -> None:
+def run_command(main: Callable[[C], object], config: type[C], description: str, args: Sequence[str] | None = None) -> None:
     """Parse flags into `config` and call `main`; ends the process.
 
     Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
@@ -45,7 +45,7 @@ def _program() -> str | None:
     return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
 
 
-def guarded(call: Callable[[], None]) -> int:
+def guarded(call: Callable[[], object]) -> int:
     """Call and give the exit status; errors that are not ours keep their stack trace."""
     try:
         call()

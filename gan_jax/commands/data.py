@@ -11,24 +11,20 @@ import tyro
 
 from gan_jax import images
 from gan_jax.augment import AUGMENTATIONS
-from gan_jax.data import Order, PictureFlags, Rounds, mirror, shift
+from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
 from gan_jax.data.check import check
 from gan_jax.data.load import open_source
 from gan_jax.errors import InputError
 
 
 @dataclass(frozen=True)
-class Config(PictureFlags):
+class Config(VariationFlags, PictureFlags):
     action: Annotated[Literal["check", "preview"], tyro.conf.Positional] = "check"
     """check: counts, sizes, kinds, duplicates, unreadable files, recommended settings. preview: pictures as trained on."""
     path: Annotated[str | None, tyro.conf.Positional] = None
     """The same as --data."""
     image_size: str = "64"
     """Height and width to look at them in, such as 64 or 64x96."""
-    mirror: bool = False
-    """Preview: mirrored left to right, at random."""
-    crop: int = 0
-    """Preview: shifted at random by up to so many pixels each way."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
     """Preview: what the discriminator sees."""
     strength: float = 0.6
@@ -57,8 +53,7 @@ def preview(config: Config, columns: int = 12) -> np.ndarray:
     dataset = config.load()
     spread = np.linspace(0, len(dataset) - 1, columns).round().astype(int)
     arrays = {"image": dataset.train["image"][spread]}
-    vary = [mirror()] * config.mirror + [shift(config.crop)] * (config.crop != 0)
-    rounds = Rounds(arrays, Order(config.seed, columns, columns), vary=vary)
+    rounds = Rounds(arrays, Order(config.seed, columns, columns), vary=config.variations())
     rows = [arrays["image"]]
     for step in range(3):
         drawn = rounds.finish({name: jnp.asarray(value) for name, value in rounds.load(step).items()})["image"]

@@ -7,8 +7,8 @@ from typing import Annotated
 import tyro
 
 from gan_jax.errors import InputError
-from gan_jax.runs.run import read_rows
-from gan_jax.training.doctor import ADVICE, SIGNALS, WINDOW, diagnose, with_scores
+from gan_jax.runs.run import read_json, read_rows
+from gan_jax.training.doctor import SIGNALS, WINDOW, advice, diagnose, with_scores
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ def main(config: Config) -> None:
     rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
     if not rows:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
+    flags = (read_json(config.run / "config.json") or {}).keys()
     stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
     before = ""
     for i, row in enumerate(rows):
@@ -30,11 +31,11 @@ def main(config: Config) -> None:
             print(f"step {row['step']:>8}  {state}")
         before = state
     if stopped:
-        print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {ADVICE['nan']}")
+        print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
         return
     last = diagnose(rows[-WINDOW - 1 :])
     print(f"\nat the end: {last.state}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS[name]}")
-    if last.advice:
-        print(f"\nworth trying: {last.advice}")
+    if cure := advice(last.state, flags):
+        print(f"\nworth trying: {cure}")

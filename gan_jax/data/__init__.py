@@ -2,7 +2,7 @@
 
 from gan_jax.data.dataset import Dataset, Order
 from gan_jax.data.digits import digits
-from gan_jax.data.load import PictureFlags, load, parse_size
+from gan_jax.data.load import PictureFlags, VariationFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
 from gan_jax.data.rounds import Rounds, Variation, mirror, one_caption, shift, shrunk, window
 from gan_jax.data.source import Example, Source, Split
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "Split",
     "Variation",
+    "VariationFlags",
     "digits",
     "load",
     "mirror",

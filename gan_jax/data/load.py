@@ -15,6 +15,7 @@ from gan_jax.data.folder import folder_source
 from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
 from gan_jax.data.npz import npz_source
 from gan_jax.data.pictures import Fit
+from gan_jax.data.rounds import Variation, mirror, shift
 from gan_jax.data.source import Source, Split, random_rows
 from gan_jax.data.store import Preparation, Store
 from gan_jax.data.tfds import homes, named_identity, named_source
@@ -63,6 +64,22 @@ class PictureFlags:
             held_out=self.held_out,
             limit=self.limit,
         )
+
+
+@dataclass(frozen=True)
+class VariationFlags:
+    """The flags that vary pictures from round to round."""
+
+    mirror: bool = False
+    """Show the pictures as they are and mirrored left to right, at random."""
+    crop: int = 0
+    """Shift each picture at random by up to so many pixels each way, its edge reflected."""
+
+    def variations(self) -> tuple[Variation, ...]:
+        """What `Rounds` takes; raises `InputError` for a negative shift."""
+        if self.crop < 0:
+            raise InputError(f"--crop {self.crop}: choose 0 or more pixels")
+        return (mirror(),) * self.mirror + (shift(self.crop),) * (self.crop > 0)
 
 
 def parse_size(text: str) -> tuple[int, int]:

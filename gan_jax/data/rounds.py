@@ -108,6 +108,11 @@ class Rounds:
         found = jax.eval_shape(self.finish, batch | plan)
         return {name: jax.ShapeDtypeStruct((self.order.batch, *x.shape[1:]), x.dtype) for name, x in found.items()}
 
+    def like(self) -> Arrays:
+        """Zeros of the shapes and types of a round's batch, which take no memory."""
+        shapes = {name: (self.examples, *x.shape[1:]) for name, x in self.shapes.items()}
+        return {name: np.broadcast_to(np.zeros((), self.shapes[name].dtype), shape) for name, shape in shapes.items()}
+
     def plan(self, step: int) -> Arrays:
         """This process's part of round `step`: `index` (b,), and what the variations plan, such as `flip` (b,)."""
         minibatches = [self._minibatch(i) for i in range(step * self.parts, (step + 1) * self.parts)]
@@ -138,6 +143,15 @@ class Rounds:
         for variation, _, names in self._stages:
             done = variation.finish(done, {name: batch[name] for name in names})
         return done
+
+
+def examples(arrays: Arrays, vary: Sequence[Variation], n: int, seed: int = 0) -> Arrays:
+    """n examples as `vary` leaves them, in an order that the seed fixes; of fewer they come again."""
+    size = len(next(iter(arrays.values())))
+    rounds = Rounds(arrays, Order(seed, size, min(n, size)), vary=vary)
+    found = rounds.finish({name: jnp.asarray(value) for name, value in rounds.load(0).items()})
+    again = np.arange(n) % min(n, size)
+    return {name: np.asarray(value)[again] for name, value in found.items()}
 
 
 def mirror() -> Variation:

@@ -184,6 +184,11 @@ def _spread(kernel: Float[Array, "k l c o"]) -> Float[Array, "k+1 l+1 c o"]:
     return jnp.pad(tall, ((0, 0), (0, 1), (0, 0), (0, 0))) + jnp.pad(tall, ((0, 0), (1, 0), (0, 0), (0, 0)))
 
 
+def require_size(height: int, width: int) -> None:
+    """Raises `InputError` unless these networks make and judge images of that size."""
+    _side(height, width)
+
+
 def _side(height: int, width: int) -> int:
     if height != width or height not in _GENERATOR:
         near = min(_GENERATOR, key=lambda side: abs(side - min(height, width)))

@@ -1,6 +1,6 @@
 """What a user may say about devices, the same in all experiments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
@@ -12,20 +12,24 @@ from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.parallel.mesh import batch_mesh, require_shares
 
+FREE = {"may_change": True}  # may differ when a run is continued, see `gan_jax.runs.run.may_change`
+
 
 @dataclass(frozen=True)
 class DeviceFlags:
-    devices: int = 0
+    """The flags that say where a run is computed."""
+
+    devices: int = field(default=0, metadata=FREE)
     """Use so many devices, of one process; 0 for all of all processes."""
-    coordinator: str | None = None
+    coordinator: str | None = field(default=None, metadata=FREE)
     """Several processes: HOST:PORT of process 0. Not needed on Cloud TPU and under SLURM."""
-    processes: int | None = None
+    processes: int | None = field(default=None, metadata=FREE)
     """Several processes: how many there are."""
-    process: int | None = None
+    process: int | None = field(default=None, metadata=FREE)
     """Several processes: the number of this one, from 0."""
     precision: Literal["f32", "bf16"] = "f32"
     """Type of the computation; parameters are always float32."""
-    dry_run: bool = False
+    dry_run: bool = field(default=False, metadata=FREE)
     """Compile the step, say how much memory it takes, and stop."""
 
     @property

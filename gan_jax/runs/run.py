@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -23,16 +23,6 @@ from gan_jax.parallel.processes import require_same
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.spec import json_default, sampler_spec
 
-MAY_CHANGE = (
-    "outdir",
-    "steps",
-    "feed",
-    "devices",
-    "coordinator",
-    "processes",
-    "process",
-    "dry_run",
-)  # what may differ when a run is continued
 FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -48,13 +38,14 @@ class Run:
     def __init__(self, directory: Path, config: Any, fingerprint: str, writes: bool = True):
         self.directory, self.writes = directory, writes
         asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
+        self.flags = frozenset(asked)
         shared = {name: value for name, value in asked.items() if name not in ("outdir", "coordinator", "process")}
         require_same(flags=json.dumps(shared), data=fingerprint)
         if not writes:
             return
         self._check_directory()
         if self._began():
-            self._check_same(asked, fingerprint)
+            self._check_same(asked, may_change(config), fingerprint)
         self.write_json("config.json", asked)
         self.write_json("env.json", _environment(fingerprint))
 
@@ -74,9 +65,9 @@ class Run:
         if visible and not (self.directory / "config.json").exists():
             raise InputError(f"{self.directory} is not empty and is no run: choose another --outdir")
 
-    def _check_same(self, asked: dict[str, Any], fingerprint: str) -> None:
+    def _check_same(self, asked: dict[str, Any], free: Collection[str], fingerprint: str) -> None:
         saved = self.read_json("config.json")
-        keys = sorted((saved.keys() | asked.keys()) - set(MAY_CHANGE))
+        keys = sorted((saved.keys() | asked.keys()) - set(free))
         different = [key for key in keys if saved.get(key) != asked.get(key)]
         if different:
             rows = "".join(f"\n  {key}: {saved.get(key)!r} in the run, {asked.get(key)!r} now" for key in different)
@@ -144,6 +135,23 @@ class Run:
     def checkpoints(self, metric: str | None = None, mode: Literal["max", "min"] = "max") -> Checkpoints:
         """The run's checkpoints, opened for writing; the best one by `metric` is kept beside the newest."""
         return Checkpoints(self.directory / "checkpoints", metric=metric, mode=mode)
+
+
+FREE = {"may_change": True}  # metadata of a dataclass's field: a flag that may differ when a run is continued
+
+
+def may_change(config: Any) -> set[str]:
+    """The fields of a dataclass that may differ when a run is continued, without those that `config.fixed` names.
+
+    A field that a subclass defines again, with another default, is what the class that defined it first says.
+    """
+    marked = {
+        field.name
+        for cls in type(config).__mro__
+        for field in vars(cls).get("__dataclass_fields__", {}).values()
+        if field.metadata.get("may_change")
+    }
+    return marked - set(getattr(config, "fixed", ()))
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,8 @@
-"""Whole runs: the loop, what happens at intervals, checkpoints, and the state of the game."""
+"""Whole runs: flags, experiments, the loop, what happens at intervals, checkpoints, and the state of the game."""
 
+from gan_jax.training.experiment import Game, run_experiment
+from gan_jax.training.flags import ExperimentFlags, GameFlags, RunFlags
 from gan_jax.training.loop import Every, fit
 from gan_jax.training.trainer import train
 
-__all__ = ["Every", "fit", "train"]
+__all__ = ["Every", "ExperimentFlags", "Game", "GameFlags", "RunFlags", "fit", "run_experiment", "train"]

@@ -23,7 +23,7 @@ from gan_jax.training.report import Row
 
 Call = Callable[[int, TrainState], Row | None]
 Take = Callable[[TrainState], np.ndarray]  # the samples of a state
-Show = Callable[[np.ndarray, Batch], np.ndarray]  # samples and what they were asked for, as one uint8 picture (h, w, c)
+Show = Callable[[np.ndarray, Batch, TrainState], np.ndarray]  # samples, what they were asked for -> uint8 (h, w, c)
 SHEET_SEED, SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
@@ -48,7 +48,7 @@ def sampled(
     return take
 
 
-def sheet(samples: np.ndarray, asked: Batch) -> np.ndarray:
+def sheet(samples: np.ndarray, asked: Batch, state: TrainState) -> np.ndarray:
     """Images (n, h, w, c) in [-1, 1] side by side."""
     return grid(to_uint8(samples))
 
@@ -62,7 +62,7 @@ def sample_sheets(run: Run, take: Take, asked: Batch, show: Show = sheet, scale:
     """Write samples/STEP.png, what `take` draws as `show` shows it, each pixel `scale` times."""
 
     def call(step: int, state: TrainState) -> None:
-        save(show(take(state), asked), run.path(f"samples/{step:06}.png"), scale)
+        save(show(take(state), asked, state), run.path(f"samples/{step:06}.png"), scale)
 
     return call
 

@@ -1,26 +1,61 @@
-"""The state of the game, named from the metrics of its rounds, with the evidence and a flag worth trying."""
+"""The state of the game, named from the metrics of its rounds, with the evidence and what is worth trying."""
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image.image_gan`
+Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image_gan`
 WINDOW = 10  # intervals that a diagnosis looks back
 
-ADVICE = {
-    "ok": "",
-    "diverging": "a much lower --lr, --b1 0, or a penalty (--r1 1)",
-    "collapsing": "a penalty (--r1), ten times the present one if there is one, --minibatch discrimination or stddev, or one "
-    "generator step a round",
-    "D-winning": "a penalty (--r1), ten times the present one if there is one, --spectral-norm, --loss non_saturating if it is "
-    "minimax, or --label-smoothing 0.1",
-    "G-winning": "a larger discriminator, --disc-steps 2, or a weaker penalty",
-    "oscillating": "a lower --lr, a stronger penalty (--r1), or --b1 0",
-    "memorising": "--augment diffaugment or ada, --mirror, or more pictures",
-    "nan": "a lower --lr, a stronger penalty, or --precision f32",
+
+class Cure(NamedTuple):
+    """Something to try, and the flag that does it with a value that serves, in experiments that have that flag."""
+
+    text: str
+    flag: str = ""
+    value: str = ""
+
+
+_PENALTY = Cure("a gradient penalty, or ten times the present one", "r1")
+_LOWER_RATE = Cure("a lower learning rate", "lr")
+CURES: dict[str, tuple[Cure, ...]] = {
+    "ok": (),
+    "diverging": (Cure("a much lower learning rate", "lr"), Cure("no momentum", "b1", "0"), _PENALTY),
+    "collapsing": (
+        _PENALTY,
+        Cure("features of the whole minibatch in the discriminator", "minibatch", "stddev or discrimination"),
+        Cure("one update of the generator a round", "gen_steps", "1"),
+    ),
+    "D-winning": (
+        _PENALTY,
+        Cure("spectral normalisation", "spectral_norm"),
+        Cure("the non-saturating cost in place of minimax", "loss", "non_saturating"),
+        Cure("label smoothing", "label_smoothing", "0.1"),
+    ),
+    "G-winning": (
+        Cure("a larger discriminator"),
+        Cure("two updates of the discriminator a round", "disc_steps", "2"),
+        Cure("a weaker penalty", "r1"),
+    ),
+    "oscillating": (_LOWER_RATE, Cure("a stronger penalty", "r1"), Cure("no momentum", "b1", "0")),
+    "memorising": (
+        Cure("augmentation", "augment", "diffaugment or ada"),
+        Cure("mirrored examples", "mirror"),
+        Cure("more examples"),
+    ),
+    "nan": (_LOWER_RATE, Cure("a stronger penalty", "r1"), Cure("computation in float32", "precision", "f32")),
 }
+
+
+def advice(state: str, flags: Collection[str] = ()) -> str:
+    """What to try in a state, with the flags that do it as far as the experiment has them (names as in its config.json)."""
+    told = []
+    for text, flag, value in CURES[state]:
+        words = " ".join(filter(None, [f"--{flag.replace('_', '-')}", value]))
+        told.append(f"{text} ({words})" if flag in flags else text)
+    return ", or ".join(told)
 
 
 RULES: dict[str, Callable[[dict[str, float]], bool]] = {
@@ -47,14 +82,10 @@ FORMER_NAMES = {"gen/spread": "gen/rms_distance", "gen/gap": "gen/offset"}  # in
 
 
 class Diagnosis(NamedTuple):
-    """One of the states that `ADVICE` names, the signals that it was told from, and what to try."""
+    """One of the states that `CURES` names, and the signals that it was told from."""
 
     state: str
     evidence: dict[str, float]
-
-    @property
-    def advice(self) -> str:
-        return ADVICE[self.state]
 
 
 def signals(rows: Sequence[Row]) -> dict[str, float]:

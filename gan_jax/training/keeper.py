@@ -9,7 +9,7 @@ from gan_jax.core import TrainState
 from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run import Run, read_rows
-from gan_jax.training.doctor import WINDOW, diagnose, with_scores
+from gan_jax.training.doctor import WINDOW, advice, diagnose, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
 
@@ -70,10 +70,11 @@ class Keeper:
         if found.state != self._state:
             self._state = found.state
             evidence = {name: round(value, 4) for name, value in found.evidence.items()}
-            entry = {"step": at, "state": found.state, "advice": found.advice, "evidence": evidence}
+            cure = advice(found.state, self._run.flags)
+            entry = {"step": at, "state": found.state, "advice": cure, "evidence": evidence}
             self._run.add_row("diagnosis.jsonl", entry)
             told = ", ".join(f"{name} {value:.2f}" for name, value in evidence.items())
-            self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {found.advice}" * bool(found.advice))
+            self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {cure}" * bool(cure))
         return found.state
 
     def save(self, at: int, state: TrainState, scores: Row) -> None:

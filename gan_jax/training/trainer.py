@@ -20,7 +20,7 @@ from gan_jax.parallel.processes import from_first
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run import Run
 from gan_jax.runs.transfer import load_weights, with_weights
-from gan_jax.training.doctor import ADVICE
+from gan_jax.training.doctor import advice
 from gan_jax.training.keeper import Keeper
 from gan_jax.training.loop import Every, fit
 from gan_jax.training.report import Report
@@ -94,7 +94,8 @@ def train(
     except RunError as error:
         if isinstance(error, NotFinite):
             run.add_row(
-                "diagnosis.jsonl", {"step": error.step, "state": "nan", "advice": ADVICE["nan"], "evidence": str(error)}
+                "diagnosis.jsonl",
+                {"step": error.step, "state": "nan", "advice": advice("nan", run.flags), "evidence": str(error)},
             )
         raise RunError(f"{error}; {_newest(run)}") from error
     except jax.errors.JaxRuntimeError as error:

@@ -1,0 +1,242 @@
+"""A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from gan_jax import core
+from gan_jax.core import Objective, Players, Sampler
+from gan_jax.data.dataset import Arrays, Dataset, Order
+from gan_jax.data.rounds import Rounds, Variation, examples
+from gan_jax.errors import InputError, RunError
+from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
+from gan_jax.evaluation.features import open_network
+from gan_jax.evaluation.scores import LEAST_HELD_OUT
+from gan_jax.images.convert import to_uint8
+from gan_jax.images.sheets import grid, save
+from gan_jax.parallel import processes
+from gan_jax.parallel.memory import analyse
+from gan_jax.rows import evenly
+from gan_jax.runs.conditions import Rows, ask, count, facts_of, population, rows_of
+from gan_jax.runs.run import Run, read_rows
+from gan_jax.training.callbacks import (
+    SCORE_SEED,
+    SHEET_SEED,
+    Call,
+    Show,
+    Take,
+    enlargement,
+    evaluation,
+    make_film,
+    overfit_check,
+    sample_sheets,
+    sampled,
+    sheet,
+)
+from gan_jax.training.flags import ExperimentFlags
+from gan_jax.training.loop import Every
+from gan_jax.training.report import Row
+from gan_jax.training.trainer import train
+
+C = TypeVar("C", bound=ExperimentFlags)
+HELD_OUT_LOOK = 256  # training and held-out examples that memorising is measured on
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is played, and what is shown of it.
+
+    objective: the game; `tx` its two optimizers
+    sampler:   what makes its sampler, as model.json keeps it: `functools.partial(image_sampler, generator, latent)`
+    vary:      what changes of the examples from round to round
+    show:      (samples, asked, state) -> a uint8 picture (h, w, c); default: images side by side
+    shown:     how many samples it is given
+    score:     (samples) -> numbers, of samples that are no pictures
+    """
+
+    objective: Objective
+    tx: Players
+    sampler: Callable[[], Sampler]
+    vary: Sequence[Variation] = ()
+    show: Show = sheet
+    shown: int = 64
+    score: Callable[[np.ndarray], Row] | None = None
+
+
+def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run:
+    """Train the game that `build(config, dataset)` gives, in its own directory, and conclude: the last line of a script.
+
+    The run continues where its directory has checkpoints. Raises `InputError` for flags and data that cannot work, before
+    anything is trained, and `RunError` if the run fails or all its samples are of one class.
+    """
+    if config.steps < 1 or config.batch < 1 or config.seed < 0:
+        raise InputError("--steps and --batch must be at least 1 and --seed at least 0")
+    mesh = config.open_devices(config.batch, config.accumulate)
+    dataset = config.load()
+    game = build(config, dataset)
+    rounds = rounds_of(config, dataset, game)
+    step = config.step(game.objective, game.tx)
+    like = {name: np.zeros((2, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
+    state = jax.jit(core.init_state, static_argnums=(0, 1))(game.objective, game.tx, jax.random.key(config.seed), like)
+    if config.dry_run:
+        print(analyse(step, state, rounds.like(), mesh))
+        return Run(Path(), config, dataset.fingerprint, writes=False)
+    asks = _Asks(game, dataset, rounds.arrays)
+    metrics = metrics_of(config, dataset)
+    best, mode = best_by(metrics)
+    run = Run(config.outdir or Path("runs") / _directory(name, dataset), config, dataset.fingerprint, processes.is_first())
+    for note in dataset.notes:
+        run.log(f"note        {note}")
+    facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts}
+    run.describe_model(game.sampler, facts, asks.rows)
+    train(
+        run,
+        step,
+        state,
+        rounds,
+        steps=config.steps,
+        log_every=config.log_every,
+        save_every=config.save_every,
+        feed=config.feed,
+        metric=best,
+        mode=mode,
+        callbacks=_callbacks(config, run, game, dataset, asks, metrics),
+        init_from=config.init_from,
+        mesh=mesh,
+    )
+    if run.writes:
+        conclude(run)
+    return run
+
+
+def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
+    """The rounds of a game on the arrays that it is played on; raises `InputError` where the data lack one."""
+    used = {name for variation in game.vary for name in variation.uses}
+    names = [name for name in dataset.train if name in used | set(game.objective.needs)]
+    rounds = Rounds(
+        {name: dataset.train[name] for name in names} or dict(dataset.train),
+        Order(config.seed, len(dataset), config.batch),
+        parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),
+        vary=tuple(game.vary),
+    )
+    for need in game.objective.needs:
+        if need not in rounds.shapes:
+            dataset.require(need)
+    return rounds
+
+
+def _directory(name: str, dataset: Dataset) -> str:
+    return f"{name}-{dataset.name.replace('/', '-')}"
+
+
+def metrics_of(config: ExperimentFlags, dataset: Dataset) -> tuple[str, ...]:
+    """What pictures are scored by; none for data that are no pictures. Raises `InputError` for an unknown name."""
+    if "image" not in dataset.train:
+        return ()
+    if config.eval_metrics != "auto":
+        return parse_metrics(config.eval_metrics)
+    labelled = bool(dataset.class_names) and bool(dataset.held_out)
+    return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid",)
+
+
+class _Asks:
+    """What the sampler of a game is asked for: on sheets, for scores, and by commands later."""
+
+    def __init__(self, game: Game, dataset: Dataset, arrays: Arrays):
+        self.sampler, self._vary = game.sampler(), tuple(game.vary)
+        self.names, self._arrays = tuple(arrays), arrays
+        unseen = {name: dataset.held_out[name] for name in arrays if name in dataset.held_out}
+        rest = [name for name in self.sampler.needs if name != "label"]
+        varied = examples(unseen or arrays, self._vary, 64) if rest else {}
+        self.rows: Rows = {name: varied[name] for name in rest}
+        self.facts: dict[str, Any] = facts_of(self.sampler, self.rows, dataset.class_names)
+        everything = {**self.facts, "rows": self.rows}
+        self.population = population(self.sampler, everything)
+        self.turns = partial(ask, self.sampler, everything, wanted={})
+
+    def as_data(self, n: int) -> Rows:
+        """What n examples of the training data ask for."""
+        needs = set(self.sampler.needs)
+        if not needs:
+            return count(n)
+        if needs <= self._arrays.keys() and not any(needs & set(variation.uses) for variation in self._vary):
+            return rows_of(self.sampler, self._arrays, n)
+        return rows_of(self.sampler, examples(self._arrays, self._vary, n), n)
+
+
+def _callbacks(
+    config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks: _Asks, metrics: Sequence[str]
+) -> list[Every]:
+    """Sheets of samples, scores, and a look at held-out examples; a process that does not write keeps the same intervals."""
+    scored = bool(metrics) or game.score is not None
+    if not run.writes:
+        return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * scored)]
+    take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
+    calls = [Every(config.sample_every, _sheets(run, game, dataset, asks, take))]
+    asked = asks.as_data(config.eval_n) if scored else {}
+    if metrics:
+        network = open_network(config.features, dataset, config.weights, config.resize)
+        run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
+        evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
+        pictures = take(asked, seed=SCORE_SEED, finish=to_uint8)
+        calls.append(Every(config.eval_every, evaluation(evaluator, pictures, asked, config.statistics)))
+    if game.score is not None:
+        calls.append(Every(config.eval_every, _scores(game.score, take(asked, seed=SCORE_SEED))))
+    if scored and len(next(iter(dataset.held_out.values()), ())) >= LEAST_HELD_OUT:
+        looks = (_some(arrays, asks.names, game) for arrays in (dataset.train, dataset.held_out))
+        calls.append(Every(config.eval_every, overfit_check(game.objective, *looks)))
+    return calls
+
+
+def _some(arrays: Arrays, names: Sequence[str], game: Game) -> Arrays:
+    """Examples that memorising is measured on."""
+    return examples({name: arrays[name] for name in names}, game.vary, min(HELD_OUT_LOOK, len(arrays[names[0]])))
+
+
+def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[..., Take]) -> Call:
+    """The callback for samples/; writes real.png, as many real pictures, beside it."""
+    scale = 1
+    if "image" in dataset.train:
+        real = dataset.train["image"]
+        scale = enlargement(real.shape[1])
+        save(grid(np.asarray(real[evenly(len(real), game.shown)])), run.path("real.png"), scale)
+    asked = asks.turns(n=game.shown)
+    return sample_sheets(run, take(asked, seed=SHEET_SEED), asked, game.show, scale if game.show is sheet else 1)
+
+
+def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:
+    return lambda step, state: {"source": "training", **score(take(state))}
+
+
+def conclude(run: Run) -> None:
+    """Make the film and say where everything is; raises `RunError` if the samples are of one class only."""
+    films = make_film(run)
+    step = read_rows(run.directory / "metrics.jsonl")[-1]["step"]
+    real = run.directory / "real.png"
+    beside = f"   (real ones: {real})" if real.exists() else ""
+    run.log(f"samples     {run.directory / 'samples' / f'{step:06}.png'}{beside}")
+    run.log(f"film        {', '.join(map(str, films)) or 'none'}")
+    run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
+    if real.exists():
+        run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
+    scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
+    for row in scores:
+        _tell(run, row)
+    if scores and scores[0].get("classes", 2) < 2:
+        raise RunError("all samples are of one class: the run has collapsed")
+
+
+def _tell(run: Run, scores: Mapping[str, Any]) -> None:
+    """The last scores, a line each, beside those of real pictures."""
+    for name, value in scores.items():
+        if isinstance(value, int | float) and name != "step" and not name.endswith(("_floor", "_std")):
+            floor = scores.get(f"{name}_floor")
+            run.log(f"{name:16}{value:8.4g}" + (f"   real pictures {floor:.4g}" if floor is not None else ""))
+    if "recognised" in scores:
+        ratio = scores["recognised"] / max(scores["recognised_floor"], 1e-9)
+        run.log(f"recognised {ratio:.3f} times as often as real ones")

@@ -1,0 +1,200 @@
+"""The flags that experiments share, beside those on pictures (`gan_jax.data`) and devices (`gan_jax.parallel`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import optax
+
+from gan_jax import core, losses, penalties
+from gan_jax.augment import AUGMENTATIONS
+from gan_jax.core import Objective, Players, Schedule, Step
+from gan_jax.data.dataset import Dataset
+from gan_jax.errors import InputError
+from gan_jax.evaluation.features import Name, Resize
+from gan_jax.losses import Loss
+from gan_jax.parallel.flags import DeviceFlags
+from gan_jax.runs.run import FREE
+from gan_jax.sampling import Statistics
+from gan_jax.training.trainer import Feed
+
+if TYPE_CHECKING:
+    LossName = AugmentName = OptimizerName = DecayName = str
+else:  # a command line offers what the tables have
+    LossName, AugmentName = Literal[tuple(losses.LOSSES)], Literal[tuple(AUGMENTATIONS)]
+    OptimizerName, DecayName = Literal["adam", "rmsprop", "sgd"], Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """The flags of a run: where, how long, how it samples, how often it tells, scores and saves."""
+
+    outdir: Path | None = field(default=None, metadata=FREE)
+    """Directory of the run; default runs/EXPERIMENT-DATA."""
+    steps: int = field(default=3000, metadata=FREE)
+    """Rounds of play to train for in all; may grow when a run is continued."""
+    batch: int = 64
+    """Examples in a minibatch."""
+    seed: int = 0
+    """Random seed for weights, noise and data order."""
+    feed: Feed = field(default="auto", metadata=FREE)
+    """Where the data lie while training: on the device if there is room, or on the host."""
+    statistics: Statistics = "standing"
+    """Batch-norm statistics when sampling."""
+    init_from: Path | None = None
+    """Begin with the weights of the run in this directory (to continue a run, repeat its command instead)."""
+    log_every: int = 50
+    """Rounds between lines of metrics."""
+    sample_every: int = 100
+    """Rounds between sheets of samples, the frames of the film."""
+    eval_every: int = 1000
+    """Rounds between scores of samples; the checkpoint that is best by the first of them is kept."""
+    eval_metrics: str = "auto"
+    """Scores, see `python -m gan_jax evaluate --help`: auto is kid,recognised where there are labels, and kid elsewhere;
+    none for none."""
+    eval_n: int = 1000
+    """Number of samples to score."""
+    features: Name = "auto"
+    """Feature extractor for scores: inception or squeezenet (from --weights), judge (a classifier of the data, trained
+    first), pixels; auto is judge where the data have labels or attributes."""
+    weights: Path | None = None
+    """Weights of inception or squeezenet, made by `python -m gan_jax weights convert`."""
+    resize: Resize = "clean"
+    """How pictures are enlarged for inception or squeezenet."""
+    save_every: int = 500
+    """Rounds between checkpoints."""
+
+
+@dataclass(frozen=True)
+class GameFlags:
+    """The flags of the game: costs, penalties, optimizers, who moves when."""
+
+    loss: LossName = "non_saturating"
+    """Costs of the two players."""
+    label_smoothing: float = 0.0
+    """One-sided label smoothing: real examples are asked to score this much less than 1."""
+    r1: float = 0.0
+    """Weight of the penalty E ||grad D||^2 / 2 at real examples."""
+    r2: float = 0.0
+    """Weight of the same penalty at generated examples."""
+    wgan_gp: float = 0.0
+    """Weight of the penalty E (||grad D|| - 1)^2 between real and generated examples (the paper: 10)."""
+    dragan: float = 0.0
+    """Weight of the penalty E (||grad D|| - 1)^2 around real examples (the paper: 10)."""
+    lazy: int = 1
+    """Apply penalties at every n-th update of the discriminator, n times as strong."""
+    clip: float = 0.0
+    """Keep every weight of the discriminator within this distance of 0 after each update (WGAN: 0.01)."""
+    augment: AugmentName = "none"
+    """Alter what the discriminator sees, real or generated, so that it does not memorise few examples."""
+    optimizer: OptimizerName = "adam"
+    """Optimizer of both players."""
+    lr: float = 2e-3
+    """Learning rate of both players."""
+    disc_lr: float | None = None
+    """Learning rate of the discriminator; default that of both."""
+    b1: float = 0.0
+    """Adam's decay of the mean gradient, for both players."""
+    disc_b1: float | None = None
+    """Adam's decay of the mean gradient for the discriminator; default that of both."""
+    b2: float = 0.99
+    """Adam's decay of the mean squared gradient (also RMSProp's), for both players."""
+    disc_b2: float | None = None
+    """Adam's decay of the mean squared gradient for the discriminator; default that of both."""
+    decay: DecayName = "constant"
+    """Learning rates over the run: constant, or falling to 0 at the last round, linearly or as a cosine."""
+    disc_steps: int = 1
+    """Updates of the discriminator in a round, each on a new minibatch."""
+    gen_steps: int = 1
+    """Updates of the generator in a round."""
+    schedule: Schedule = "disc_first"
+    """Who moves first in a round."""
+    unroll: int = 0
+    """Let the generator answer the discriminator as it would be after so many more updates (unrolled GAN)."""
+    accumulate: int = 1
+    """Parts of a minibatch whose gradients are averaged, to save memory."""
+    ema: float = 0.998
+    """Decay of the moving average of the generator's weights, with warm-up."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the discriminator's own layers bound its slope; experiments with spectral normalisation say so."""
+        return False
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """What may not differ when this run is continued: its length, where learning rates depend on it."""
+        return () if self.decay == "constant" else ("steps",)
+
+    def costs(self) -> Loss:
+        """The loss; raises `InputError` for smoothing where there are no targets, and for a Wasserstein loss without bound."""
+        if self.loss == "wasserstein" and not (self.wgan_gp or self.dragan or self.clip or self.bounded):
+            raise InputError(
+                "--loss wasserstein needs a discriminator whose slope is bounded: add --wgan-gp 10, --clip 0.01, or spectral "
+                "normalisation"
+            )
+        loss = losses.LOSSES[self.loss]
+        return losses.smooth_labels(loss, 1 - self.label_smoothing) if self.label_smoothing else loss
+
+    def penalties(self) -> list[penalties.Term]:
+        """The penalties that have a weight."""
+        if self.lazy < 1:
+            raise InputError(f"--lazy {self.lazy}: penalties are applied at every n-th update, n at least 1")
+        return [
+            penalties.Term(getattr(self, name), penalty, self.lazy)
+            for name, penalty in penalties.PENALTIES.items()
+            if getattr(self, name)
+        ]
+
+    def parts(self) -> dict[str, Any]:
+        """What `image_gan` and other objectives take of these flags: loss, penalties, augment."""
+        return {"loss": self.costs(), "penalties": self.penalties(), "augment": AUGMENTATIONS[self.augment]}
+
+    def optimizers(self, steps: int) -> Players:
+        """The two optimizers of a run of `steps` rounds."""
+        gen = self._optimizer(self.lr, self.b1, self.b2, steps * self.gen_steps)
+        disc = self._optimizer(
+            self.lr if self.disc_lr is None else self.disc_lr,
+            self.b1 if self.disc_b1 is None else self.disc_b1,
+            self.b2 if self.disc_b2 is None else self.disc_b2,
+            steps * self.disc_steps,
+        )
+        return Players(gen=gen, disc=optax.chain(disc, penalties.clip_weights(self.clip)) if self.clip else disc)
+
+    def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
+        if lr <= 0 or not (0 <= b1 < 1 and 0 <= b2 < 1):
+            raise InputError(f"a learning rate must be above 0 and decays in [0, 1), not {lr}, {b1} and {b2}")
+        rate = _DECAYS[self.decay](lr, max(updates, 1))
+        if self.optimizer == "adam":  # eps_root: unrolling differentiates the square root of what may be exactly 0
+            return optax.adam(rate, b1=b1, b2=b2, eps_root=1e-16 if self.unroll else 0.0)
+        return optax.rmsprop(rate, decay=b2) if self.optimizer == "rmsprop" else optax.sgd(rate)
+
+    def step(self, objective: Objective, tx: Players) -> Step:
+        """One round of the game as these flags want it."""
+        return core.make_step(
+            objective,
+            tx,
+            disc_steps=self.disc_steps,
+            gen_steps=self.gen_steps,
+            schedule=self.schedule,
+            accumulate=self.accumulate,
+            unroll=self.unroll,
+            ema=self.ema,
+        )
+
+
+@dataclass(frozen=True)
+class ExperimentFlags(DeviceFlags, GameFlags, RunFlags):
+    """What `run_experiment` needs to know; an experiment adds flags of its own, and says what it is trained on."""
+
+    def load(self) -> Dataset:
+        """The data set, such as `PictureFlags` gives one."""
+        raise NotImplementedError
+
+
+_DECAYS: dict[str, Callable[[float, int], Any]] = {
+    "constant": lambda lr, updates: lr,
+    "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
+    "cosine": optax.cosine_decay_schedule,
+}
