@@ -21,6 +21,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.doodle_heads import HEADS, PARTS, Head, Part, Readings
 from gan_jax.images.convert import to_float
 from gan_jax.models.reader import CloseReader, NearReader, Reader, RoundReader
+from gan_jax.supervised import fit
 
 EXAMINED = 2000  # held-out pictures
 STEPS = 3000
@@ -192,37 +193,33 @@ def _train(
             names = ("x", "y", "petal_size") if stage.part.look == "round" else ("x", "y", "large", "right")
             truth = {name: np.array([getattr(each, name) for each in examples.truths]) for name in names}
             places = _places(stage.part.look, truth)
-        trained.append(_fit(stage, start, examples, places, math.ceil(stage.part.effort * steps), batch, seed))
+        trained.append(_train_stage(stage, start, examples, places, math.ceil(stage.part.effort * steps), batch, seed))
     return trained
 
 
-def _fit(stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, steps: int, batch: int, seed: int) -> PyTree:
+def _train_stage(
+    stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, steps: int, batch: int, seed: int
+) -> PyTree:
     rate = 2e-3 if stage.part.look in PLACED else 1e-3
     tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, max(1, steps // 20), steps + 1))
     targets = np.concatenate([head.encode(examples.truths) for head in stage.part.heads], axis=1)
 
-    @jax.jit
-    def update(
-        params: PyTree, opt_state: PyTree, images: Array, places: Array, aims: Array, key: Array
-    ) -> tuple[PyTree, PyTree]:
-        def cost(params: PyTree) -> Array:
-            key_noise, key_place = jax.random.split(key)
-            x = to_float(images) + 0.05 * jax.random.normal(key_noise, images.shape)
-            moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look in PLACED else []
-            outputs = stage.model.apply(params, x, *moved)
-            assert isinstance(outputs, Array)
-            return _loss(stage.part.heads, outputs, aims)
-
-        change, opt_state = tx.update(jax.grad(cost)(params), opt_state, params)
-        return optax.apply_updates(params, change), opt_state
-
-    key, opt_state = jax.random.key(seed), tx.init(params)
     generator = np.random.Generator(np.random.Philox(key=seed))
-    for step in range(steps):
+
+    def load(step: int) -> tuple[np.ndarray, ...]:
         chosen = generator.integers(len(targets), size=batch)
-        images, aims = examples.images[chosen], targets[chosen]
-        params, opt_state = update(params, opt_state, images, places[chosen], aims, jax.random.fold_in(key, step))
-    return params
+        return examples.images[chosen], places[chosen], targets[chosen]
+
+    def loss(params: PyTree, batch: tuple[Array, ...], key: Array) -> Array:
+        images, places, targets = batch
+        key_noise, key_place = jax.random.split(key)
+        x = to_float(images) + 0.05 * jax.random.normal(key_noise, images.shape)
+        moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look in PLACED else []
+        outputs: Any = stage.model.apply(params, x, *moved)
+        return _loss(stage.part.heads, outputs, targets)
+
+    what = f"reader of {', '.join(head.name for head in stage.part.heads[:3])}, ..."
+    return fit(loss, params, tx, load, steps, jax.random.key(seed), what=what)
 
 
 def _loss(heads: Sequence[Head], outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, ""]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
@@ -19,6 +19,7 @@ from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.images.convert import to_float
 from gan_jax.models.classifier import Classifier
+from gan_jax.supervised import fit
 
 PIECE = 250  # pictures seen at a time
 
@@ -138,26 +139,20 @@ def _train(
     batch: int,
     seed: int,
 ) -> PyTree:
-    tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
-    key = jax.random.key(seed)
+    order = Order(seed, len(dataset), min(batch, len(dataset)))
 
-    @jax.jit
-    def update(params: PyTree, opt_state: PyTree, images: Array, targets: Array, key: Array) -> tuple[PyTree, PyTree]:
-        def cost(params: PyTree) -> Array:
-            logits = model.apply(params, _disturb(key_images, to_float(images)), train=True, key=key_dropout)
-            assert isinstance(logits, Array)
-            return _cost(logits, targets, exclusive)
-
-        key_images, key_dropout = jax.random.split(key)
-        change, opt_state = tx.update(jax.grad(cost)(params), opt_state, params)
-        return optax.apply_updates(params, change), opt_state
-
-    order, opt_state = Order(seed, len(dataset), min(batch, len(dataset))), tx.init(params)
-    for step in range(steps):
+    def load(step: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = order(step)
-        images = dataset.train["image"][chosen]
-        params, opt_state = update(params, opt_state, images, targets[chosen], jax.random.fold_in(key, step))
-    return params
+        return dataset.train["image"][chosen], targets[chosen]
+
+    def loss(params: PyTree, batch: tuple[Array, Array], key: Array) -> Array:
+        images, targets = batch
+        key_images, key_dropout = jax.random.split(key)
+        logits: Any = model.apply(params, _disturb(key_images, to_float(images)), train=True, key=key_dropout)
+        return _cost(logits, targets, exclusive)
+
+    tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
+    return fit(loss, params, tx, load, steps, jax.random.key(seed), what=f"classifier of {dataset.name}")
 
 
 def _disturb(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
