@@ -17,8 +17,8 @@ from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.doodle_judge import train_doodle_judge
 from gan_jax.evaluation.features import Network
-from gan_jax.evaluation.judge import Seen
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Pictures, Reference, lacking, score
+from gan_jax.evaluation.seen import Seen
 
 
 class Evaluator:

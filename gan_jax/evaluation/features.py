@@ -15,17 +15,19 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.judge import Seen, train_judge
-from gan_jax.evaluation.scores import LogitsOf
+from gan_jax.evaluation.judge import train_judge
+from gan_jax.evaluation.seen import LogitsOf, Seen, joined
 from gan_jax.images.resize import resize
 from gan_jax.models import squeezenet
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
 from gan_jax.models.pretrained import how_to_get, read_weights
+from gan_jax.rows import chunks
 
 Name = Literal["auto", "inception", "squeezenet", "squeezenet_torchvision", "judge", "pixels"]
 Resize = Literal["clean", "tf1", "pytorch"]
-PIECES = {"cpu": 16, "other": 128}  # pictures that a large network sees at a time: on a CPU its maps should fit the cache
+LOADED = 1024  # pictures read at a time
+CHUNKS = {"cpu": 16, "other": 128}  # pictures in a batch of a large network: on a CPU its feature maps should fit the cache
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,8 @@ class Network:
 
     def look(self, images: np.ndarray, what: str = "") -> Seen:
         """The same for many images, with a progress bar if `what` is named."""
-        step, parts = 1024, []
-        for start in tqdm(range(0, len(images), step), desc=what, leave=False, disable=not what):
-            parts.append(self.see(np.asarray(images[start : start + step])))
-        logits = [part.logits for part in parts if part.logits is not None]
-        return Seen(np.concatenate([part.features for part in parts]), np.concatenate(logits) if logits else None)
+        bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=not what)
+        return joined([self.see(np.asarray(images[rows])) for rows in bar])
 
 
 def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resize: Resize = "clean") -> Network:
@@ -73,7 +72,7 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     variables, digest = read_weights(weights, name)
     forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
     identity = {"features": name, "weights": digest, "resize": resize}
-    see = _in_pieces(lambda v, x: forward(v, x, resize), variables)
+    see = _in_chunks(lambda v, x: forward(v, x, resize), variables)
     return Network(identity, see, "imagenet" if name == "inception" else None)
 
 
@@ -96,18 +95,18 @@ def _squeezenet(layout: squeezenet.Layout, variables: PyTree, images: Array, how
 _LAYOUTS: dict[str, squeezenet.Layout] = {"squeezenet": "caffe", "squeezenet_torchvision": "torchvision"}
 
 
-def _in_pieces(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
+def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
     """`forward` on colour images, always as many at a time, so that it is compiled once."""
     compiled = jax.jit(lambda v, x: forward(v, _coloured(x)))
-    size = PIECES["cpu" if jax.default_backend() == "cpu" else "other"]
+    size = CHUNKS["cpu" if jax.default_backend() == "cpu" else "other"]
 
     def see(images: np.ndarray) -> Seen:
         parts = []
-        for start in range(0, len(images), size):
-            piece = images[start : start + size]
-            full = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
-            parts.append([np.asarray(x)[: len(piece)] for x in compiled(variables, full)])
-        return Seen(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        for rows in chunks(len(images), size):
+            chunk = images[rows]
+            full = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
+            parts.append(Seen(*(np.asarray(x)[: len(chunk)] for x in compiled(variables, full))))
+        return joined(parts)
 
     return see
 

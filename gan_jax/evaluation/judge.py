@@ -17,18 +17,13 @@ from jaxtyping import Float, PyTree
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
+from gan_jax.evaluation.seen import Seen, joined
 from gan_jax.images.convert import to_float
 from gan_jax.models.classifier import Classifier
+from gan_jax.rows import chunks
 from gan_jax.supervised import fit
 
-PIECE = 250  # pictures seen at a time
-
-
-class Seen(NamedTuple):
-    """What a network saw in n pictures: features (n, d) and, if it is a classifier, logits (n, k), float32."""
-
-    features: np.ndarray
-    logits: np.ndarray | None = None
+CHUNK = 250  # pictures classified at a time
 
 
 class Judge(NamedTuple):
@@ -101,8 +96,8 @@ def _seer(model: Classifier, params: PyTree) -> Callable[[np.ndarray], Seen]:
         return seen["intermediates"]["features"][0], logits
 
     def see(images: np.ndarray) -> Seen:
-        parts = [look(params, jnp.asarray(images[i : i + PIECE])) for i in range(0, len(images), PIECE)]
-        return Seen(*(np.concatenate([np.asarray(x) for x in each]) for each in zip(*parts, strict=True)))
+        parts = [look(params, jnp.asarray(images[rows])) for rows in chunks(len(images), CHUNK)]
+        return joined([Seen(np.asarray(features), np.asarray(logits)) for features, logits in parts])
 
     return see
 
@@ -124,8 +119,7 @@ def _cost(logits: Array, targets: Array, exclusive: bool) -> Array:
 
 
 def _accuracy(see: Callable[[np.ndarray], Seen], images: np.ndarray, targets: np.ndarray, exclusive: bool) -> float:
-    logits = see(images).logits
-    assert logits is not None
+    logits = see(images).known_logits()
     return float(np.mean(logits.argmax(axis=-1) == targets if exclusive else (logits > 0) == targets))
 
 

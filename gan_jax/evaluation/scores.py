@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
 from gan_jax.metrics.diversity import spread
 from gan_jax.metrics.frechet import Moments, frechet_bias, frechet_distance, moments
@@ -18,7 +19,6 @@ from gan_jax.metrics.prdc import density_coverage, precision_recall
 from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
 from gan_jax.metrics.similarity import likeness_within_classes
 
-LogitsOf = Literal["classes", "attributes", "imagenet"]  # the data's own, or those of a network trained on ImageNet
 LEAST_HELD_OUT = 50  # pictures, from which it can be told what is learned and what is known by heart
 FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 

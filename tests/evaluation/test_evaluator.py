@@ -11,8 +11,8 @@ from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
-from gan_jax.evaluation.judge import Seen
 from gan_jax.evaluation.scores import BETTER, METRICS
+from gan_jax.evaluation.seen import Seen
 
 
 @pytest.fixture(scope="module")
