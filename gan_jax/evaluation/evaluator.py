@@ -4,7 +4,7 @@ import contextlib
 import os
 import statistics
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
-from gan_jax.evaluation.doodle_judge import train_doodle_judge
 from gan_jax.evaluation.features import Network
+from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Pictures, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
 
@@ -49,7 +49,7 @@ class Evaluator:
         train = self._pictures(self.split)
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
         held_out = self._pictures("held_out") if has_held_out else None
-        return Reference(train, held_out, self.network.logits_of, self._reader())
+        return Reference(train, held_out, self.network.logits_of, *self._reader())
 
     def _pictures(self, split: str) -> Pictures:
         arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
@@ -58,12 +58,13 @@ class Evaluator:
         seen = _kept(self._cache / name, len(arrays["image"]), lambda: self.network.look(arrays["image"], f"{split} pictures"))
         return Pictures(arrays["image"], seen.features, seen.logits, arrays.get("label") if self.labelled else None)
 
-    def _reader(self) -> Callable[[np.ndarray], Mapping[str, np.ndarray]] | None:
-        if "counting" not in self.metrics or self.dataset.name != "doodle_faces":
-            return None
-        height, width = self.dataset.train["image"].shape[1:3]
-        place = default_cache() / "judges" / f"faces-{height}x{width}.msgpack"
-        return train_doodle_judge("faces", (height, width), cache=place).judge
+    def _reader(self) -> tuple[tuple[str, ...], Read]:
+        """The attributes that can be read, and the function that reads them, opened only if a metric needs it."""
+        wanted = [METRICS[name].reads for name in self.metrics if METRICS[name].reads]
+        if not any(can_read(self.dataset.name, attributes) for attributes in wanted):
+            return (), nothing_read
+        reader, (height, width) = READERS[self.dataset.name], self.dataset.train["image"].shape[1:3]
+        return reader.attributes, reader.open((height, width))
 
     def require(self, n: int) -> None:
         """Raises `InputError` if one of the metrics cannot score n samples: to be called before they are drawn."""

@@ -1,6 +1,6 @@
 """The scores that a set of samples can be given, by name: what each takes, gives, and needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.evaluation.readers import Read, nothing_read, readable_in
 from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
 from gan_jax.metrics.diversity import spread
@@ -44,14 +45,15 @@ class Pictures:
 class Reference:
     """The real pictures that samples are compared with.
 
-    `held_out` ones were not trained on; `logits_of` says what logits are of; `read` gives what a judge of drawn pictures reads
-    in them, where there is one.
+    `held_out` ones were not trained on; `logits_of` says what logits are of; `read` gives the attributes `readable` of
+    pictures like them.
     """
 
     train: Pictures
     held_out: Pictures | None = None
     logits_of: LogitsOf | None = None
-    read: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
+    readable: tuple[str, ...] = ()
+    read: Read = nothing_read
 
     @cached_property
     def moments(self) -> Moments:
@@ -65,7 +67,8 @@ Numbers = dict[str, float]
 class Metric(NamedTuple):
     """`compute(samples, reference)` gives the numbers named in `better`, explained where they are made, in `gan_jax.metrics`.
 
-    `lacks(n, reference)` says why n samples cannot be scored, or nothing. `floor` says which real pictures stand for samples
+    `lacks(n, reference)` says why n samples cannot be scored, or nothing; `reads` names the attributes that must be readable in
+    the pictures. `floor` says which real pictures stand for samples
     to show what is the best to be expected: of "halves" of the reference one, or half of the "held_out" ones, or none.
     """
 
@@ -73,6 +76,7 @@ class Metric(NamedTuple):
     compute: Callable[[Pictures, Reference], Numbers]
     lacks: Callable[[int, Reference], str] = lambda n, real: ""
     floor: Literal["halves", "held_out", "none"] = "held_out"
+    reads: tuple[str, ...] = ()
 
 
 def _fid(fake: Pictures, real: Reference) -> Numbers:
@@ -163,15 +167,18 @@ def _attributes(fake: Pictures, real: Reference) -> Numbers:
 
 def _counting(fake: Pictures, real: Reference) -> Numbers:
     """The shares of drawn faces with two eyes, one mouth, one nose, and with all of these."""
-    assert real.read is not None
     readings = real.read(fake.images)
     right = {name: np.asarray(readings[name]) == wanted for name, wanted in FACE_COUNTS.items()}
     shares = {f"{name}_right": float(np.mean(each)) for name, each in right.items()}
     return shares | {"counts_right": float(np.mean(np.all(list(right.values()), axis=0)))}
 
 
-def _counting_lacks(n: int, real: Reference) -> str:
-    return "" if real.read else "counting is for drawn faces (doodle_faces) only"
+def _unreadable(name: str, real: Reference) -> str:
+    """Why the attributes that a metric reads cannot be read, or nothing."""
+    reads = METRICS[name].reads
+    if set(reads) <= set(real.readable):
+        return ""
+    return f"{name} reads {', '.join(reads)} in pictures, which can be done in those of {', '.join(readable_in(reads))} only"
 
 
 def _needs_logits(name: str, *of: LogitsOf) -> Callable[[int, Reference], str]:
@@ -203,7 +210,7 @@ METRICS: dict[str, Metric] = {
         _recognised,
         _needs_logits("recognised", "classes"),
     ),
-    "counting": Metric({f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, _counting_lacks),
+    "counting": Metric({f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, reads=tuple(FACE_COUNTS)),
     "attributes": Metric({"attribute_error": "lower"}, _attributes, _needs_logits("attributes", "attributes"), "halves"),
 }
 BETTER: dict[str, Better] = {name: better for metric in METRICS.values() for name, better in metric.better.items()}
@@ -216,7 +223,7 @@ def wish(name: str) -> str:
 
 def lacking(metrics: Sequence[str], n: int, real: Reference) -> dict[str, str]:
     """The metrics that cannot score n samples, and why."""
-    reasons = {name: METRICS[name].lacks(n, real) for name in metrics}
+    reasons = {name: METRICS[name].lacks(n, real) or _unreadable(name, real) for name in metrics}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -131,9 +131,10 @@ def test_conditional_samples_are_held_to_their_labels(dataset, tmp_path):
     [
         (("fid",), 24, {}, r"fid on 24 features needs more than 24 .* there are 24 samples.*Measure kid.* \(--n\)"),
         (("memorised",), 50, {"held_out": {}}, "needs 50 held-out pictures or more"),
-        (("counting",), 50, {}, "drawn faces"),
+        (("counting",), 50, {}, "counting reads eyes, mouths, noses in pictures, which .* those of doodle_faces only"),
+        (("counting",), 50, {"name": "doodle_birds"}, "those of doodle_faces only"),
         (("attributes",), 50, {}, "attributes needs a classifier: data with attributes"),
-        (("kid", "memorised", "counting"), 50, {"held_out": {}}, "memorised needs.*; counting is for"),
+        (("kid", "memorised", "counting"), 50, {"held_out": {}}, "memorised needs.*; counting reads"),
     ],
 )
 def test_says_what_cannot_be_scored_before_samples_are_drawn(dataset, network, tmp_path, metrics, n, changes, message):
