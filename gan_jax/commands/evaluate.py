@@ -65,7 +65,7 @@ AUTO = ("fid", "kid", "prdc", "memorised", "diversity", "recognised")
 
 class _Draw(NamedTuple):
     images: np.ndarray
-    labels: np.ndarray | None
+    asked: dict[str, np.ndarray]
 
 
 def main(config: Config) -> None:
@@ -91,7 +91,7 @@ def main(config: Config) -> None:
         for reason in evaluator.drop_lacking(n):
             print(f"left out    {reason}")
     evaluator.require(n)
-    drawn, repeats = _Draw(np.empty(0), None), []
+    drawn, repeats = _Draw(np.empty(0), {}), []
     for repeat in range(times):
         drawn = draw(repeat)
         repeats.append(evaluator.score(*drawn))
@@ -144,7 +144,7 @@ def _drawer(
             samples = trained.draw(config.n, config.seed + repeat, **asked)
             if samples.ndim != 4:
                 raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
-            return _Draw(samples, asked.get("label"))
+            return _Draw(samples, asked)
 
         return drawn, config.n, config.repeats
     assert given is not None
@@ -154,7 +154,7 @@ def _drawer(
 
     def part(repeat: int) -> _Draw:
         chosen = np.sort(order[repeat * n : (repeat + 1) * n])
-        return _Draw(np.asarray(given.train["image"][chosen]), None if known is None else known[chosen])
+        return _Draw(np.asarray(given.train["image"][chosen]), {} if known is None else {"label": known[chosen]})
 
     return part, n, max(1, min(config.repeats, len(given) // n))
 

@@ -16,8 +16,9 @@ from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
+from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures
 from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
-from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Pictures, Reference, lacking, score
+from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
 
 
@@ -48,7 +49,7 @@ class Evaluator:
     def reference(self) -> Reference:
         train = self._pictures(self.split)
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
-        held_out = self._pictures("held_out") if has_held_out else None
+        held_out = self._pictures("held_out") if has_held_out else train[:0]
         return Reference(train, held_out, self.network.logits_of, *self._reader())
 
     def _pictures(self, split: str) -> Pictures:
@@ -56,7 +57,8 @@ class Evaluator:
         content = self.dataset.fingerprint if split == "train" else fingerprint({"image": arrays["image"]})
         name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}.npz"
         seen = _kept(self._cache / name, len(arrays["image"]), lambda: self.network.look(arrays["image"], f"{split} pictures"))
-        return Pictures(arrays["image"], seen.features, seen.logits, arrays.get("label") if self.labelled else None)
+        asked = {"label": arrays["label"]} if self.labelled and "label" in arrays else {}
+        return Pictures(arrays["image"], seen, asked)
 
     def _reader(self) -> tuple[tuple[str, ...], Read]:
         """The attributes that can be read, and the function that reads them, opened only if a metric needs it."""
@@ -77,8 +79,11 @@ class Evaluator:
         self.metrics = tuple(name for name in self.metrics if name not in reasons)
         return list(reasons.values())
 
-    def score(self, images: np.ndarray, labels: np.ndarray | None = None) -> Numbers:
-        """The numbers of all metrics for images (n, h, w, c) uint8, labelled where the generator was told what to draw."""
+    def score(self, images: np.ndarray, asked: Asked = NOTHING_ASKED) -> Numbers:
+        """The numbers of all metrics for images (n, h, w, c) uint8 of a generator that was `asked` for them, if it was.
+
+        Raises `InputError` for images of another shape than the reference's, and where a metric cannot score them.
+        """
         wanted = self.dataset.train["image"].shape[1:]
         if images.shape[1:] != wanted:
             raise InputError(
@@ -86,7 +91,7 @@ class Evaluator:
                 "scores would measure that difference; bring both to one form first"
             )
         seen = self.network.look(images, "samples" if len(images) >= 5000 else "")
-        return score(self.metrics, Pictures(images, seen.features, seen.logits, labels), self.reference)
+        return score(self.metrics, Pictures(images, seen, asked), self.reference)
 
     @cached_property
     def floor(self) -> Numbers:
@@ -113,7 +118,7 @@ class Evaluator:
     @cached_property
     def _unseen(self) -> tuple[Pictures, Reference] | None:
         held_out = self.reference.held_out
-        if held_out is None or len(held_out) < 2 * LEAST_HELD_OUT:
+        if len(held_out) < 2 * LEAST_HELD_OUT:
             return None
         half, other = _halved(held_out)
         return half, replace(self.reference, held_out=other)
@@ -130,7 +135,7 @@ class Evaluator:
             "split": self.split,
             "size": _shape(self.dataset.train["image"].shape[1:]),
             "real": len(self.reference.train),
-            "held_out": 0 if self.reference.held_out is None else len(self.reference.held_out),
+            "held_out": len(self.reference.held_out),
             "floor": f"{half} against {rest}{unseen}",
         }
 

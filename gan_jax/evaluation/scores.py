@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.readers import Read, nothing_read, readable_in
 from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
@@ -25,32 +26,15 @@ FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures (n, h, w, c) uint8, the features (n, d) and perhaps logits (n, k) that a network saw, and perhaps labels."""
-
-    images: np.ndarray
-    features: np.ndarray
-    logits: np.ndarray | None = None
-    labels: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, chosen: slice | np.ndarray) -> "Pictures":
-        parts = (self.images, self.features, self.logits, self.labels)
-        return Pictures(*(None if part is None else part[chosen] for part in parts))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
 class Reference:
     """The real pictures that samples are compared with.
 
-    `held_out` ones were not trained on; `logits_of` says what logits are of; `read` gives the attributes `readable` of
-    pictures like them.
+    `held_out` ones, perhaps none, were not trained on; `logits_of` says what logits are of; `read` gives the attributes
+    `readable` of pictures like them.
     """
 
     train: Pictures
-    held_out: Pictures | None = None
+    held_out: Pictures
     logits_of: LogitsOf | None = None
     readable: tuple[str, ...] = ()
     read: Read = nothing_read
@@ -101,8 +85,7 @@ def _kid(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _inception_score(fake: Pictures, real: Reference) -> Numbers:
-    assert fake.logits is not None
-    return {"is": inception_score(fake.logits, splits=min(10, len(fake) // 2)).mean}
+    return {"is": inception_score(fake.seen.known_logits(), splits=min(10, len(fake) // 2)).mean}
 
 
 def _prdc(fake: Pictures, real: Reference) -> Numbers:
@@ -111,12 +94,11 @@ def _prdc(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _memorised(fake: Pictures, real: Reference) -> Numbers:
-    assert real.held_out is not None
     return {"memorised": memorised(fake.features, real.train.features, real.held_out.features).share}
 
 
 def _memorised_lacks(n: int, real: Reference) -> str:
-    found = 0 if real.held_out is None else len(real.held_out)
+    found = len(real.held_out)
     if found >= LEAST_HELD_OUT:
         return ""
     return (
@@ -135,8 +117,8 @@ def _birthday(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _ms_ssim(fake: Pictures, real: Reference) -> Numbers:
-    labels = np.zeros(len(fake), np.int32) if fake.labels is None else fake.labels
-    return {"ms_ssim": float(np.mean(list(likeness_within_classes(fake.images, labels).values())))}
+    labels = fake.asked.get("label", np.zeros(len(fake), np.int32))
+    return {"ms_ssim": float(np.mean(list(likeness_within_classes(np.asarray(fake.images), labels).values())))}
 
 
 def _ms_ssim_lacks(n: int, real: Reference) -> str:
@@ -145,29 +127,27 @@ def _ms_ssim_lacks(n: int, real: Reference) -> str:
 
 
 def _recognised(fake: Pictures, real: Reference) -> Numbers:
-    assert fake.logits is not None
-    counts = class_counts(fake.logits)
+    logits = fake.seen.known_logits()
+    counts = class_counts(logits)
     numbers = {
-        "recognised": float(recognised_share(fake.logits)),
+        "recognised": float(recognised_share(logits)),
         "classes": float(np.sum(np.asarray(counts) > 0)),
         "class_entropy": float(class_entropy(counts)),
     }
-    if fake.labels is None:
+    if "label" not in fake.asked:
         return numbers
-    return numbers | {"label_accuracy": float(np.mean(fake.logits.argmax(axis=-1) == fake.labels))}
+    return numbers | {"label_accuracy": float(np.mean(logits.argmax(axis=-1) == fake.asked["label"]))}
 
 
 def _attributes(fake: Pictures, real: Reference) -> Numbers:
     """How far the frequencies of attributes are from the real ones."""
-    assert fake.logits is not None
-    assert real.train.logits is not None
-    frequencies = [np.mean(logits > 0, axis=0) for logits in (fake.logits, real.train.logits)]
+    frequencies = [np.mean(each.seen.known_logits() > 0, axis=0) for each in (fake, real.train)]
     return {"attribute_error": float(np.mean(np.abs(frequencies[0] - frequencies[1])))}
 
 
 def _counting(fake: Pictures, real: Reference) -> Numbers:
     """The shares of drawn faces with two eyes, one mouth, one nose, and with all of these."""
-    readings = real.read(fake.images)
+    readings = real.read(np.asarray(fake.images))
     right = {name: np.asarray(readings[name]) == wanted for name, wanted in FACE_COUNTS.items()}
     shares = {f"{name}_right": float(np.mean(each)) for name, each in right.items()}
     return shares | {"counts_right": float(np.mean(np.all(list(right.values()), axis=0)))}

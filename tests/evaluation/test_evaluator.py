@@ -11,6 +11,7 @@ from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.scores import BETTER, METRICS
 from gan_jax.evaluation.seen import Seen
 
@@ -122,7 +123,7 @@ def test_conditional_samples_are_held_to_their_labels(dataset, tmp_path):
     judge = evaluator(dataset, Network({"features": "label"}, see, "classes"), tmp_path, "recognised", labelled=True)
     images, labels = noise(100), np.arange(100) % 10
     images[:, 0, 0, 0] = np.where(np.arange(100) < 75, labels, (labels + 1) % 10)
-    assert judge.score(images, labels)["label_accuracy"] == 0.75
+    assert judge.score(images, {"label": labels})["label_accuracy"] == 0.75
     assert "label_accuracy" not in judge.score(images)
 
 
@@ -177,6 +178,35 @@ def test_labels_are_as_frequent_as_in_the_data(dataset):
     np.testing.assert_array_equal(data_labels(dataset, 3, ()), [0, 0, 0])
     many = data_labels(dataset, 2 * len(dataset), dataset.class_names)
     np.testing.assert_array_equal(np.bincount(many), 2 * np.bincount(dataset.train["label"]))
+
+
+def test_pictures_keep_what_they_were_asked_for(dataset, network, tmp_path):
+    """Rows of a subset belong together, whatever was asked for; the reference has labels where the samples have them."""
+    n = np.arange(20)
+    images, features = np.zeros((20, 2, 2, 1), np.uint8) + n[:, None, None, None].astype(np.uint8), n[:, None] * np.ones((1, 3))
+    asked = {"label": n, "caption": np.stack([n, n], axis=1)[:, None].astype(np.uint8), "low": images[:, :1, :1]}
+    some = Pictures(images, Seen(features, features), asked)[np.array([7, 3, 11])][1:]
+    for array in (some.images[:], np.asarray(some.images), some.features, some.seen.known_logits(), *some.asked.values()):
+        np.testing.assert_array_equal(array.reshape(2, -1)[:, 0], [3, 11])
+    assert some.asked.keys() == asked.keys()
+    assert some.images.shape == (2, 2, 2, 1)
+    with pytest.raises(InputError, match="20 pictures have 19 rows of low"):
+        Pictures(images, Seen(features), {"low": images[1:]})
+    with pytest.raises(InputError, match="no logits"):
+        Pictures(images, Seen(features)).seen.known_logits()
+    for labelled in (True, False):
+        reference = evaluator(dataset, network, tmp_path, "kid", labelled=labelled).reference
+        for pictures, arrays in ((reference.train, dataset.train), (reference.held_out, dataset.held_out)):
+            assert pictures.asked.keys() == ({"label"} if labelled else set())
+            np.testing.assert_array_equal(pictures.asked.get("label", arrays["label"]), arrays["label"])
+
+
+def test_variety_is_measured_within_what_was_asked_for(dataset, network, tmp_path):
+    """Two pictures, each a hundred times: within classes all are equal, among all they are not."""
+    images = dataset.train["image"][np.arange(200) % 2]
+    judge = evaluator(dataset, network, tmp_path, "ms_ssim")
+    assert judge.score(images, {"label": np.arange(200) % 2})["ms_ssim"] == pytest.approx(1, abs=1e-5)
+    assert judge.score(images)["ms_ssim"] < 0.9
 
 
 def test_features_that_are_not_finite_are_told(dataset, network, tmp_path):
