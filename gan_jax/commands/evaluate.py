@@ -15,7 +15,7 @@ from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import Evaluator, parse_metrics
+from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
 from gan_jax.evaluation.features import Name, Resize, open_network
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
@@ -37,6 +37,8 @@ class Config:
     six, those that the pictures are enough for."""
     n: int = 10_000
     """How many samples to score (papers: 50,000)."""
+    reference: int = MOST_REAL
+    """How many real pictures to compare with at most: of more a fixed random choice, of 0 all."""
     repeats: int = 3
     """How often, with other noise each time; of a folder, other pictures."""
     features: Name = "auto"
@@ -86,7 +88,7 @@ def main(config: Config) -> None:
     if times < config.repeats:
         print(f"{config.samples} has samples for {times} of {config.repeats} repeats of {n}: ask for fewer by --n")
     network = open_network(config.features, dataset, config.weights, config.resize)
-    evaluator = Evaluator(dataset, network, metrics, split, labelled)
+    evaluator = Evaluator(dataset, network, metrics, split, labelled, most=config.reference or None)
     if config.metrics == "auto":
         for reason in evaluator.drop_lacking(n):
             print(f"left out    {reason}")

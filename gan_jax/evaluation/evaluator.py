@@ -16,17 +16,22 @@ from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
-from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures
+from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures, Rows
 from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
+from gan_jax.files import identity
+from gan_jax.rows import chunks
+
+MOST_REAL = 50_000  # as many as papers compare with
 
 
 class Evaluator:
-    """Scores samples, `labelled` or not, by `metrics` against a split of a dataset, through the eyes of `network`.
+    """Scores samples, `labelled` or not, by `metrics` on the features of `network`, against a split of a dataset.
 
-    What the network sees in the real pictures is kept beside the decoded pictures. Raises `InputError` for a dataset without
-    that split.
+    A split of more than `most` pictures is represented by a fixed random choice of `most` of them; None takes all. The
+    features of the real pictures are kept in the folder `features` of `cache`, by default beside the decoded pictures.
+    Raises `InputError` for a dataset without that split, and for `most` below 2.
     """
 
     def __init__(
@@ -37,12 +42,15 @@ class Evaluator:
         split: str = "train",
         labelled: bool = False,
         cache: Path | None = None,
+        most: int | None = MOST_REAL,
     ):
+        if most is not None and most < 2:
+            raise InputError(f"a reference of {most} pictures cannot be compared with: choose 2 or more, or all")
         arrays = {"train": dataset.train, "held_out": dataset.held_out}.get(split)
         if not arrays:
             raise InputError(f"{dataset.name} has no {split} pictures to compare with")
         self.dataset, self.network, self.metrics = dataset, network, tuple(metrics)
-        self.split, self.labelled = split, labelled
+        self.split, self.labelled, self.most = split, labelled, most
         self._cache = (cache or default_cache()) / "features"
 
     @cached_property
@@ -53,12 +61,19 @@ class Evaluator:
         return Reference(train, held_out, self.network.logits_of, *self._reader())
 
     def _pictures(self, split: str) -> Pictures:
+        """All pictures of a split, or `most` of them: a random choice that is the same each time."""
         arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
-        content = self.dataset.fingerprint if split == "train" else fingerprint({"image": arrays["image"]})
-        name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}.npz"
-        seen = _kept(self._cache / name, len(arrays["image"]), lambda: self.network.look(arrays["image"], f"{split} pictures"))
-        asked = {"label": arrays["label"]} if self.labelled and "label" in arrays else {}
-        return Pictures(arrays["image"], seen, asked)
+        images: np.ndarray | Rows = arrays["image"]
+        label, choice = arrays.get("label"), ""
+        if self.most is not None and len(images) > self.most:
+            order = np.random.Generator(np.random.Philox(key=0)).permutation(len(images))
+            index = np.sort(order[: self.most])
+            images, choice = Rows(arrays["image"], index), f"-{self.most}-chosen"
+            label = None if label is None else label[index]
+        content = self.dataset.fingerprint if split == "train" else _fingerprint(images)
+        name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}{choice}.npz"
+        seen = _kept(self._cache / name, len(images), lambda: self.network.look(images, f"{split} pictures"))
+        return Pictures(images, seen, {"label": label} if self.labelled and label is not None else {})
 
     def _reader(self) -> tuple[tuple[str, ...], Read]:
         """The attributes that can be read, and the function that reads them, opened only if a metric needs it."""
@@ -166,6 +181,13 @@ COMPARABLE = (  # what must be equal for scores to be ranked
 def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(pictures))
     return pictures[np.sort(order[: len(order) // 2])], pictures[np.sort(order[len(order) // 2 :])]
+
+
+def _fingerprint(images: np.ndarray | Rows) -> str:
+    """Of a whole array that of `gan_jax.data`; of some rows theirs, the others are not read."""
+    if isinstance(images, np.ndarray):
+        return fingerprint({"image": images})
+    return identity([str(images.shape), *(images[rows].tobytes() for rows in chunks(len(images), 1024))])
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import train_judge
+from gan_jax.evaluation.pictures import Rows
 from gan_jax.evaluation.seen import LogitsOf, Seen, joined
 from gan_jax.images.resize import resize
 from gan_jax.models import squeezenet
@@ -41,8 +42,8 @@ class Network:
     def __str__(self) -> str:
         return " ".join(map(str, self.identity.values()))
 
-    def look(self, images: np.ndarray, what: str = "") -> Seen:
-        """The same for many images, with a progress bar if `what` is named."""
+    def look(self, images: np.ndarray | Rows, what: str = "") -> Seen:
+        """The same for many images, read a chunk at a time, with a progress bar if `what` is named."""
         bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=not what)
         return joined([self.see(np.asarray(images[rows])) for rows in bar])
 

@@ -23,6 +23,7 @@ from gan_jax.models.classifier import Classifier
 from gan_jax.rows import chunks
 from gan_jax.supervised import fit
 
+MOST_STEPS = 6000  # by default: two epochs of 180,000 pictures
 CHUNK = 250  # pictures classified at a time
 
 
@@ -46,7 +47,7 @@ def train_judge(
 ) -> Judge:
     """A classifier of `dataset`'s labels, or where it has none of its attributes that are 0 or 1.
 
-    A function of the data and the seed: trained for `steps` (default 600, or two epochs of large data) with shifts of up to
+    A function of the data and the seed: trained for `steps` (default two epochs, but 600 to 6,000 steps) with shifts of up to
     two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. Its parameters are kept in the folder `cache`
     (default: beside the decoded pictures) under the data's fingerprint, and read from there the next time. Raises
     `InputError` for data that name nothing to recognise, or without a held-out part.
@@ -54,7 +55,7 @@ def train_judge(
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
     params = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
-    steps = steps or max(600, len(dataset) // 30)
+    steps = steps or min(max(600, len(dataset) // 30), MOST_STEPS)
     place = (cache or default_cache() / "judges") / f"{dataset.fingerprint}-{steps}-{batch}-{seed}.msgpack"
     kept = _kept(place, params)
     if kept is None:

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from gan_jax.commands import compare
+from gan_jax.data.dataset import fingerprint
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
@@ -178,6 +179,56 @@ def test_labels_are_as_frequent_as_in_the_data(dataset):
     np.testing.assert_array_equal(data_labels(dataset, 3, ()), [0, 0, 0])
     many = data_labels(dataset, 2 * len(dataset), dataset.class_names)
     np.testing.assert_array_equal(np.bincount(many), 2 * np.bincount(dataset.train["label"]))
+
+
+class Watched(np.ndarray):
+    """An array that notes which rows are read of it."""
+
+    def __getitem__(self, rows):
+        reads.append(np.arange(len(self))[rows])
+        return np.asarray(self)[rows]
+
+
+reads: list[np.ndarray] = []
+
+
+def test_a_large_reference_is_represented_by_a_fixed_random_choice(dataset, network, tmp_path):
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(1437)
+    wanted, reads[:] = np.sort(order[:200]), []
+    arrays = dataset.train | {"image": dataset.train["image"].view(Watched)}
+    watched = replace(dataset, train=arrays, stored_fingerprint=dataset.fingerprint)
+    capped = evaluator(watched, network, tmp_path, "kid", labelled=True, most=200)
+    real = capped.reference.train
+    np.testing.assert_array_equal(np.unique(np.concatenate(reads)), wanted)
+    np.testing.assert_array_equal(real.images[:], dataset.train["image"][wanted])
+    np.testing.assert_array_equal(real.features, network.see(dataset.train["image"][wanted]).features)
+    np.testing.assert_array_equal(real.asked["label"], dataset.train["label"][wanted])
+    assert len(capped.reference.held_out) == 200
+    protocol = capped.protocol
+    assert (protocol["real"], protocol["held_out"], protocol["floor"]) == (200, 200, "100 against 100, 100 held-out")
+    assert capped.score(noise(50)) != evaluator(dataset, network, tmp_path, "kid").score(noise(50))
+
+
+def test_whole_and_chosen_references_are_kept_apart(dataset, network, tmp_path):
+    """Under the names that whole ones had before they could be chosen from."""
+    held_out = fingerprint({"image": dataset.held_out["image"]})
+    whole = {f"1-train-{dataset.fingerprint}-projections-0.npz", f"1-held_out-{held_out}-projections-0.npz"}
+    for most in (None, 1437, 50_000):
+        assert len(evaluator(dataset, network, tmp_path, "kid", most=most).reference.train) == 1437
+        assert {path.name for path in (tmp_path / "features").iterdir()} == whole
+    for i, most in enumerate((100, 200), 1):
+        capped = evaluator(dataset, network, tmp_path, "kid", most=most).reference
+        assert (len(capped.train), len(capped.held_out)) == (most, most)
+        assert len(list((tmp_path / "features").iterdir())) == 2 + 2 * i
+    with pytest.raises(InputError, match="a reference of 1 pictures"):
+        evaluator(dataset, network, tmp_path, "kid", most=1)
+
+
+def test_other_chosen_held_out_pictures_are_looked_at_anew(dataset, network, tmp_path):
+    other = replace(dataset, held_out={name: array[::-1] for name, array in dataset.held_out.items()})
+    for data in (dataset, other):
+        held_out = evaluator(data, network, tmp_path, "kid", most=200).reference.held_out
+        np.testing.assert_array_equal(held_out.features, network.see(held_out.images[:]).features)
 
 
 def test_pictures_keep_what_they_were_asked_for(dataset, network, tmp_path):
