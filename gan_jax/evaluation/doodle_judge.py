@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +20,15 @@ from gan_jax.data.doodles import KINDS
 from gan_jax.data.doodles.drawn import generator_of
 from gan_jax.errors import InputError
 from gan_jax.evaluation.doodle_heads import HEADS, PARTS, Head, Part, Readings
+from gan_jax.files import kept
 from gan_jax.images.convert import to_float
 from gan_jax.models.reader import CloseReader, NearReader, Reader, RoundReader
+from gan_jax.rows import chunks
 from gan_jax.supervised import fit
 
 EXAMINED = 2000  # held-out pictures
 STEPS = 3000
+CHUNK = 250  # pictures read at a time
 FACE = (0.38, 0.84, 0.2, 0.8)  # of a picture: from the brows to the chin, from ear to ear
 PLACED = ("round", "near")  # these look at what an earlier stage has placed
 
@@ -39,6 +43,11 @@ class _Stage(NamedTuple):
 
     model: nn.Module
     part: Part
+
+
+class _Trained(NamedTuple):
+    params: list[PyTree]  # of each stage
+    accuracy: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -90,24 +99,34 @@ def train_doodle_judge(
         raise InputError(f"there are no drawn {kind}: choose one of {', '.join(KINDS)}")
     if min(size) < 16 or size[0] % 16 or size[1] % 16:
         raise InputError(f"the judge reads images whose sides are multiples of 16, not {size[0]}x{size[1]}")
-    steps = steps or STEPS
-    if cache:
-        cache.parent.mkdir(parents=True, exist_ok=True)
+    total = steps or STEPS
     stages = _stages(kind, width)
     efforts = [part.effort for part in PARTS[kind]]
-    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {steps} {efforts} {drawings} {batch} {width}"
-    kept = _kept(cache, identity)
-    params = _start(stages, size, seed)
-    if kept:
-        read, accuracy = _reader(stages, flax.serialization.from_state_dict(params, kept["params"])), kept["accuracy"]
-    else:
-        params = _train(stages, params, drawn(kind, "train", drawings, size, seed), steps, batch, seed)
-        read = _reader(stages, params)
-        accuracy = examine(kind, read, drawn(kind, "held_out", EXAMINED, size, seed))
-    if cache and not kept:
-        _keep(cache, {"identity": identity, "params": flax.serialization.to_state_dict(params), "accuracy": accuracy})
+    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {total} {efforts} {drawings} {batch} {width}"
+    start = _start(stages, size, seed)
+
+    def train() -> _Trained:
+        params = _train(stages, start, drawn(kind, "train", drawings, size, seed), total, batch, seed)
+        accuracy = examine(kind, _reader(stages, params), drawn(kind, "held_out", EXAMINED, size, seed))
+        return _Trained(params, accuracy)
+
+    params, accuracy = kept(cache, partial(_read, identity=identity, start=start), train, partial(_write, identity=identity))
     tolerance = {head.name: head.tolerance for stage in stages for head in stage.part.heads if head.tolerance}
-    return DoodleJudge(kind, size, accuracy, tolerance, read)
+    return DoodleJudge(kind, size, accuracy, tolerance, _reader(stages, params))
+
+
+def _read(path: Path, identity: str, start: list[PyTree]) -> _Trained:
+    """Raises `ValueError` for a file of another identity."""
+    content = flax.serialization.msgpack_restore(path.read_bytes())
+    if content["identity"] != identity:
+        raise ValueError(f"{path} is of {content['identity']}, not of {identity}")
+    return _Trained(flax.serialization.from_state_dict(start, content["params"]), content["accuracy"])
+
+
+def _write(path: Path, trained: _Trained, identity: str) -> None:
+    params = flax.serialization.to_state_dict(trained.params)
+    content = {"identity": identity, "params": params, "accuracy": trained.accuracy}
+    path.write_bytes(flax.serialization.msgpack_serialize(content))
 
 
 def drawn(kind: str, split: str, n: int, size: tuple[int, int], seed: int = 0) -> Examples:
@@ -149,7 +168,7 @@ def _start(stages: Sequence[_Stage], size: tuple[int, int], seed: int) -> list[P
 def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndarray], Readings]:
     applies = [jax.jit(lambda p, x, *places, m=stage.model: m.apply(p, to_float(x), *places)) for stage in stages]
 
-    def part(images: np.ndarray) -> Readings:
+    def read_chunk(images: np.ndarray) -> Readings:
         readings: Readings = {}
         for stage, apply, p in zip(stages, applies, params, strict=True):
             places = [_places(stage.part.look, readings)] if stage.part.look in PLACED else []
@@ -157,7 +176,7 @@ def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndar
         return readings
 
     def read(images: np.ndarray) -> Readings:
-        parts = [part(images[i : i + 250]) for i in range(0, len(images), 250)]
+        parts = [read_chunk(images[rows]) for rows in chunks(len(images), CHUNK)]
         return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
 
     return read
@@ -232,19 +251,3 @@ def _loss(heads: Sequence[Head], outputs: Float[Array, "b k"], targets: Float[Ar
         total += jnp.sum(jnp.where(shown, losses, 0.0)) / jnp.maximum(jnp.sum(shown), 1)
         first, at = first + head.outputs, at + head.targets
     return total
-
-
-def _kept(cache: Path | None, identity: str) -> dict[str, Any] | None:
-    if cache is None or not cache.exists():
-        return None
-    try:
-        kept = flax.serialization.msgpack_restore(cache.read_bytes())
-        return kept if kept["identity"] == identity else None
-    except (ValueError, KeyError, TypeError):  # torn, or something else
-        return None
-
-
-def _keep(cache: Path, result: dict[str, Any]) -> None:
-    unfinished = cache.with_name(f".{cache.name}")
-    unfinished.write_bytes(flax.serialization.msgpack_serialize(result))
-    unfinished.replace(cache)

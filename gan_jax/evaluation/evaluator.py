@@ -1,12 +1,10 @@
 """Scores of samples, with their protocol, their spread, and the floor that real pictures set."""
 
 import contextlib
-import os
 import statistics
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +18,7 @@ from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures, Rows
 from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
-from gan_jax.files import identity
+from gan_jax.files import identity, kept
 from gan_jax.rows import chunks
 
 MOST_REAL = 50_000  # as many as papers compare with
@@ -72,7 +70,12 @@ class Evaluator:
             label = None if label is None else label[index]
         content = self.dataset.fingerprint if split == "train" else _fingerprint(images)
         name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}{choice}.npz"
-        seen = _kept(self._cache / name, len(images), lambda: self.network.look(images, f"{split} pictures"))
+        seen = kept(
+            self._cache / name,
+            read=partial(_read_seen, n=len(images)),
+            make=lambda: self.network.look(images, f"{split} pictures"),
+            write=_write_seen,
+        )
         return Pictures(images, seen, {"label": label} if self.labelled and label is not None else {})
 
     def _reader(self) -> tuple[tuple[str, ...], Read]:
@@ -218,17 +221,14 @@ def best_by(metrics: Sequence[str]) -> tuple[str | None, Literal["max", "min"]]:
     return name, "max" if better == "higher" else "min"
 
 
-def _kept(path: Path, n: int, look: Callable[[], Seen]) -> Seen:
-    """From the file, or else looked at now and written there, if that can be."""
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            seen = Seen(file["features"], file.get("logits"))
-        if len(seen.features) == n:
-            return seen
-    seen = look()
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    with contextlib.suppress(OSError):  # then it is looked at again the next time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(unfinished, **{name: value for name, value in seen._asdict().items() if value is not None})
-        unfinished.replace(path)
+def _read_seen(path: Path, n: int) -> Seen:
+    """Raises `ValueError` for a file that is not of n pictures."""
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        seen = Seen(file["features"], file.get("logits"))
+    if len(seen.features) != n:
+        raise ValueError(f"{path} has features of {len(seen.features)} pictures, not of {n}")
     return seen
+
+
+def _write_seen(path: Path, seen: Seen) -> None:
+    np.savez(path, **{name: array for name, array in seen._asdict().items() if array is not None})

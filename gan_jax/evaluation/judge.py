@@ -1,7 +1,5 @@
 """A judge of samples: a small classifier of the real data, trained in seconds and examined on held-out pictures."""
 
-import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.seen import Seen, joined
+from gan_jax.files import identity, kept
 from gan_jax.images.convert import to_float
 from gan_jax.models.classifier import Classifier
 from gan_jax.rows import chunks
@@ -54,15 +53,15 @@ def train_judge(
     """
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
-    params = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
+    start = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
     steps = steps or min(max(600, len(dataset) // 30), MOST_STEPS)
     place = (cache or default_cache() / "judges") / f"{dataset.fingerprint}-{steps}-{batch}-{seed}.msgpack"
-    kept = _kept(place, params)
-    if kept is None:
-        params = _train(model, params, dataset, targets(dataset.train), exclusive, steps, batch, seed)
-        _keep(place, params)
-    else:
-        params = kept
+    params = kept(
+        place,
+        read=lambda path: flax.serialization.from_bytes(start, path.read_bytes()),
+        make=lambda: _train(model, start, dataset, targets(dataset.train), exclusive, steps, batch, seed),
+        write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
+    )
     see = _scaled(_seer(model, params), dataset.train["image"][:1000])
     accuracy = _accuracy(see, dataset.held_out["image"], targets(dataset.held_out), exclusive)
     return Judge(see, names, exclusive, accuracy, digest(params))
@@ -70,10 +69,7 @@ def train_judge(
 
 def digest(params: PyTree) -> str:
     """sha256 over the bytes of all arrays, 16 hex digits."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        found.update(np.asarray(leaf).tobytes())
-    return found.hexdigest()[:16]
+    return identity(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
 def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[str, ...], bool]:
@@ -157,17 +153,3 @@ def _disturb(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h w
     shifts = jax.random.randint(key_shift, (len(images), 2), 0, 5)
     crop = jax.vmap(lambda x, s: jax.lax.dynamic_slice(x, (s[0], s[1], 0), images.shape[1:]))
     return crop(padded, shifts) + 0.1 * jax.random.normal(key_noise, images.shape)
-
-
-def _kept(place: Path, params: PyTree) -> PyTree | None:
-    try:
-        return flax.serialization.from_bytes(params, place.read_bytes())
-    except (OSError, ValueError, KeyError):  # none, torn, or of another network
-        return None
-
-
-def _keep(place: Path, params: PyTree) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}")
-    unfinished.write_bytes(flax.serialization.to_bytes(params))
-    unfinished.replace(place)

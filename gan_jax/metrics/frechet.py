@@ -1,5 +1,6 @@
 """The Fréchet distance between Gaussians fitted to features: FID, where the features are Inception's."""
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Float
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.checks import require_features
+from gan_jax.rows import chunks
 
 
 class Moments(NamedTuple):
@@ -24,15 +26,10 @@ class Moments(NamedTuple):
         return np.asarray(self.scatter) / (self.n - 1)
 
 
-def moments(features: Float[np.ndarray | Array, "n d"], piece: int = 10_000) -> Moments:
-    """Moments of features of any float type, summed in float64 on the device, `piece` rows at a time."""
+def moments(features: Float[np.ndarray | Array, "n d"], chunk: int = 10_000) -> Moments:
+    """Moments of features of any float type, summed in float64 on the device, `chunk` rows at a time."""
     require_features("the Fréchet distance", 1, features)
-    total = None
-    for start in range(0, len(features), piece):
-        part = _moments(features[start : start + piece])
-        total = part if total is None else merge(total, part)
-    assert total is not None
-    return total
+    return reduce(merge, (_moments(features[rows]) for rows in chunks(len(features), chunk)))
 
 
 def _moments(x: np.ndarray | Array) -> Moments:

@@ -10,6 +10,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from gan_jax.rows import chunks
+
 BLOCK = 500  # rows: beside 50,000 columns they take 200 MB
 
 Features = Float[np.ndarray | Array, "n d"]
@@ -26,7 +28,7 @@ def in_blocks(function: Callable[..., Any], x: Features, *others: Any) -> Any:
     with jax.enable_x64(True):
         mean = jnp.mean(jnp.asarray(x, jnp.float64), axis=0, keepdims=True)  # less is cancelled about the mean
         x, *rest = (jnp.asarray(y, jnp.float64) - (mean if jnp.ndim(y) == 2 else 0.0) for y in (x, *others))
-        parts = [function(x[i : i + BLOCK], i, *rest) for i in range(0, len(x), BLOCK)]
+        parts = [function(x[rows], rows.start, *rest) for rows in chunks(len(x), BLOCK)]
         return jax.tree.map(lambda *each: np.concatenate([np.asarray(e) for e in each]), *parts)
 
 

@@ -3,7 +3,6 @@
 gan_jax brings none along. `NETWORKS` says which public files there are, and `convert` makes an .npz of one, once.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import PyTree
 
 from gan_jax.errors import InputError
+from gan_jax.files import identity, whole
 from gan_jax.models import torch_files
 from gan_jax.models.inception import InceptionV3
 from gan_jax.models.lpips import LPIPS
@@ -65,11 +65,8 @@ def digest(arrays: Mapping[str, Any]) -> str:
     `arrays` may be nested, as variables are.
     """
     flat = flatten_dict(arrays.get("params", arrays), sep="/")
-    found = hashlib.sha256()
-    for name in sorted(flat):
-        array = np.asarray(flat[name], np.float32)
-        found.update(f"{name} {array.shape}\n".encode() + array.tobytes())
-    return found.hexdigest()[:16]
+    named = ((name, np.asarray(flat[name], np.float32)) for name in sorted(flat))
+    return identity(part for name, array in named for part in (f"{name} {array.shape}\n", array.tobytes()))
 
 
 def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool = False) -> str:
@@ -87,11 +84,9 @@ def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool 
     ]
     arrays: dict[str, Any] = known.arrays(*states)
     _check(arrays, known, f"{', '.join(map(str, sources))} cannot become {network}")
-    unfinished = out.with_name(f".{out.name}")
     try:
-        with unfinished.open("wb") as file:
+        with whole(out) as unfinished, unfinished.open("wb") as file:
             np.savez(file, **arrays)
-        unfinished.replace(out)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     return digest(arrays)

@@ -203,9 +203,11 @@ def test_nothing_in_a_file_is_executed(save, tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_place_that_cannot_be_written(state, save, tmp_path):
+def test_a_place_that_cannot_be_written(state, save):
+    """Below a file."""
+    path = save(state)
     with pytest.raises(InputError, match=r"cannot write .*none.*; choose another --out"):
-        convert([save(state)], NETWORK, tmp_path / "none" / "out.npz", any_hash=True)
+        convert([path], NETWORK, path / "none" / "out.npz", any_hash=True)
 
 
 def test_convert_without_pytorch(tmp_path, monkeypatch):
