@@ -1,4 +1,4 @@
-"""A judge of drawn pictures: small networks that read every attribute, taught and examined on pictures of known truth."""
+"""The judge of doodles: small networks that read every attribute, trained and tested on pictures of known truth."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,17 +29,19 @@ from gan_jax.supervised import fit
 EXAMINED = 2000  # held-out pictures
 STEPS = 3000
 CHUNK = 250  # pictures read at a time
-FACE = (0.38, 0.84, 0.2, 0.8)  # of a picture: from the brows to the chin, from ear to ear
-PLACED = ("round", "near")  # these look at what an earlier stage has placed
+FACE = (0.38, 0.84, 0.2, 0.8)  # top, bottom, left, right, as shares of the sides: from brows to chin, from ear to ear
+PLACED = ("round", "near")  # networks that read around a position found by an earlier stage
 
 
 class Examples(NamedTuple):
+    """Drawings and what they show."""
+
     images: np.ndarray  # (n, h, w, 3) uint8
-    truths: list[Any]  # what each shows: Face, Bird or Flower
+    truths: list[Any]  # of each a Face, Bird or Flower
 
 
 class _Stage(NamedTuple):
-    """A network and what it reads; some look where an earlier one has placed something."""
+    """A network and what it reads; those in `PLACED` need positions that an earlier stage has read."""
 
     model: nn.Module
     part: Part
@@ -54,8 +56,8 @@ class _Trained(NamedTuple):
 class DoodleJudge:
     """Reads attributes of pictures of one kind and size.
 
-    `accuracy` has, for every attribute, the share that it read rightly of held-out drawings, half of them with wrong counts;
-    a number is right within `tolerance[name]`, and `accuracy[f"{name}_error"]` is its mean absolute error, in its unit.
+    `accuracy` has for every attribute the share of correct readings on held-out drawings, half of them with wrong counts; a
+    number is correct within `tolerance[name]`, and `accuracy[f"{name}_error"]` is its mean absolute error, in its unit.
     """
 
     kind: str
@@ -67,7 +69,7 @@ class DoodleJudge:
     def judge(self, images: np.ndarray) -> Readings:
         """Attributes of images (n, h, w, 3), uint8 or floats in [-1, 1]: arrays (n,) by name, with `f"{name}_confidence"`.
 
-        The confidence is the probability that the value is right; for an angle the length of the mean direction.
+        The confidence is the predicted probability that the value is correct; for an angle the length of the mean direction.
         Raises `InputError` for images of another size.
         """
         if images.ndim != 4 or images.shape[1:] != (*self.size, 3):
@@ -90,10 +92,11 @@ def train_doodle_judge(
 ) -> DoodleJudge:
     """A judge of "faces", "birds" or "flowers" of `size` (h, w), sides multiples of 16; a function of the arguments.
 
-    Each of its networks is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings`, half
-    of them miscounted, with noise of standard deviation 0.05, by Adam 1e-3, or 2e-3 where it looks round a place, warmed up
-    and decaying to 0. With `cache` the result is kept in that file, and read from there the next time; a file of another
-    kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size.
+    Each network is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings` pictures, half
+    of them with wrong counts, with noise of standard deviation 0.05. Adam's rate is 1e-3, or 2e-3 for networks in `PLACED`,
+    with a warm-up and a decay to 0. The result is kept in the file `cache` and read from there the next time; a file of
+    another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size, `RunError`
+    for a loss that is not finite.
     """
     if kind not in KINDS:
         raise InputError(f"there are no drawn {kind}: choose one of {', '.join(KINDS)}")
@@ -130,7 +133,7 @@ def _write(path: Path, trained: _Trained, identity: str) -> None:
 
 
 def drawn(kind: str, split: str, n: int, size: tuple[int, int], seed: int = 0) -> Examples:
-    """`n` pictures of a kind, every second one miscounted."""
+    """`n` pictures of a kind, every second one with wrong counts; a function of the arguments."""
     drawing, truths = KINDS[kind], []
     for i in range(n):
         generator = generator_of(seed, split, i)
@@ -140,7 +143,7 @@ def drawn(kind: str, split: str, n: int, size: tuple[int, int], seed: int = 0) -
 
 
 def examine(kind: str, read: Callable[[np.ndarray], Readings], examples: Examples) -> dict[str, float]:
-    """Shares of attributes read rightly, and mean errors of numbers, among those that the picture shows."""
+    """Shares of correct readings, and mean absolute errors of numbers, among the attributes that a picture shows."""
     readings = read(examples.images)
     scores: dict[str, float] = {}
     for head in HEADS[kind]:
@@ -183,9 +186,9 @@ def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndar
 
 
 def _places(look: str, values: Readings) -> np.ndarray:
-    """x, y and the reach (n, 3): the petals' length, or half the width of a bird, negative for one that faces left."""
-    reach = values["petal_size"] if look == "round" else _width(values["large"]) * np.where(values["right"], 1, -1)
-    return np.stack([values["x"], values["y"], reach], axis=1).astype(np.float32)
+    """x, y and extent (n, 3): the length of the petals, or half the width of a bird, negative if it faces left."""
+    extent = values["petal_size"] if look == "round" else _width(values["large"]) * np.where(values["right"], 1, -1)
+    return np.stack([values["x"], values["y"], extent], axis=1).astype(np.float32)
 
 
 def _width(large: np.ndarray) -> np.ndarray:
@@ -204,7 +207,7 @@ def _decode(heads: Sequence[Head], outputs: np.ndarray, readings: Readings) -> R
 def _train(
     stages: Sequence[_Stage], params: list[PyTree], examples: Examples, steps: int, batch: int, seed: int
 ) -> list[PyTree]:
-    """Each stage by itself; one that looks round a place on true places, disturbed as much as they are misread."""
+    """Parameters of the stages, each trained separately, those in `PLACED` on true positions with noise like the error's."""
     trained = []
     for stage, start in zip(stages, params, strict=True):
         places = np.zeros((len(examples.truths), 0), np.float32)
@@ -242,7 +245,7 @@ def _train_stage(
 
 
 def _loss(heads: Sequence[Head], outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, ""]:
-    """The sum of the heads' mean losses over the examples that show the attribute (a target that is NaN is not shown)."""
+    """The sum of the heads' mean losses over the examples that show the attribute; targets of the others are NaN."""
     total, first, at = jnp.zeros(()), 0, 0
     for head in heads:
         aim = targets[:, at : at + head.targets]

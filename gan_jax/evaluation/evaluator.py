@@ -1,4 +1,4 @@
-"""Scores of samples, with their protocol, their spread, and the floor that real pictures set."""
+"""Scores of samples with their protocol, their standard deviation, and the scores of real pictures as a floor."""
 
 import contextlib
 import statistics
@@ -53,13 +53,14 @@ class Evaluator:
 
     @cached_property
     def reference(self) -> Reference:
+        """The real pictures with their features, computed or read from the cache at first use."""
         train = self._pictures(self.split)
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
         held_out = self._pictures("held_out") if has_held_out else train[:0]
         return Reference(train, held_out, self.network.logits_of, *self._reader())
 
     def _pictures(self, split: str) -> Pictures:
-        """All pictures of a split, or `most` of them: a random choice that is the same each time."""
+        """All pictures of a split, or a fixed random choice of `most` of them."""
         arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
         images: np.ndarray | Rows = arrays["image"]
         label, choice = arrays.get("label"), ""
@@ -92,7 +93,7 @@ class Evaluator:
             raise InputError("; ".join(reasons.values()))
 
     def drop_lacking(self, n: int) -> list[str]:
-        """Leave out the metrics that cannot score n samples; why, a line each."""
+        """Remove the metrics that cannot score n samples; returns the reasons, one line each."""
         reasons = lacking(self.metrics, n, self.reference)
         self.metrics = tuple(name for name in self.metrics if name not in reasons)
         return list(reasons.values())
@@ -106,17 +107,17 @@ class Evaluator:
         if images.shape[1:] != wanted:
             raise InputError(
                 f"the samples are {_shape(images.shape[1:])} and the reference {_shape(wanted)} (height, width, channels): "
-                "scores would measure that difference; bring both to one form first"
+                "scores would measure that difference; convert both to the same size and channels first"
             )
         seen = self.network.look(images, "samples" if len(images) >= 5000 else "")
         return score(self.metrics, Pictures(images, seen, asked), self.reference)
 
     @cached_property
     def floor(self) -> Numbers:
-        """What real pictures score in the samples' place, without the metrics that need more pictures than there are.
+        """The scores of real pictures in place of samples, without the metrics that need more pictures than there are.
 
-        Where two sets are compared, one random half of the reference against the other; elsewhere half of the held-out
-        pictures, beside the other half, or one of the reference's halves if there are not enough.
+        Metrics that compare two sets score a random half of the reference against the other half. The others score half of
+        the held-out pictures, with the other half as held-out ones, or half of the reference if there are too few held out.
         """
         numbers: Numbers = {}
         for name in self.metrics:
@@ -143,7 +144,7 @@ class Evaluator:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """All that the scores depend on beside the samples and their number."""
+        """Everything that scores depend on, except the samples and their number."""
         half, rest = (len(part) for part in (self._halves[0], self._halves[1].train))
         unseen = f", {len(self._unseen[0])} held-out" if self._unseen else ""
         return {
@@ -158,24 +159,25 @@ class Evaluator:
         }
 
     def row(self, repeats: Sequence[Numbers], n: int, **protocol: Any) -> dict[str, Any]:
-        """One line of eval.jsonl: means, standard deviations over repeats, floors, and the whole protocol.
+        """A row of eval.jsonl: means and standard deviations over repeats, floors, and the whole protocol.
 
-        FID's floor is that of the halves by the law of its bias, 1/n + 1/m, at the samples' and the reference's numbers.
+        FID's floor is measured between halves and rescaled to n samples and the whole reference, as its bias is proportional
+        to 1/n + 1/m.
         """
         means = {name: statistics.fmean(numbers[name] for numbers in repeats) for name in repeats[0]}
-        spreads = {}
+        deviations = {}
         if len(repeats) > 1:
-            spreads = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
+            deviations = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
         floors = {f"{name}_floor": value for name, value in self.floor.items()}
         if "fid_floor" in floors:
             half, rest = len(self._halves[0]), len(self._halves[1].train)
             floors["fid_floor"] *= (1 / n + 1 / (half + rest)) / (1 / half + 1 / rest)
         whole = {**self.protocol, "generated": n, "repeats": len(repeats), **protocol}
-        return {**means, **spreads, **floors, "protocol": whole}
+        return {**means, **deviations, **floors, "protocol": whole}
 
 
-FORMAT = 1  # of kept features; others are looked at anew
-COMPARABLE = (  # what must be equal for scores to be ranked
+FORMAT = 1  # of the cached features; features of other formats are computed again
+COMPARABLE = (  # entries of the protocol that must be equal for scores to be ranked
     *("features", "weights", "resize", "fingerprint", "split", "size", "real", "held_out", "generated"),
     *("generator_weights", "statistics"),
 )
@@ -187,7 +189,7 @@ def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:
 
 
 def _fingerprint(images: np.ndarray | Rows) -> str:
-    """Of a whole array that of `gan_jax.data`; of some rows theirs, the others are not read."""
+    """Of an array the fingerprint of `gan_jax.data`; of rows a digest of these, without reading the others."""
     if isinstance(images, np.ndarray):
         return fingerprint({"image": images})
     return identity([str(images.shape), *(images[rows].tobytes() for rows in chunks(len(images), 1024))])
@@ -207,16 +209,17 @@ def parse_metrics(text: str) -> tuple[str, ...]:
 
 
 def best_by(metrics: Sequence[str]) -> tuple[str | None, Literal["max", "min"]]:
-    """The number by which checkpoints are best, the first of the first metric, and whether the largest or the smallest is.
+    """The score that ranks checkpoints, the first number of the first metric, and whether its largest or smallest is best.
 
-    Raises `InputError` for one that is best when it is as real pictures have it: noise may have less or more of it.
+    None without metrics. Raises `InputError` for a score that is best when it equals that of real pictures, since it ranks
+    neither way.
     """
     if not metrics:
         return None, "max"
     name, better = next(iter(METRICS[metrics[0]].better.items()))
     if better == "as real":
         raise InputError(
-            f"no checkpoint is best by {name} alone, which should be as real pictures have it: name kid or fid first"
+            f"no checkpoint is best by {name} alone, which should equal that of real pictures: name kid or fid first"
         )
     return name, "max" if better == "higher" else "min"
 

@@ -1,4 +1,4 @@
-"""The networks through whose eyes samples are compared, by name, each with a digest of its weights."""
+"""Feature extractors for FID, KID and the like, by name, each with a digest of its weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,11 @@ CHUNKS = {"cpu": 16, "other": 128}  # pictures in a batch of a large network: on
 
 @dataclass(frozen=True)
 class Network:
-    """`see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4; `identity` tells one set of features from another."""
+    """A feature extractor: `see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4.
+
+    `identity` is its part of the protocol: equal identities give comparable features. `logits_of` says what its logits are
+    of, None if it has none.
+    """
 
     identity: Mapping[str, Any]
     see: Callable[[np.ndarray], Seen]
@@ -43,21 +47,23 @@ class Network:
         return " ".join(map(str, self.identity.values()))
 
     def look(self, images: np.ndarray | Rows, what: str = "") -> Seen:
-        """The same for many images, read a chunk at a time, with a progress bar if `what` is named."""
+        """`see` for many images, read a chunk at a time, with a progress bar named `what` if it is given."""
         bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=not what)
         return joined([self.see(np.asarray(images[rows])) for rows in bar])
 
 
 def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resize: Resize = "clean") -> Network:
-    """A feature network for pictures like the dataset's.
+    """A feature extractor for pictures like the dataset's.
 
-    inception: Inception-v3 as FID uses it, 2,048 features, 1,008 logits; needs `weights`; pictures are resized as `resize`
-    says (the choice moves FID by points: Parmar et al. 2022, arXiv:2104.11222). squeezenet: SqueezeNet 1.1 with its authors'
-    weights, squeezenet_torchvision with torchvision's, 512 features of pictures enlarged or not as `resize` says; needs
-    `weights`. judge: a small classifier of the dataset itself, 128 features. pixels: 16x16 of them, for data that nothing
-    else can read. auto: judge where the data have labels or attributes and a held-out part, or else pixels.
+    inception: the Inception-v3 of FID, 2,048 features and 1,008 logits, from `weights`; `resize` is the method of resizing
+    pictures to 299x299 (the choice moves FID by points: Parmar et al. 2022, arXiv:2104.11222).
+    squeezenet: SqueezeNet 1.1 with its authors' weights, squeezenet_torchvision with torchvision's, 512 features, from
+    `weights`; `resize` is the method of enlarging smaller pictures.
+    judge: a small classifier trained on the dataset, 128 features.
+    pixels: the picture resized to 16x16, for data without a suitable network.
+    auto: judge if the data have labels or attributes and a held-out part, pixels otherwise.
 
-    Raises `InputError` for missing or wrong weights, and where the dataset cannot teach a judge.
+    Raises `InputError` for missing or wrong weights, and for a dataset that a judge cannot be trained on.
     """
     if name == "auto":
         name = "judge" if (dataset.class_names or dataset.attribute_names) and dataset.held_out else "pixels"
@@ -97,7 +103,7 @@ _LAYOUTS: dict[str, squeezenet.Layout] = {"squeezenet": "caffe", "squeezenet_tor
 
 
 def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
-    """`forward` on colour images, always as many at a time, so that it is compiled once."""
+    """`forward` on RGB images in chunks of equal size, the last one padded, so that it is compiled once."""
     compiled = jax.jit(lambda v, x: forward(v, _coloured(x)))
     size = CHUNKS["cpu" if jax.default_backend() == "cpu" else "other"]
 
@@ -113,7 +119,7 @@ def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables:
 
 
 def _coloured(images: Array) -> Array:
-    """Grey as red, green and blue; transparent ones on white, as float32."""
+    """RGB images in float32: grey repeated, transparent ones composed over white."""
     x = images.astype(jnp.float32)
     if x.shape[-1] == 1:
         return jnp.repeat(x, 3, axis=-1)

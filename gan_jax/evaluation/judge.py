@@ -1,4 +1,4 @@
-"""A judge of samples: a small classifier of the real data, trained in seconds and examined on held-out pictures."""
+"""The judge: a small classifier of the real data, trained in seconds and tested on held-out pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +27,11 @@ CHUNK = 250  # pictures classified at a time
 
 
 class Judge(NamedTuple):
-    """`see(images)` takes images (n, h, w, c), uint8 or floats in [-1, 1]; features are those of its last layer but one, scaled
-    so that their mean square is 1 (as large as Inception's are about, for KID's cubic kernel).
+    """A trained classifier: `see(images)` takes images (n, h, w, c), uint8 or floats in [-1, 1].
 
-    Logits are of `names`: classes, of which a picture is one (`exclusive`), or attributes that it has or has not.
-    `accuracy` is the share of right answers on held-out pictures, `digest` names its weights.
+    Features are the activations of the penultimate layer, scaled to a mean square of 1, which is about that of Inception's
+    features (KID's cubic kernel depends on the scale). Logits are of `names`: of classes if `exclusive`, of binary attributes
+    otherwise. `accuracy` is the share of correct predictions on held-out pictures, `digest` that of the weights.
     """
 
     see: Callable[[np.ndarray], Seen]
@@ -44,12 +44,12 @@ class Judge(NamedTuple):
 def train_judge(
     dataset: Dataset, *, steps: int | None = None, batch: int = 64, seed: int = 0, cache: Path | None = None
 ) -> Judge:
-    """A classifier of `dataset`'s labels, or where it has none of its attributes that are 0 or 1.
+    """A classifier of `dataset`'s labels, or of its binary attributes if it has no labels.
 
     A function of the data and the seed: trained for `steps` (default two epochs, but 600 to 6,000 steps) with shifts of up to
     two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. Its parameters are kept in the folder `cache`
     (default: beside the decoded pictures) under the data's fingerprint, and read from there the next time. Raises
-    `InputError` for data that name nothing to recognise, or without a held-out part.
+    `InputError` for data without labels and binary attributes, or without a held-out part.
     """
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
@@ -68,12 +68,12 @@ def train_judge(
 
 
 def digest(params: PyTree) -> str:
-    """sha256 over the bytes of all arrays, 16 hex digits."""
+    """sha256 over the bytes of all arrays, 16 hexadecimal digits."""
     return identity(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
 def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[str, ...], bool]:
-    """What to recognise in a split, labels (n,) or attributes (n, k); its names; whether a picture shows one of them."""
+    """A function from a split to labels (n,) or binary attributes (n, k); their names; whether they exclude each other."""
     if not dataset.held_out:
         raise InputError(f"{dataset.name} has no held-out part: nothing can judge its samples")
     if dataset.class_names:
@@ -147,7 +147,7 @@ def _train(
 
 
 def _disturb(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Shift each image by up to two pixels each way, edges repeated, and add noise."""
+    """Images shifted by up to two pixels along each axis, edges repeated, with added noise."""
     key_shift, key_noise = jax.random.split(key)
     padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     shifts = jax.random.randint(key_shift, (len(images), 2), 0, 5)

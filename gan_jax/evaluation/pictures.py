@@ -22,6 +22,7 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """As of the array of these rows."""
         return (len(self.index), *self.array.shape[1:])
 
     def __len__(self) -> int:

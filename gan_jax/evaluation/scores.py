@@ -1,4 +1,4 @@
-"""The scores that a set of samples can be given, by name: what each takes, gives, and needs."""
+"""The metrics of a set of samples by name: what each computes and what it needs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.readers import Read, nothing_read, readable_in
 from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
-from gan_jax.metrics.diversity import spread
+from gan_jax.metrics.diversity import rms_distance
 from gan_jax.metrics.frechet import Moments, frechet_bias, frechet_distance, moments
 from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kid import kernel_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.prdc import density_coverage, precision_recall
 from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
-from gan_jax.metrics.similarity import likeness_within_classes
+from gan_jax.metrics.similarity import ms_ssim_within_classes
 
-LEAST_HELD_OUT = 50  # pictures, from which it can be told what is learned and what is known by heart
+LEAST_HELD_OUT = 50  # pictures needed to tell memorised samples from new ones
 FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 
 
@@ -29,7 +29,7 @@ FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 class Reference:
     """The real pictures that samples are compared with.
 
-    `held_out` ones, perhaps none, were not trained on; `logits_of` says what logits are of; `read` gives the attributes
+    `held_out` (perhaps none) were not trained on. `logits_of` says what logits are of. `read` gives the attributes named in
     `readable` of pictures like them.
     """
 
@@ -41,6 +41,7 @@ class Reference:
 
     @cached_property
     def moments(self) -> Moments:
+        """Of the features of `train`, computed once."""
         return moments(self.train.features)
 
 
@@ -49,11 +50,11 @@ Numbers = dict[str, float]
 
 
 class Metric(NamedTuple):
-    """`compute(samples, reference)` gives the numbers named in `better`, explained where they are made, in `gan_jax.metrics`.
+    """`compute(samples, reference)` gives the numbers named in `better`, which are defined in `gan_jax.metrics`.
 
-    `lacks(n, reference)` says why n samples cannot be scored, or nothing; `reads` names the attributes that must be readable in
-    the pictures. `floor` says which real pictures stand for samples
-    to show what is the best to be expected: of "halves" of the reference one, or half of the "held_out" ones, or none.
+    `lacks(n, reference)` is the reason why n samples cannot be scored, or "". `reads` are the attributes that must be readable
+    in the pictures. `floor` is the set of real pictures scored in place of samples: one of two random "halves" of the
+    reference, half of the "held_out" pictures, or none.
     """
 
     better: dict[str, Better]
@@ -73,8 +74,8 @@ def _fid_lacks(n: int, real: Reference) -> str:
         return ""
     cure = "" if m <= d else f", or ask for more than {d} samples (--n)"
     return (
-        f"fid on {d} features needs more than {d} examples of each, and there are {n} samples and {m} real pictures: they "
-        f"cannot fill the covariance, and even samples as good as real ones would score about "
+        f"fid on {d} features needs more than {d} examples of each, and there are {n} samples and {m} real pictures: their "
+        f"covariance is singular, and even samples as good as real ones would score about "
         f"{frechet_bias(real.moments, n):.3g}. Measure kid, which has no such bias{cure}"
     )
 
@@ -102,28 +103,28 @@ def _memorised_lacks(n: int, real: Reference) -> str:
     if found >= LEAST_HELD_OUT:
         return ""
     return (
-        f"memorised needs {LEAST_HELD_OUT} held-out pictures or more, to know how near a training picture one comes by chance, "
+        f"memorised needs {LEAST_HELD_OUT} held-out pictures or more, to measure how near to training pictures new ones are, "
         f"and there are {found}: compare with the train split of data that have them"
     )
 
 
 def _diversity(fake: Pictures, real: Reference) -> Numbers:
-    return {"diversity": spread(fake.features) / spread(real.train.features)}
+    return {"diversity": rms_distance(fake.features) / rms_distance(real.train.features)}
 
 
 def _birthday(fake: Pictures, real: Reference) -> Numbers:
     found = birthday(fake.features, real.train.features)
-    return {"support": found.support, "duplicates": float(found.pairs)}  # of 0 duplicates support is a bound
+    return {"support": found.support, "duplicates": float(found.pairs)}  # without duplicates support is a lower bound
 
 
 def _ms_ssim(fake: Pictures, real: Reference) -> Numbers:
     labels = fake.asked.get("label", np.zeros(len(fake), np.int32))
-    return {"ms_ssim": float(np.mean(list(likeness_within_classes(np.asarray(fake.images), labels).values())))}
+    return {"ms_ssim": float(np.mean(list(ms_ssim_within_classes(np.asarray(fake.images), labels).values())))}
 
 
 def _ms_ssim_lacks(n: int, real: Reference) -> str:
     h, w = real.train.images.shape[1:3]
-    return "" if min(h, w) >= 16 else f"ms_ssim halves pictures four times, and {h}x{w} are too small"
+    return "" if min(h, w) >= 16 else f"ms_ssim halves pictures four times: {h}x{w} are too small"
 
 
 def _recognised(fake: Pictures, real: Reference) -> Numbers:
@@ -140,13 +141,13 @@ def _recognised(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _attributes(fake: Pictures, real: Reference) -> Numbers:
-    """How far the frequencies of attributes are from the real ones."""
+    """The mean absolute difference between the frequencies of attributes and the real ones."""
     frequencies = [np.mean(each.seen.known_logits() > 0, axis=0) for each in (fake, real.train)]
     return {"attribute_error": float(np.mean(np.abs(frequencies[0] - frequencies[1])))}
 
 
 def _counting(fake: Pictures, real: Reference) -> Numbers:
-    """The shares of drawn faces with two eyes, one mouth, one nose, and with all of these."""
+    """The shares of faces with two eyes, with one mouth, with one nose, and with all of these."""
     readings = real.read(np.asarray(fake.images))
     right = {name: np.asarray(readings[name]) == wanted for name, wanted in FACE_COUNTS.items()}
     shares = {f"{name}_right": float(np.mean(each)) for name, each in right.items()}
@@ -197,18 +198,18 @@ BETTER: dict[str, Better] = {name: better for metric in METRICS.values() for nam
 
 
 def wish(name: str) -> str:
-    """Which way a number is better, in words."""
-    return "the same as real is best" if BETTER[name] == "as real" else f"{BETTER[name]} is better"
+    """The direction in which a number is better, in words."""
+    return "best equal to real" if BETTER[name] == "as real" else f"{BETTER[name]} is better"
 
 
 def lacking(metrics: Sequence[str], n: int, real: Reference) -> dict[str, str]:
-    """The metrics that cannot score n samples, and why."""
+    """The metrics that cannot score n samples, each with the reason."""
     reasons = {name: METRICS[name].lacks(n, real) or _unreadable(name, real) for name in metrics}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def score(metrics: Sequence[str], fake: Pictures, real: Reference) -> Numbers:
-    """All numbers of the named metrics; raises `InputError` where one of them is `lacking` something."""
+    """All numbers of the named metrics; raises `InputError` if one of them is `lacking` something."""
     reasons = lacking(metrics, len(fake), real)
     if reasons:
         raise InputError("; ".join(reasons.values()))
