@@ -10,7 +10,7 @@ from gan_jax.commands import compare
 from gan_jax.data.dataset import fingerprint
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
+from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
 from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.scores import BETTER, METRICS
@@ -170,15 +170,6 @@ def test_what_checkpoints_can_be_best_by():
     assert best_by(()) == (None, "max")
     with pytest.raises(InputError, match="no checkpoint is best by memorised"):
         best_by(("memorised", "kid"))
-
-
-def test_labels_are_as_frequent_as_in_the_data(dataset):
-    rare = replace(dataset, train={name: array[dataset.train["label"] < 2] for name, array in dataset.train.items()})
-    assert set(data_labels(rare, 100, dataset.class_names)) == {0, 1}
-    np.testing.assert_array_equal(data_labels(dataset, 7, ("a", "b", "c")), [0, 1, 2, 0, 1, 2, 0])
-    np.testing.assert_array_equal(data_labels(dataset, 3, ()), [0, 0, 0])
-    many = data_labels(dataset, 2 * len(dataset), dataset.class_names)
-    np.testing.assert_array_equal(np.bincount(many), 2 * np.bincount(dataset.train["label"]))
 
 
 class Watched(np.ndarray):
