@@ -106,6 +106,9 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
     assert {"kid", "kid_std", "kid_floor", "memorised"} <= row.keys()
     assert row["protocol"]["statistics"] == "standing"
     assert pixels(tmp_path / "a" / "nearest.png").shape[1] > 12 * 16
+    for most, found in ((100, 100), (0, 1437)):
+        evaluate.main(evaluate.Config(run, **asked, metrics="kid", reference=most, out=tmp_path / "real"))
+        assert read_rows(tmp_path / "real" / "eval.jsonl")[-1]["protocol"]["real"] == found
 
     evaluate.main(evaluate.Config(run, **{**asked, "n": 30}, metrics="kid", out=tmp_path / "a"))
     evaluate.main(evaluate.Config(run, **{**asked, "n": 30}, metrics="kid", out=tmp_path / "b"))

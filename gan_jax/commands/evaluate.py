@@ -15,7 +15,7 @@ from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import Evaluator, parse_metrics
+from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
 from gan_jax.evaluation.features import Name, Resize, open_network
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
@@ -37,6 +37,8 @@ class Config:
     six, those that the pictures are enough for."""
     n: int = 10_000
     """How many samples to score (papers: 50,000)."""
+    reference: int = MOST_REAL
+    """How many real pictures to compare with at most: of more a fixed random choice, of 0 all."""
     repeats: int = 3
     """How often, with other noise each time; of a folder, other pictures."""
     features: Name = "auto"
@@ -65,7 +67,7 @@ AUTO = ("fid", "kid", "prdc", "memorised", "diversity", "recognised")
 
 class _Draw(NamedTuple):
     images: np.ndarray
-    labels: np.ndarray | None
+    asked: dict[str, np.ndarray]
 
 
 def main(config: Config) -> None:
@@ -86,12 +88,12 @@ def main(config: Config) -> None:
     if times < config.repeats:
         print(f"{config.samples} has samples for {times} of {config.repeats} repeats of {n}: ask for fewer by --n")
     network = open_network(config.features, dataset, config.weights, config.resize)
-    evaluator = Evaluator(dataset, network, metrics, split, labelled)
+    evaluator = Evaluator(dataset, network, metrics, split, labelled, most=config.reference or None)
     if config.metrics == "auto":
         for reason in evaluator.drop_lacking(n):
             print(f"left out    {reason}")
     evaluator.require(n)
-    drawn, repeats = _Draw(np.empty(0), None), []
+    drawn, repeats = _Draw(np.empty(0), {}), []
     for repeat in range(times):
         drawn = draw(repeat)
         repeats.append(evaluator.score(*drawn))
@@ -144,7 +146,7 @@ def _drawer(
             samples = trained.draw(config.n, config.seed + repeat, **asked)
             if samples.ndim != 4:
                 raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
-            return _Draw(samples, asked.get("label"))
+            return _Draw(samples, asked)
 
         return drawn, config.n, config.repeats
     assert given is not None
@@ -154,7 +156,7 @@ def _drawer(
 
     def part(repeat: int) -> _Draw:
         chosen = np.sort(order[repeat * n : (repeat + 1) * n])
-        return _Draw(np.asarray(given.train["image"][chosen]), None if known is None else known[chosen])
+        return _Draw(np.asarray(given.train["image"][chosen]), {} if known is None else {"label": known[chosen]})
 
     return part, n, max(1, min(config.repeats, len(given) // n))
 

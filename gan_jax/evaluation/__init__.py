@@ -1,4 +1,4 @@
-"""Scores of samples, with their protocol, their spread and the floor that real pictures set."""
+"""Scores of samples with their protocol, their standard deviation, and the scores of real pictures as a floor."""
 
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.features import open_network

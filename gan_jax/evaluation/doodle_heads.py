@@ -1,6 +1,11 @@
-"""What is read of each kind of drawn picture: choices, numbers and angles, each with its loss, its decoding and its score.
+"""Attributes of doodles as outputs of networks: choices, numbers and angles, each with its loss, decoding and score.
 
-A head turns truths into targets (NaN where the picture does not show the attribute), and outputs of a network into values.
+Every head has `outputs` and `targets`, its numbers of columns k and t, and the functions
+
+    encode(truths) -> targets (n, t), NaN for an attribute that the picture does not show
+    loss(outputs (b, k), targets (b, t)) -> losses (b, t)
+    decode(outputs (n, k), readings) -> values (n,), confidences (n,) in [0, 1]; `readings` are those of earlier heads
+    scores(values (n,), truths) -> share of correct values, and mean absolute error of numbers and angles, by name
 """
 
 import math
@@ -20,7 +25,7 @@ Readings = dict[str, np.ndarray]
 
 
 def shows(name: str, truth: Any) -> bool:
-    """Whether a picture of this truth shows the attribute: no mouth, no smile; seen from the front, no side."""
+    """Whether a picture of this truth shows the attribute: a smile needs a mouth, the direction of a tilt a tilt."""
     if name == "smile":
         return truth.mouths > 0
     return name != "tilt_direction" or truth.tilt >= 15
@@ -28,7 +33,7 @@ def shows(name: str, truth: Any) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values: cross-entropy."""
+    """One of several values, by cross-entropy."""
 
     name: str
     options: tuple[Any, ...] = (False, True)
@@ -57,27 +62,27 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A value around `middle`, mostly within `spread`: the likelihood of a normal distribution whose width is learnt too."""
+    """A number, by the likelihood of a normal distribution whose width is learned too; (value - middle) / scale is near 1."""
 
     name: str
     middle: float
-    spread: float
+    scale: float
     tolerance: float
     outputs: ClassVar[int] = 2
     targets: ClassVar[int] = 1
 
     def encode(self, truths: Sequence[Any]) -> np.ndarray:
         values = np.array([getattr(t, self.name) for t in truths], np.float32)
-        return (values[:, None] - self.middle) / self.spread
+        return (values[:, None] - self.middle) / self.scale
 
     def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
         log_width = jnp.clip(outputs[:, 1:], -4.0, 2.0)
         return 0.5 * ((targets - outputs[:, :1]) * jnp.exp(-log_width)) ** 2 + log_width
 
     def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
-        width = np.exp(np.clip(outputs[:, 1], -4.0, 2.0)) * self.spread
+        width = np.exp(np.clip(outputs[:, 1], -4.0, 2.0)) * self.scale
         inside = [math.erf(self.tolerance / (math.sqrt(2) * w)) for w in width.tolist()]
-        return outputs[:, 0] * self.spread + self.middle, np.array(inside)
+        return outputs[:, 0] * self.scale + self.middle, np.array(inside)
 
     def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
         errors = np.abs(values - [getattr(t, self.name) for t in truths])
@@ -86,7 +91,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Turn:
-    """An angle in degrees that repeats `times` in a circle, perhaps as often as the attribute `by` says: cosine and sine."""
+    """An angle in degrees, by its cosine and sine; of `times` periods in a circle, chosen by the attribute `by` if given."""
 
     name: str
     tolerance: float
@@ -133,10 +138,10 @@ Head = Choice | Number | Turn
 
 
 class Part(NamedTuple):
-    """Heads that one network reads: of the "whole", of the "face" in its middle, "round" or "near" a place read before."""
+    """Heads of one network, which sees the "whole" picture, its "face", or what is "round" or "near" a position read before."""
 
     look: Literal["whole", "face", "round", "near"]
-    effort: float  # share of the steps
+    effort: float  # its number of steps, as a multiple of the recipe's
     heads: tuple[Head, ...]
 
 

@@ -1,8 +1,9 @@
-"""A judge of drawn pictures: small networks that read every attribute, taught and examined on pictures of known truth."""
+"""The judge of doodles: small networks that read every attribute, trained and tested on pictures of known truth."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,33 +20,44 @@ from gan_jax.data.doodles import KINDS
 from gan_jax.data.doodles.drawn import generator_of
 from gan_jax.errors import InputError
 from gan_jax.evaluation.doodle_heads import HEADS, PARTS, Head, Part, Readings
+from gan_jax.files import kept
 from gan_jax.images.convert import to_float
 from gan_jax.models.reader import CloseReader, NearReader, Reader, RoundReader
+from gan_jax.rows import chunks
+from gan_jax.supervised import fit
 
 EXAMINED = 2000  # held-out pictures
 STEPS = 3000
-FACE = (0.38, 0.84, 0.2, 0.8)  # of a picture: from the brows to the chin, from ear to ear
-PLACED = ("round", "near")  # these look at what an earlier stage has placed
+CHUNK = 250  # pictures read at a time
+FACE = (0.38, 0.84, 0.2, 0.8)  # top, bottom, left, right, as shares of the sides: from brows to chin, from ear to ear
+PLACED = ("round", "near")  # networks that read around a position found by an earlier stage
 
 
 class Examples(NamedTuple):
+    """Drawings and what they show."""
+
     images: np.ndarray  # (n, h, w, 3) uint8
-    truths: list[Any]  # what each shows: Face, Bird or Flower
+    truths: list[Any]  # of each a Face, Bird or Flower
 
 
 class _Stage(NamedTuple):
-    """A network and what it reads; some look where an earlier one has placed something."""
+    """A network and what it reads; those in `PLACED` need positions that an earlier stage has read."""
 
     model: nn.Module
     part: Part
+
+
+class _Trained(NamedTuple):
+    params: list[PyTree]  # of each stage
+    accuracy: dict[str, float]
 
 
 @dataclass(frozen=True)
 class DoodleJudge:
     """Reads attributes of pictures of one kind and size.
 
-    `accuracy` has, for every attribute, the share that it read rightly of held-out drawings, half of them with wrong counts;
-    a number is right within `tolerance[name]`, and `accuracy[f"{name}_error"]` is its mean absolute error, in its unit.
+    `accuracy` has for every attribute the share of correct readings on held-out drawings, half of them with wrong counts; a
+    number is correct within `tolerance[name]`, and `accuracy[f"{name}_error"]` is its mean absolute error, in its unit.
     """
 
     kind: str
@@ -57,7 +69,7 @@ class DoodleJudge:
     def judge(self, images: np.ndarray) -> Readings:
         """Attributes of images (n, h, w, 3), uint8 or floats in [-1, 1]: arrays (n,) by name, with `f"{name}_confidence"`.
 
-        The confidence is the probability that the value is right; for an angle the length of the mean direction.
+        The confidence is the predicted probability that the value is correct; for an angle the length of the mean direction.
         Raises `InputError` for images of another size.
         """
         if images.ndim != 4 or images.shape[1:] != (*self.size, 3):
@@ -80,37 +92,48 @@ def train_doodle_judge(
 ) -> DoodleJudge:
     """A judge of "faces", "birds" or "flowers" of `size` (h, w), sides multiples of 16; a function of the arguments.
 
-    Each of its networks is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings`, half
-    of them miscounted, with noise of standard deviation 0.05, by Adam 1e-3, or 2e-3 where it looks round a place, warmed up
-    and decaying to 0. With `cache` the result is kept in that file, and read from there the next time; a file of another
-    kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size.
+    Each network is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings` pictures, half
+    of them with wrong counts, with noise of standard deviation 0.05. Adam's rate is 1e-3, or 2e-3 for networks in `PLACED`,
+    with a warm-up and a decay to 0. The result is kept in the file `cache` and read from there the next time; a file of
+    another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size, `RunError`
+    for a loss that is not finite.
     """
     if kind not in KINDS:
         raise InputError(f"there are no drawn {kind}: choose one of {', '.join(KINDS)}")
     if min(size) < 16 or size[0] % 16 or size[1] % 16:
         raise InputError(f"the judge reads images whose sides are multiples of 16, not {size[0]}x{size[1]}")
-    steps = steps or STEPS
-    if cache:
-        cache.parent.mkdir(parents=True, exist_ok=True)
+    total = steps or STEPS
     stages = _stages(kind, width)
     efforts = [part.effort for part in PARTS[kind]]
-    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {steps} {efforts} {drawings} {batch} {width}"
-    kept = _kept(cache, identity)
-    params = _start(stages, size, seed)
-    if kept:
-        read, accuracy = _reader(stages, flax.serialization.from_state_dict(params, kept["params"])), kept["accuracy"]
-    else:
-        params = _train(stages, params, drawn(kind, "train", drawings, size, seed), steps, batch, seed)
-        read = _reader(stages, params)
-        accuracy = examine(kind, read, drawn(kind, "held_out", EXAMINED, size, seed))
-    if cache and not kept:
-        _keep(cache, {"identity": identity, "params": flax.serialization.to_state_dict(params), "accuracy": accuracy})
+    identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {total} {efforts} {drawings} {batch} {width}"
+    start = _start(stages, size, seed)
+
+    def train() -> _Trained:
+        params = _train(stages, start, drawn(kind, "train", drawings, size, seed), total, batch, seed)
+        accuracy = examine(kind, _reader(stages, params), drawn(kind, "held_out", EXAMINED, size, seed))
+        return _Trained(params, accuracy)
+
+    params, accuracy = kept(cache, partial(_read, identity=identity, start=start), train, partial(_write, identity=identity))
     tolerance = {head.name: head.tolerance for stage in stages for head in stage.part.heads if head.tolerance}
-    return DoodleJudge(kind, size, accuracy, tolerance, read)
+    return DoodleJudge(kind, size, accuracy, tolerance, _reader(stages, params))
+
+
+def _read(path: Path, identity: str, start: list[PyTree]) -> _Trained:
+    """Raises `ValueError` for a file of another identity."""
+    content = flax.serialization.msgpack_restore(path.read_bytes())
+    if content["identity"] != identity:
+        raise ValueError(f"{path} is of {content['identity']}, not of {identity}")
+    return _Trained(flax.serialization.from_state_dict(start, content["params"]), content["accuracy"])
+
+
+def _write(path: Path, trained: _Trained, identity: str) -> None:
+    params = flax.serialization.to_state_dict(trained.params)
+    content = {"identity": identity, "params": params, "accuracy": trained.accuracy}
+    path.write_bytes(flax.serialization.msgpack_serialize(content))
 
 
 def drawn(kind: str, split: str, n: int, size: tuple[int, int], seed: int = 0) -> Examples:
-    """`n` pictures of a kind, every second one miscounted."""
+    """`n` pictures of a kind, every second one with wrong counts; a function of the arguments."""
     drawing, truths = KINDS[kind], []
     for i in range(n):
         generator = generator_of(seed, split, i)
@@ -120,7 +143,7 @@ def drawn(kind: str, split: str, n: int, size: tuple[int, int], seed: int = 0) -
 
 
 def examine(kind: str, read: Callable[[np.ndarray], Readings], examples: Examples) -> dict[str, float]:
-    """Shares of attributes read rightly, and mean errors of numbers, among those that the picture shows."""
+    """Shares of correct readings, and mean absolute errors of numbers, among the attributes that a picture shows."""
     readings = read(examples.images)
     scores: dict[str, float] = {}
     for head in HEADS[kind]:
@@ -148,7 +171,7 @@ def _start(stages: Sequence[_Stage], size: tuple[int, int], seed: int) -> list[P
 def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndarray], Readings]:
     applies = [jax.jit(lambda p, x, *places, m=stage.model: m.apply(p, to_float(x), *places)) for stage in stages]
 
-    def part(images: np.ndarray) -> Readings:
+    def read_chunk(images: np.ndarray) -> Readings:
         readings: Readings = {}
         for stage, apply, p in zip(stages, applies, params, strict=True):
             places = [_places(stage.part.look, readings)] if stage.part.look in PLACED else []
@@ -156,16 +179,16 @@ def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndar
         return readings
 
     def read(images: np.ndarray) -> Readings:
-        parts = [part(images[i : i + 250]) for i in range(0, len(images), 250)]
+        parts = [read_chunk(images[rows]) for rows in chunks(len(images), CHUNK)]
         return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
 
     return read
 
 
 def _places(look: str, values: Readings) -> np.ndarray:
-    """x, y and the reach (n, 3): the petals' length, or half the width of a bird, negative for one that faces left."""
-    reach = values["petal_size"] if look == "round" else _width(values["large"]) * np.where(values["right"], 1, -1)
-    return np.stack([values["x"], values["y"], reach], axis=1).astype(np.float32)
+    """x, y and extent (n, 3): the length of the petals, or half the width of a bird, negative if it faces left."""
+    extent = values["petal_size"] if look == "round" else _width(values["large"]) * np.where(values["right"], 1, -1)
+    return np.stack([values["x"], values["y"], extent], axis=1).astype(np.float32)
 
 
 def _width(large: np.ndarray) -> np.ndarray:
@@ -184,7 +207,7 @@ def _decode(heads: Sequence[Head], outputs: np.ndarray, readings: Readings) -> R
 def _train(
     stages: Sequence[_Stage], params: list[PyTree], examples: Examples, steps: int, batch: int, seed: int
 ) -> list[PyTree]:
-    """Each stage by itself; one that looks round a place on true places, disturbed as much as they are misread."""
+    """Parameters of the stages, each trained separately, those in `PLACED` on true positions with noise like the error's."""
     trained = []
     for stage, start in zip(stages, params, strict=True):
         places = np.zeros((len(examples.truths), 0), np.float32)
@@ -192,41 +215,37 @@ def _train(
             names = ("x", "y", "petal_size") if stage.part.look == "round" else ("x", "y", "large", "right")
             truth = {name: np.array([getattr(each, name) for each in examples.truths]) for name in names}
             places = _places(stage.part.look, truth)
-        trained.append(_fit(stage, start, examples, places, math.ceil(stage.part.effort * steps), batch, seed))
+        trained.append(_train_stage(stage, start, examples, places, math.ceil(stage.part.effort * steps), batch, seed))
     return trained
 
 
-def _fit(stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, steps: int, batch: int, seed: int) -> PyTree:
+def _train_stage(
+    stage: _Stage, params: PyTree, examples: Examples, places: np.ndarray, steps: int, batch: int, seed: int
+) -> PyTree:
     rate = 2e-3 if stage.part.look in PLACED else 1e-3
     tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, max(1, steps // 20), steps + 1))
     targets = np.concatenate([head.encode(examples.truths) for head in stage.part.heads], axis=1)
 
-    @jax.jit
-    def update(
-        params: PyTree, opt_state: PyTree, images: Array, places: Array, aims: Array, key: Array
-    ) -> tuple[PyTree, PyTree]:
-        def cost(params: PyTree) -> Array:
-            key_noise, key_place = jax.random.split(key)
-            x = to_float(images) + 0.05 * jax.random.normal(key_noise, images.shape)
-            moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look in PLACED else []
-            outputs = stage.model.apply(params, x, *moved)
-            assert isinstance(outputs, Array)
-            return _loss(stage.part.heads, outputs, aims)
-
-        change, opt_state = tx.update(jax.grad(cost)(params), opt_state, params)
-        return optax.apply_updates(params, change), opt_state
-
-    key, opt_state = jax.random.key(seed), tx.init(params)
     generator = np.random.Generator(np.random.Philox(key=seed))
-    for step in range(steps):
+
+    def load(step: int) -> tuple[np.ndarray, ...]:
         chosen = generator.integers(len(targets), size=batch)
-        images, aims = examples.images[chosen], targets[chosen]
-        params, opt_state = update(params, opt_state, images, places[chosen], aims, jax.random.fold_in(key, step))
-    return params
+        return examples.images[chosen], places[chosen], targets[chosen]
+
+    def loss(params: PyTree, batch: tuple[Array, ...], key: Array) -> Array:
+        images, places, targets = batch
+        key_noise, key_place = jax.random.split(key)
+        x = to_float(images) + 0.05 * jax.random.normal(key_noise, images.shape)
+        moved = [places + 0.02 * jax.random.normal(key_place, places.shape)] if stage.part.look in PLACED else []
+        outputs: Any = stage.model.apply(params, x, *moved)
+        return _loss(stage.part.heads, outputs, targets)
+
+    what = f"reader of {', '.join(head.name for head in stage.part.heads[:3])}, ..."
+    return fit(loss, params, tx, load, steps, jax.random.key(seed), what=what)
 
 
 def _loss(heads: Sequence[Head], outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, ""]:
-    """The sum of the heads' mean losses over the examples that show the attribute (a target that is NaN is not shown)."""
+    """The sum of the heads' mean losses over the examples that show the attribute; targets of the others are NaN."""
     total, first, at = jnp.zeros(()), 0, 0
     for head in heads:
         aim = targets[:, at : at + head.targets]
@@ -235,19 +254,3 @@ def _loss(heads: Sequence[Head], outputs: Float[Array, "b k"], targets: Float[Ar
         total += jnp.sum(jnp.where(shown, losses, 0.0)) / jnp.maximum(jnp.sum(shown), 1)
         first, at = first + head.outputs, at + head.targets
     return total
-
-
-def _kept(cache: Path | None, identity: str) -> dict[str, Any] | None:
-    if cache is None or not cache.exists():
-        return None
-    try:
-        kept = flax.serialization.msgpack_restore(cache.read_bytes())
-        return kept if kept["identity"] == identity else None
-    except (ValueError, KeyError, TypeError):  # torn, or something else
-        return None
-
-
-def _keep(cache: Path, result: dict[str, Any]) -> None:
-    unfinished = cache.with_name(f".{cache.name}")
-    unfinished.write_bytes(flax.serialization.msgpack_serialize(result))
-    unfinished.replace(cache)

@@ -1,12 +1,10 @@
-"""Scores of samples, with their protocol, their spread, and the floor that real pictures set."""
+"""Scores of samples with their protocol, their standard deviation, and the scores of real pictures as a floor."""
 
 import contextlib
-import os
 import statistics
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,17 +13,23 @@ import numpy as np
 from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
-from gan_jax.evaluation.doodle_judge import train_doodle_judge
 from gan_jax.evaluation.features import Network
-from gan_jax.evaluation.judge import Seen
-from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Pictures, Reference, lacking, score
+from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures, Rows
+from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
+from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
+from gan_jax.evaluation.seen import Seen
+from gan_jax.files import identity, kept
+from gan_jax.rows import chunks
+
+MOST_REAL = 50_000  # as many as papers compare with
 
 
 class Evaluator:
-    """Scores samples, `labelled` or not, by `metrics` against a split of a dataset, through the eyes of `network`.
+    """Scores samples, `labelled` or not, by `metrics` on the features of `network`, against a split of a dataset.
 
-    What the network sees in the real pictures is kept beside the decoded pictures. Raises `InputError` for a dataset without
-    that split.
+    A split of more than `most` pictures is represented by a fixed random choice of `most` of them; None takes all. The
+    features of the real pictures are kept in the folder `features` of `cache`, by default beside the decoded pictures.
+    Raises `InputError` for a dataset without that split, and for `most` below 2.
     """
 
     def __init__(
@@ -36,34 +40,52 @@ class Evaluator:
         split: str = "train",
         labelled: bool = False,
         cache: Path | None = None,
+        most: int | None = MOST_REAL,
     ):
+        if most is not None and most < 2:
+            raise InputError(f"a reference of {most} pictures cannot be compared with: choose 2 or more, or all")
         arrays = {"train": dataset.train, "held_out": dataset.held_out}.get(split)
         if not arrays:
             raise InputError(f"{dataset.name} has no {split} pictures to compare with")
         self.dataset, self.network, self.metrics = dataset, network, tuple(metrics)
-        self.split, self.labelled = split, labelled
+        self.split, self.labelled, self.most = split, labelled, most
         self._cache = (cache or default_cache()) / "features"
 
     @cached_property
     def reference(self) -> Reference:
+        """The real pictures with their features, computed or read from the cache at first use."""
         train = self._pictures(self.split)
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
-        held_out = self._pictures("held_out") if has_held_out else None
-        return Reference(train, held_out, self.network.logits_of, self._reader())
+        held_out = self._pictures("held_out") if has_held_out else train[:0]
+        return Reference(train, held_out, self.network.logits_of, *self._reader())
 
     def _pictures(self, split: str) -> Pictures:
+        """All pictures of a split, or a fixed random choice of `most` of them."""
         arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
-        content = self.dataset.fingerprint if split == "train" else fingerprint({"image": arrays["image"]})
-        name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}.npz"
-        seen = _kept(self._cache / name, len(arrays["image"]), lambda: self.network.look(arrays["image"], f"{split} pictures"))
-        return Pictures(arrays["image"], seen.features, seen.logits, arrays.get("label") if self.labelled else None)
+        images: np.ndarray | Rows = arrays["image"]
+        label, choice = arrays.get("label"), ""
+        if self.most is not None and len(images) > self.most:
+            order = np.random.Generator(np.random.Philox(key=0)).permutation(len(images))
+            index = np.sort(order[: self.most])
+            images, choice = Rows(arrays["image"], index), f"-{self.most}-chosen"
+            label = None if label is None else label[index]
+        content = self.dataset.fingerprint if split == "train" else _fingerprint(images)
+        name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}{choice}.npz"
+        seen = kept(
+            self._cache / name,
+            read=partial(_read_seen, n=len(images)),
+            make=lambda: self.network.look(images, f"{split} pictures"),
+            write=_write_seen,
+        )
+        return Pictures(images, seen, {"label": label} if self.labelled and label is not None else {})
 
-    def _reader(self) -> Callable[[np.ndarray], Mapping[str, np.ndarray]] | None:
-        if "counting" not in self.metrics or self.dataset.name != "doodle_faces":
-            return None
-        height, width = self.dataset.train["image"].shape[1:3]
-        place = default_cache() / "judges" / f"faces-{height}x{width}.msgpack"
-        return train_doodle_judge("faces", (height, width), cache=place).judge
+    def _reader(self) -> tuple[tuple[str, ...], Read]:
+        """The attributes that can be read, and the function that reads them, opened only if a metric needs it."""
+        wanted = [METRICS[name].reads for name in self.metrics if METRICS[name].reads]
+        if not any(can_read(self.dataset.name, attributes) for attributes in wanted):
+            return (), nothing_read
+        reader, (height, width) = READERS[self.dataset.name], self.dataset.train["image"].shape[1:3]
+        return reader.attributes, reader.open((height, width))
 
     def require(self, n: int) -> None:
         """Raises `InputError` if one of the metrics cannot score n samples: to be called before they are drawn."""
@@ -71,28 +93,31 @@ class Evaluator:
             raise InputError("; ".join(reasons.values()))
 
     def drop_lacking(self, n: int) -> list[str]:
-        """Leave out the metrics that cannot score n samples; why, a line each."""
+        """Remove the metrics that cannot score n samples; returns the reasons, one line each."""
         reasons = lacking(self.metrics, n, self.reference)
         self.metrics = tuple(name for name in self.metrics if name not in reasons)
         return list(reasons.values())
 
-    def score(self, images: np.ndarray, labels: np.ndarray | None = None) -> Numbers:
-        """The numbers of all metrics for images (n, h, w, c) uint8, labelled where the generator was told what to draw."""
+    def score(self, images: np.ndarray, asked: Asked = NOTHING_ASKED) -> Numbers:
+        """The numbers of all metrics for images (n, h, w, c) uint8 of a generator that was `asked` for them, if it was.
+
+        Raises `InputError` for images of another shape than the reference's, and where a metric cannot score them.
+        """
         wanted = self.dataset.train["image"].shape[1:]
         if images.shape[1:] != wanted:
             raise InputError(
                 f"the samples are {_shape(images.shape[1:])} and the reference {_shape(wanted)} (height, width, channels): "
-                "scores would measure that difference; bring both to one form first"
+                "scores would measure that difference; convert both to the same size and channels first"
             )
         seen = self.network.look(images, "samples" if len(images) >= 5000 else "")
-        return score(self.metrics, Pictures(images, seen.features, seen.logits, labels), self.reference)
+        return score(self.metrics, Pictures(images, seen, asked), self.reference)
 
     @cached_property
     def floor(self) -> Numbers:
-        """What real pictures score in the samples' place, without the metrics that need more pictures than there are.
+        """The scores of real pictures in place of samples, without the metrics that need more pictures than there are.
 
-        Where two sets are compared, one random half of the reference against the other; elsewhere half of the held-out
-        pictures, beside the other half, or one of the reference's halves if there are not enough.
+        Metrics that compare two sets score a random half of the reference against the other half. The others score half of
+        the held-out pictures, with the other half as held-out ones, or half of the reference if there are too few held out.
         """
         numbers: Numbers = {}
         for name in self.metrics:
@@ -112,14 +137,14 @@ class Evaluator:
     @cached_property
     def _unseen(self) -> tuple[Pictures, Reference] | None:
         held_out = self.reference.held_out
-        if held_out is None or len(held_out) < 2 * LEAST_HELD_OUT:
+        if len(held_out) < 2 * LEAST_HELD_OUT:
             return None
         half, other = _halved(held_out)
         return half, replace(self.reference, held_out=other)
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """All that the scores depend on beside the samples and their number."""
+        """Everything that scores depend on, except the samples and their number."""
         half, rest = (len(part) for part in (self._halves[0], self._halves[1].train))
         unseen = f", {len(self._unseen[0])} held-out" if self._unseen else ""
         return {
@@ -129,29 +154,30 @@ class Evaluator:
             "split": self.split,
             "size": _shape(self.dataset.train["image"].shape[1:]),
             "real": len(self.reference.train),
-            "held_out": 0 if self.reference.held_out is None else len(self.reference.held_out),
+            "held_out": len(self.reference.held_out),
             "floor": f"{half} against {rest}{unseen}",
         }
 
     def row(self, repeats: Sequence[Numbers], n: int, **protocol: Any) -> dict[str, Any]:
-        """One line of eval.jsonl: means, standard deviations over repeats, floors, and the whole protocol.
+        """A row of eval.jsonl: means and standard deviations over repeats, floors, and the whole protocol.
 
-        FID's floor is that of the halves by the law of its bias, 1/n + 1/m, at the samples' and the reference's numbers.
+        FID's floor is measured between halves and rescaled to n samples and the whole reference, as its bias is proportional
+        to 1/n + 1/m.
         """
         means = {name: statistics.fmean(numbers[name] for numbers in repeats) for name in repeats[0]}
-        spreads = {}
+        deviations = {}
         if len(repeats) > 1:
-            spreads = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
+            deviations = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
         floors = {f"{name}_floor": value for name, value in self.floor.items()}
         if "fid_floor" in floors:
             half, rest = len(self._halves[0]), len(self._halves[1].train)
             floors["fid_floor"] *= (1 / n + 1 / (half + rest)) / (1 / half + 1 / rest)
         whole = {**self.protocol, "generated": n, "repeats": len(repeats), **protocol}
-        return {**means, **spreads, **floors, "protocol": whole}
+        return {**means, **deviations, **floors, "protocol": whole}
 
 
-FORMAT = 1  # of kept features; others are looked at anew
-COMPARABLE = (  # what must be equal for scores to be ranked
+FORMAT = 1  # of the cached features; features of other formats are computed again
+COMPARABLE = (  # entries of the protocol that must be equal for scores to be ranked
     *("features", "weights", "resize", "fingerprint", "split", "size", "real", "held_out", "generated"),
     *("generator_weights", "statistics"),
 )
@@ -160,6 +186,13 @@ COMPARABLE = (  # what must be equal for scores to be ranked
 def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(pictures))
     return pictures[np.sort(order[: len(order) // 2])], pictures[np.sort(order[len(order) // 2 :])]
+
+
+def _fingerprint(images: np.ndarray | Rows) -> str:
+    """Of an array the fingerprint of `gan_jax.data`; of rows a digest of these, without reading the others."""
+    if isinstance(images, np.ndarray):
+        return fingerprint({"image": images})
+    return identity([str(images.shape), *(images[rows].tobytes() for rows in chunks(len(images), 1024))])
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -176,31 +209,29 @@ def parse_metrics(text: str) -> tuple[str, ...]:
 
 
 def best_by(metrics: Sequence[str]) -> tuple[str | None, Literal["max", "min"]]:
-    """The number by which checkpoints are best, the first of the first metric, and whether the largest or the smallest is.
+    """The score that ranks checkpoints, the first number of the first metric, and whether its largest or smallest is best.
 
-    Raises `InputError` for one that is best when it is as real pictures have it: noise may have less or more of it.
+    None without metrics. Raises `InputError` for a score that is best when it equals that of real pictures, since it ranks
+    neither way.
     """
     if not metrics:
         return None, "max"
     name, better = next(iter(METRICS[metrics[0]].better.items()))
     if better == "as real":
         raise InputError(
-            f"no checkpoint is best by {name} alone, which should be as real pictures have it: name kid or fid first"
+            f"no checkpoint is best by {name} alone, which should equal that of real pictures: name kid or fid first"
         )
     return name, "max" if better == "higher" else "min"
 
 
-def _kept(path: Path, n: int, look: Callable[[], Seen]) -> Seen:
-    """From the file, or else looked at now and written there, if that can be."""
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            seen = Seen(file["features"], file.get("logits"))
-        if len(seen.features) == n:
-            return seen
-    seen = look()
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    with contextlib.suppress(OSError):  # then it is looked at again the next time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(unfinished, **{name: value for name, value in seen._asdict().items() if value is not None})
-        unfinished.replace(path)
+def _read_seen(path: Path, n: int) -> Seen:
+    """Raises `ValueError` for a file that is not of n pictures."""
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        seen = Seen(file["features"], file.get("logits"))
+    if len(seen.features) != n:
+        raise ValueError(f"{path} has features of {len(seen.features)} pictures, not of {n}")
     return seen
+
+
+def _write_seen(path: Path, seen: Seen) -> None:
+    np.savez(path, **{name: array for name, array in seen._asdict().items() if array is not None})

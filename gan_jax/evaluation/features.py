@@ -1,4 +1,4 @@
-"""The networks through whose eyes samples are compared, by name, each with a digest of its weights."""
+"""Feature extractors for FID, KID and the like, by name, each with a digest of its weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,22 +15,29 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.judge import Seen, train_judge
-from gan_jax.evaluation.scores import LogitsOf
+from gan_jax.evaluation.judge import train_judge
+from gan_jax.evaluation.pictures import Rows
+from gan_jax.evaluation.seen import LogitsOf, Seen, joined
 from gan_jax.images.resize import resize
 from gan_jax.models import squeezenet
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
 from gan_jax.models.pretrained import how_to_get, read_weights
+from gan_jax.rows import chunks
 
 Name = Literal["auto", "inception", "squeezenet", "squeezenet_torchvision", "judge", "pixels"]
 Resize = Literal["clean", "tf1", "pytorch"]
-PIECES = {"cpu": 16, "other": 128}  # pictures that a large network sees at a time: on a CPU its maps should fit the cache
+LOADED = 1024  # pictures read at a time
+CHUNKS = {"cpu": 16, "other": 128}  # pictures in a batch of a large network: on a CPU its feature maps should fit the cache
 
 
 @dataclass(frozen=True)
 class Network:
-    """`see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4; `identity` tells one set of features from another."""
+    """A feature extractor: `see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4.
+
+    `identity` is its part of the protocol: equal identities give comparable features. `logits_of` says what its logits are
+    of, None if it has none.
+    """
 
     identity: Mapping[str, Any]
     see: Callable[[np.ndarray], Seen]
@@ -39,25 +46,24 @@ class Network:
     def __str__(self) -> str:
         return " ".join(map(str, self.identity.values()))
 
-    def look(self, images: np.ndarray, what: str = "") -> Seen:
-        """The same for many images, with a progress bar if `what` is named."""
-        step, parts = 1024, []
-        for start in tqdm(range(0, len(images), step), desc=what, leave=False, disable=not what):
-            parts.append(self.see(np.asarray(images[start : start + step])))
-        logits = [part.logits for part in parts if part.logits is not None]
-        return Seen(np.concatenate([part.features for part in parts]), np.concatenate(logits) if logits else None)
+    def look(self, images: np.ndarray | Rows, what: str = "") -> Seen:
+        """`see` for many images, read a chunk at a time, with a progress bar named `what` if it is given."""
+        bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=not what)
+        return joined([self.see(np.asarray(images[rows])) for rows in bar])
 
 
 def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resize: Resize = "clean") -> Network:
-    """A feature network for pictures like the dataset's.
+    """A feature extractor for pictures like the dataset's.
 
-    inception: Inception-v3 as FID uses it, 2,048 features, 1,008 logits; needs `weights`; pictures are resized as `resize`
-    says (the choice moves FID by points: Parmar et al. 2022, arXiv:2104.11222). squeezenet: SqueezeNet 1.1 with its authors'
-    weights, squeezenet_torchvision with torchvision's, 512 features of pictures enlarged or not as `resize` says; needs
-    `weights`. judge: a small classifier of the dataset itself, 128 features. pixels: 16x16 of them, for data that nothing
-    else can read. auto: judge where the data have labels or attributes and a held-out part, or else pixels.
+    inception: the Inception-v3 of FID, 2,048 features and 1,008 logits, from `weights`; `resize` is the method of resizing
+    pictures to 299x299 (the choice moves FID by points: Parmar et al. 2022, arXiv:2104.11222).
+    squeezenet: SqueezeNet 1.1 with its authors' weights, squeezenet_torchvision with torchvision's, 512 features, from
+    `weights`; `resize` is the method of enlarging smaller pictures.
+    judge: a small classifier trained on the dataset, 128 features.
+    pixels: the picture resized to 16x16, for data without a suitable network.
+    auto: judge if the data have labels or attributes and a held-out part, pixels otherwise.
 
-    Raises `InputError` for missing or wrong weights, and where the dataset cannot teach a judge.
+    Raises `InputError` for missing or wrong weights, and for a dataset that a judge cannot be trained on.
     """
     if name == "auto":
         name = "judge" if (dataset.class_names or dataset.attribute_names) and dataset.held_out else "pixels"
@@ -73,7 +79,7 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     variables, digest = read_weights(weights, name)
     forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
     identity = {"features": name, "weights": digest, "resize": resize}
-    see = _in_pieces(lambda v, x: forward(v, x, resize), variables)
+    see = _in_chunks(lambda v, x: forward(v, x, resize), variables)
     return Network(identity, see, "imagenet" if name == "inception" else None)
 
 
@@ -96,24 +102,24 @@ def _squeezenet(layout: squeezenet.Layout, variables: PyTree, images: Array, how
 _LAYOUTS: dict[str, squeezenet.Layout] = {"squeezenet": "caffe", "squeezenet_torchvision": "torchvision"}
 
 
-def _in_pieces(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
-    """`forward` on colour images, always as many at a time, so that it is compiled once."""
+def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
+    """`forward` on RGB images in chunks of equal size, the last one padded, so that it is compiled once."""
     compiled = jax.jit(lambda v, x: forward(v, _coloured(x)))
-    size = PIECES["cpu" if jax.default_backend() == "cpu" else "other"]
+    size = CHUNKS["cpu" if jax.default_backend() == "cpu" else "other"]
 
     def see(images: np.ndarray) -> Seen:
         parts = []
-        for start in range(0, len(images), size):
-            piece = images[start : start + size]
-            full = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
-            parts.append([np.asarray(x)[: len(piece)] for x in compiled(variables, full)])
-        return Seen(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        for rows in chunks(len(images), size):
+            chunk = images[rows]
+            full = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
+            parts.append(Seen(*(np.asarray(x)[: len(chunk)] for x in compiled(variables, full))))
+        return joined(parts)
 
     return see
 
 
 def _coloured(images: Array) -> Array:
-    """Grey as red, green and blue; transparent ones on white, as float32."""
+    """RGB images in float32: grey repeated, transparent ones composed over white."""
     x = images.astype(jnp.float32)
     if x.shape[-1] == 1:
         return jnp.repeat(x, 3, axis=-1)

@@ -1,10 +1,8 @@
-"""A judge of samples: a small classifier of the real data, trained in seconds and examined on held-out pictures."""
+"""The judge: a small classifier of the real data, trained in seconds and tested on held-out pictures."""
 
-import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
@@ -17,25 +15,23 @@ from jaxtyping import Float, PyTree
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
+from gan_jax.evaluation.seen import Seen, joined
+from gan_jax.files import identity, kept
 from gan_jax.images.convert import to_float
 from gan_jax.models.classifier import Classifier
+from gan_jax.rows import chunks
+from gan_jax.supervised import fit
 
-PIECE = 250  # pictures seen at a time
-
-
-class Seen(NamedTuple):
-    """What a network saw in n pictures: features (n, d) and, if it is a classifier, logits (n, k), float32."""
-
-    features: np.ndarray
-    logits: np.ndarray | None = None
+MOST_STEPS = 6000  # by default: two epochs of 180,000 pictures
+CHUNK = 250  # pictures classified at a time
 
 
 class Judge(NamedTuple):
-    """`see(images)` takes images (n, h, w, c), uint8 or floats in [-1, 1]; features are those of its last layer but one, scaled
-    so that their mean square is 1 (as large as Inception's are about, for KID's cubic kernel).
+    """A trained classifier: `see(images)` takes images (n, h, w, c), uint8 or floats in [-1, 1].
 
-    Logits are of `names`: classes, of which a picture is one (`exclusive`), or attributes that it has or has not.
-    `accuracy` is the share of right answers on held-out pictures, `digest` names its weights.
+    Features are the activations of the penultimate layer, scaled to a mean square of 1, which is about that of Inception's
+    features (KID's cubic kernel depends on the scale). Logits are of `names`: of classes if `exclusive`, of binary attributes
+    otherwise. `accuracy` is the share of correct predictions on held-out pictures, `digest` that of the weights.
     """
 
     see: Callable[[np.ndarray], Seen]
@@ -48,39 +44,36 @@ class Judge(NamedTuple):
 def train_judge(
     dataset: Dataset, *, steps: int | None = None, batch: int = 64, seed: int = 0, cache: Path | None = None
 ) -> Judge:
-    """A classifier of `dataset`'s labels, or where it has none of its attributes that are 0 or 1.
+    """A classifier of `dataset`'s labels, or of its binary attributes if it has no labels.
 
-    A function of the data and the seed: trained for `steps` (default 600, or two epochs of large data) with shifts of up to
+    A function of the data and the seed: trained for `steps` (default two epochs, but 600 to 6,000 steps) with shifts of up to
     two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. Its parameters are kept in the folder `cache`
     (default: beside the decoded pictures) under the data's fingerprint, and read from there the next time. Raises
-    `InputError` for data that name nothing to recognise, or without a held-out part.
+    `InputError` for data without labels and binary attributes, or without a held-out part.
     """
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
-    params = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
-    steps = steps or max(600, len(dataset) // 30)
+    start = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
+    steps = steps or min(max(600, len(dataset) // 30), MOST_STEPS)
     place = (cache or default_cache() / "judges") / f"{dataset.fingerprint}-{steps}-{batch}-{seed}.msgpack"
-    kept = _kept(place, params)
-    if kept is None:
-        params = _train(model, params, dataset, targets(dataset.train), exclusive, steps, batch, seed)
-        _keep(place, params)
-    else:
-        params = kept
+    params = kept(
+        place,
+        read=lambda path: flax.serialization.from_bytes(start, path.read_bytes()),
+        make=lambda: _train(model, start, dataset, targets(dataset.train), exclusive, steps, batch, seed),
+        write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
+    )
     see = _scaled(_seer(model, params), dataset.train["image"][:1000])
     accuracy = _accuracy(see, dataset.held_out["image"], targets(dataset.held_out), exclusive)
     return Judge(see, names, exclusive, accuracy, digest(params))
 
 
 def digest(params: PyTree) -> str:
-    """sha256 over the bytes of all arrays, 16 hex digits."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        found.update(np.asarray(leaf).tobytes())
-    return found.hexdigest()[:16]
+    """sha256 over the bytes of all arrays, 16 hexadecimal digits."""
+    return identity(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
 def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[str, ...], bool]:
-    """What to recognise in a split, labels (n,) or attributes (n, k); its names; whether a picture shows one of them."""
+    """A function from a split to labels (n,) or binary attributes (n, k); their names; whether they exclude each other."""
     if not dataset.held_out:
         raise InputError(f"{dataset.name} has no held-out part: nothing can judge its samples")
     if dataset.class_names:
@@ -100,8 +93,8 @@ def _seer(model: Classifier, params: PyTree) -> Callable[[np.ndarray], Seen]:
         return seen["intermediates"]["features"][0], logits
 
     def see(images: np.ndarray) -> Seen:
-        parts = [look(params, jnp.asarray(images[i : i + PIECE])) for i in range(0, len(images), PIECE)]
-        return Seen(*(np.concatenate([np.asarray(x) for x in each]) for each in zip(*parts, strict=True)))
+        parts = [look(params, jnp.asarray(images[rows])) for rows in chunks(len(images), CHUNK)]
+        return joined([Seen(np.asarray(features), np.asarray(logits)) for features, logits in parts])
 
     return see
 
@@ -123,8 +116,7 @@ def _cost(logits: Array, targets: Array, exclusive: bool) -> Array:
 
 
 def _accuracy(see: Callable[[np.ndarray], Seen], images: np.ndarray, targets: np.ndarray, exclusive: bool) -> float:
-    logits = see(images).logits
-    assert logits is not None
+    logits = see(images).known_logits()
     return float(np.mean(logits.argmax(axis=-1) == targets if exclusive else (logits > 0) == targets))
 
 
@@ -138,46 +130,26 @@ def _train(
     batch: int,
     seed: int,
 ) -> PyTree:
-    tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
-    key = jax.random.key(seed)
+    order = Order(seed, len(dataset), min(batch, len(dataset)))
 
-    @jax.jit
-    def update(params: PyTree, opt_state: PyTree, images: Array, targets: Array, key: Array) -> tuple[PyTree, PyTree]:
-        def cost(params: PyTree) -> Array:
-            logits = model.apply(params, _disturb(key_images, to_float(images)), train=True, key=key_dropout)
-            assert isinstance(logits, Array)
-            return _cost(logits, targets, exclusive)
-
-        key_images, key_dropout = jax.random.split(key)
-        change, opt_state = tx.update(jax.grad(cost)(params), opt_state, params)
-        return optax.apply_updates(params, change), opt_state
-
-    order, opt_state = Order(seed, len(dataset), min(batch, len(dataset))), tx.init(params)
-    for step in range(steps):
+    def load(step: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = order(step)
-        images = dataset.train["image"][chosen]
-        params, opt_state = update(params, opt_state, images, targets[chosen], jax.random.fold_in(key, step))
-    return params
+        return dataset.train["image"][chosen], targets[chosen]
+
+    def loss(params: PyTree, batch: tuple[Array, Array], key: Array) -> Array:
+        images, targets = batch
+        key_images, key_dropout = jax.random.split(key)
+        logits: Any = model.apply(params, _disturb(key_images, to_float(images)), train=True, key=key_dropout)
+        return _cost(logits, targets, exclusive)
+
+    tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
+    return fit(loss, params, tx, load, steps, jax.random.key(seed), what=f"classifier of {dataset.name}")
 
 
 def _disturb(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Shift each image by up to two pixels each way, edges repeated, and add noise."""
+    """Images shifted by up to two pixels along each axis, edges repeated, with added noise."""
     key_shift, key_noise = jax.random.split(key)
     padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     shifts = jax.random.randint(key_shift, (len(images), 2), 0, 5)
     crop = jax.vmap(lambda x, s: jax.lax.dynamic_slice(x, (s[0], s[1], 0), images.shape[1:]))
     return crop(padded, shifts) + 0.1 * jax.random.normal(key_noise, images.shape)
-
-
-def _kept(place: Path, params: PyTree) -> PyTree | None:
-    try:
-        return flax.serialization.from_bytes(params, place.read_bytes())
-    except (OSError, ValueError, KeyError):  # none, torn, or of another network
-        return None
-
-
-def _keep(place: Path, params: PyTree) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}")
-    unfinished.write_bytes(flax.serialization.to_bytes(params))
-    unfinished.replace(place)

@@ -1,6 +1,6 @@
-"""The scores that a set of samples can be given, by name: what each takes, gives, and needs."""
+"""The metrics of a set of samples by name: what each computes and what it needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -8,53 +8,40 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.evaluation.pictures import Pictures
+from gan_jax.evaluation.readers import Read, nothing_read, readable_in
+from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
-from gan_jax.metrics.diversity import spread
+from gan_jax.metrics.diversity import rms_distance
 from gan_jax.metrics.frechet import Moments, frechet_bias, frechet_distance, moments
 from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kid import kernel_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.prdc import density_coverage, precision_recall
 from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
-from gan_jax.metrics.similarity import likeness_within_classes
+from gan_jax.metrics.similarity import ms_ssim_within_classes
 
-LogitsOf = Literal["classes", "attributes", "imagenet"]  # the data's own, or those of a network trained on ImageNet
-LEAST_HELD_OUT = 50  # pictures, from which it can be told what is learned and what is known by heart
+LEAST_HELD_OUT = 50  # pictures needed to tell memorised samples from new ones
 FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures (n, h, w, c) uint8, the features (n, d) and perhaps logits (n, k) that a network saw, and perhaps labels."""
-
-    images: np.ndarray
-    features: np.ndarray
-    logits: np.ndarray | None = None
-    labels: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, chosen: slice | np.ndarray) -> "Pictures":
-        parts = (self.images, self.features, self.logits, self.labels)
-        return Pictures(*(None if part is None else part[chosen] for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Reference:
     """The real pictures that samples are compared with.
 
-    `held_out` ones were not trained on; `logits_of` says what logits are of; `read` gives what a judge of drawn pictures reads
-    in them, where there is one.
+    `held_out` (perhaps none) were not trained on. `logits_of` says what logits are of. `read` gives the attributes named in
+    `readable` of pictures like them.
     """
 
     train: Pictures
-    held_out: Pictures | None = None
+    held_out: Pictures
     logits_of: LogitsOf | None = None
-    read: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
+    readable: tuple[str, ...] = ()
+    read: Read = nothing_read
 
     @cached_property
     def moments(self) -> Moments:
+        """Of the features of `train`, computed once."""
         return moments(self.train.features)
 
 
@@ -63,16 +50,18 @@ Numbers = dict[str, float]
 
 
 class Metric(NamedTuple):
-    """`compute(samples, reference)` gives the numbers named in `better`, explained where they are made, in `gan_jax.metrics`.
+    """`compute(samples, reference)` gives the numbers named in `better`, which are defined in `gan_jax.metrics`.
 
-    `lacks(n, reference)` says why n samples cannot be scored, or nothing. `floor` says which real pictures stand for samples
-    to show what is the best to be expected: of "halves" of the reference one, or half of the "held_out" ones, or none.
+    `lacks(n, reference)` is the reason why n samples cannot be scored, or "". `reads` are the attributes that must be readable
+    in the pictures. `floor` is the set of real pictures scored in place of samples: one of two random "halves" of the
+    reference, half of the "held_out" pictures, or none.
     """
 
     better: dict[str, Better]
     compute: Callable[[Pictures, Reference], Numbers]
     lacks: Callable[[int, Reference], str] = lambda n, real: ""
     floor: Literal["halves", "held_out", "none"] = "held_out"
+    reads: tuple[str, ...] = ()
 
 
 def _fid(fake: Pictures, real: Reference) -> Numbers:
@@ -85,8 +74,8 @@ def _fid_lacks(n: int, real: Reference) -> str:
         return ""
     cure = "" if m <= d else f", or ask for more than {d} samples (--n)"
     return (
-        f"fid on {d} features needs more than {d} examples of each, and there are {n} samples and {m} real pictures: they "
-        f"cannot fill the covariance, and even samples as good as real ones would score about "
+        f"fid on {d} features needs more than {d} examples of each, and there are {n} samples and {m} real pictures: their "
+        f"covariance is singular, and even samples as good as real ones would score about "
         f"{frechet_bias(real.moments, n):.3g}. Measure kid, which has no such bias{cure}"
     )
 
@@ -97,8 +86,7 @@ def _kid(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _inception_score(fake: Pictures, real: Reference) -> Numbers:
-    assert fake.logits is not None
-    return {"is": inception_score(fake.logits, splits=min(10, len(fake) // 2)).mean}
+    return {"is": inception_score(fake.seen.known_logits(), splits=min(10, len(fake) // 2)).mean}
 
 
 def _prdc(fake: Pictures, real: Reference) -> Numbers:
@@ -107,71 +95,71 @@ def _prdc(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _memorised(fake: Pictures, real: Reference) -> Numbers:
-    assert real.held_out is not None
     return {"memorised": memorised(fake.features, real.train.features, real.held_out.features).share}
 
 
 def _memorised_lacks(n: int, real: Reference) -> str:
-    found = 0 if real.held_out is None else len(real.held_out)
+    found = len(real.held_out)
     if found >= LEAST_HELD_OUT:
         return ""
     return (
-        f"memorised needs {LEAST_HELD_OUT} held-out pictures or more, to know how near a training picture one comes by chance, "
+        f"memorised needs {LEAST_HELD_OUT} held-out pictures or more, to measure how near to training pictures new ones are, "
         f"and there are {found}: compare with the train split of data that have them"
     )
 
 
 def _diversity(fake: Pictures, real: Reference) -> Numbers:
-    return {"diversity": spread(fake.features) / spread(real.train.features)}
+    return {"diversity": rms_distance(fake.features) / rms_distance(real.train.features)}
 
 
 def _birthday(fake: Pictures, real: Reference) -> Numbers:
     found = birthday(fake.features, real.train.features)
-    return {"support": found.support, "duplicates": float(found.pairs)}  # of 0 duplicates support is a bound
+    return {"support": found.support, "duplicates": float(found.pairs)}  # without duplicates support is a lower bound
 
 
 def _ms_ssim(fake: Pictures, real: Reference) -> Numbers:
-    labels = np.zeros(len(fake), np.int32) if fake.labels is None else fake.labels
-    return {"ms_ssim": float(np.mean(list(likeness_within_classes(fake.images, labels).values())))}
+    labels = fake.asked.get("label", np.zeros(len(fake), np.int32))
+    return {"ms_ssim": float(np.mean(list(ms_ssim_within_classes(np.asarray(fake.images), labels).values())))}
 
 
 def _ms_ssim_lacks(n: int, real: Reference) -> str:
     h, w = real.train.images.shape[1:3]
-    return "" if min(h, w) >= 16 else f"ms_ssim halves pictures four times, and {h}x{w} are too small"
+    return "" if min(h, w) >= 16 else f"ms_ssim halves pictures four times: {h}x{w} are too small"
 
 
 def _recognised(fake: Pictures, real: Reference) -> Numbers:
-    assert fake.logits is not None
-    counts = class_counts(fake.logits)
+    logits = fake.seen.known_logits()
+    counts = class_counts(logits)
     numbers = {
-        "recognised": float(recognised_share(fake.logits)),
+        "recognised": float(recognised_share(logits)),
         "classes": float(np.sum(np.asarray(counts) > 0)),
         "class_entropy": float(class_entropy(counts)),
     }
-    if fake.labels is None:
+    if "label" not in fake.asked:
         return numbers
-    return numbers | {"label_accuracy": float(np.mean(fake.logits.argmax(axis=-1) == fake.labels))}
+    return numbers | {"label_accuracy": float(np.mean(logits.argmax(axis=-1) == fake.asked["label"]))}
 
 
 def _attributes(fake: Pictures, real: Reference) -> Numbers:
-    """How far the frequencies of attributes are from the real ones."""
-    assert fake.logits is not None
-    assert real.train.logits is not None
-    frequencies = [np.mean(logits > 0, axis=0) for logits in (fake.logits, real.train.logits)]
+    """The mean absolute difference between the frequencies of attributes and the real ones."""
+    frequencies = [np.mean(each.seen.known_logits() > 0, axis=0) for each in (fake, real.train)]
     return {"attribute_error": float(np.mean(np.abs(frequencies[0] - frequencies[1])))}
 
 
 def _counting(fake: Pictures, real: Reference) -> Numbers:
-    """The shares of drawn faces with two eyes, one mouth, one nose, and with all of these."""
-    assert real.read is not None
-    readings = real.read(fake.images)
+    """The shares of faces with two eyes, with one mouth, with one nose, and with all of these."""
+    readings = real.read(np.asarray(fake.images))
     right = {name: np.asarray(readings[name]) == wanted for name, wanted in FACE_COUNTS.items()}
     shares = {f"{name}_right": float(np.mean(each)) for name, each in right.items()}
     return shares | {"counts_right": float(np.mean(np.all(list(right.values()), axis=0)))}
 
 
-def _counting_lacks(n: int, real: Reference) -> str:
-    return "" if real.read else "counting is for drawn faces (doodle_faces) only"
+def _unreadable(name: str, real: Reference) -> str:
+    """Why the attributes that a metric reads cannot be read, or nothing."""
+    reads = METRICS[name].reads
+    if set(reads) <= set(real.readable):
+        return ""
+    return f"{name} reads {', '.join(reads)} in pictures, which can be done in those of {', '.join(readable_in(reads))} only"
 
 
 def _needs_logits(name: str, *of: LogitsOf) -> Callable[[int, Reference], str]:
@@ -203,25 +191,25 @@ METRICS: dict[str, Metric] = {
         _recognised,
         _needs_logits("recognised", "classes"),
     ),
-    "counting": Metric({f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, _counting_lacks),
+    "counting": Metric({f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, reads=tuple(FACE_COUNTS)),
     "attributes": Metric({"attribute_error": "lower"}, _attributes, _needs_logits("attributes", "attributes"), "halves"),
 }
 BETTER: dict[str, Better] = {name: better for metric in METRICS.values() for name, better in metric.better.items()}
 
 
 def wish(name: str) -> str:
-    """Which way a number is better, in words."""
-    return "the same as real is best" if BETTER[name] == "as real" else f"{BETTER[name]} is better"
+    """The direction in which a number is better, in words."""
+    return "best equal to real" if BETTER[name] == "as real" else f"{BETTER[name]} is better"
 
 
 def lacking(metrics: Sequence[str], n: int, real: Reference) -> dict[str, str]:
-    """The metrics that cannot score n samples, and why."""
-    reasons = {name: METRICS[name].lacks(n, real) for name in metrics}
+    """The metrics that cannot score n samples, each with the reason."""
+    reasons = {name: METRICS[name].lacks(n, real) or _unreadable(name, real) for name in metrics}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def score(metrics: Sequence[str], fake: Pictures, real: Reference) -> Numbers:
-    """All numbers of the named metrics; raises `InputError` where one of them is `lacking` something."""
+    """All numbers of the named metrics; raises `InputError` if one of them is `lacking` something."""
     reasons = lacking(metrics, len(fake), real)
     if reasons:
         raise InputError("; ".join(reasons.values()))

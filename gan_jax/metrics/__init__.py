@@ -1,1 +1,1 @@
-"""Measures of samples: arrays in, numbers out."""
+"""Metrics of samples: functions from arrays to numbers."""

@@ -1,4 +1,4 @@
-"""The birthday paradox: how many different pictures a generator makes, from the duplicates in a batch of them."""
+"""The birthday paradox test: the support size of a generator, from near duplicates among its samples."""
 
 import math
 from typing import NamedTuple
@@ -12,9 +12,10 @@ from gan_jax.metrics.neighbours import nearest_other, pairs_within
 
 
 class Birthday(NamedTuple):
-    """Estimates of the support from `pairs` near duplicates; `support` is `at_least` a bound if there was none.
+    """The estimated `support` size, from `pairs` of samples that are at most `threshold` apart.
 
-    `batch`: so many samples contain a near duplicate with probability 1/2.
+    `at_least`: there was no such pair, and `support` is a lower bound. `batch`: the number of samples that contain a near
+    duplicate with probability 1/2.
     """
 
     support: float
@@ -27,23 +28,26 @@ class Birthday(NamedTuple):
 def birthday(
     fake: Float[np.ndarray | Array, "n d"], real: Float[np.ndarray | Array, "m d"], threshold: float | None = None
 ) -> Birthday:
-    """The support of a generator by the birthday paradox (Arora & Zhang 2017, arXiv:1706.08224).
+    """The support size of a generator by the birthday paradox (Arora & Zhang 2017, arXiv:1706.08224).
 
-    Samples must be drawn independently: a folder of pictures, each looked at once, has no birthdays. Samples nearer than
-    `threshold` count as duplicates; by default than the closest pair of as many real examples, in place of the paper's human
-    eye (exact copies among these left out; of more samples than real examples as many are looked at). Two samples of a
-    uniform choice from s pictures are the same with probability 1/s, of any other choice more often; so the support is
-    estimated as the number of pairs over that of duplicates, from all pairs and not only from the batch at which a duplicate
-    is as likely as not (there it is batch^2 / (2 ln 2), the paper's rule batch^2 to a factor). Without any duplicate it is at
-    least what three would have given (95 % confidence for independent pairs), and a bound of more samples is larger: compare
-    estimates with as many samples only.
+    support = (n (n - 1) / 2) / duplicates: two uniform draws from s pictures are equal with probability 1/s, two draws of any
+    other distribution on them more often. Without a duplicate, 3 are assumed, which gives a lower bound (95 % confidence for
+    independent pairs).
+
+    Two samples are duplicates if they are nearer than `threshold`. By default this is just below the distance of the closest
+    pair among as many real examples, exact copies left out; if there are more samples than real examples, the first len(real)
+    samples are used. Samples must be drawn independently, not without replacement from a folder. The lower bound grows with
+    n: compare estimates at equal n only. Raises `InputError` for features that are not (n, d), equal in d and finite.
+
+    Differs: the paper shows the nearest pairs of a batch to a person, and estimates batch^2 from the batch size at which a
+    duplicate is as likely as not; here all pairs count (at that size, support = batch^2 / (2 ln 2)).
     """
     require_features("the birthday paradox", 2, fake, real)
     if threshold is None:
         n = min(len(fake), len(real))
         order = np.random.Generator(np.random.Philox(key=0)).permutation(len(real))[:n]
         fake, distances = fake[:n], nearest_other(real[np.sort(order)])[0]
-        different = distances[distances > 1e-6 * np.max(distances)]  # real sets have pictures twice
+        different = distances[distances > 1e-6 * np.max(distances)]  # real data hold exact copies
         threshold = float(np.min(different, initial=np.inf)) * (1 - 1e-9) if len(different) else 0.0
     pairs = int(pairs_within(fake, np.array([threshold]))[0])
     support = len(fake) * (len(fake) - 1) / 2 / max(pairs, 3 if pairs == 0 else 1)

@@ -1,4 +1,4 @@
-"""What all metrics ask of their arrays."""
+"""Checks that all metrics make of their arrays."""
 
 import numpy as np
 from jax import Array

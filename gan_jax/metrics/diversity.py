@@ -1,4 +1,4 @@
-"""How much samples differ from one another."""
+"""Diversity of samples: distances between their features."""
 
 import numpy as np
 from jax import Array
@@ -7,11 +7,12 @@ from jaxtyping import Float
 from gan_jax.metrics.checks import require_features
 
 
-def spread(features: Float[np.ndarray | Array, "n d"]) -> float:
-    """The root mean square distance of an example to the mean: 0 if all are equal.
+def rms_distance(features: Float[np.ndarray | Array, "n d"]) -> float:
+    """The root mean square distance of an example to the mean, sqrt(E |x - E x|^2): 0 if all are equal.
 
-    Over sqrt(2) it is the root mean square distance of two examples.
+    Times sqrt(2) it is the root mean square distance of two independent examples. Raises `InputError` for fewer than 2
+    examples, and for features that are not finite.
     """
-    require_features("the spread", 2, features)
+    require_features("the rms distance", 2, features)
     x = np.asarray(features, np.float64)
     return float(np.sqrt(np.mean(np.sum((x - x.mean(axis=0)) ** 2, axis=1))))

@@ -1,5 +1,6 @@
-"""The Fréchet distance between Gaussians fitted to features: FID, where the features are Inception's."""
+"""The Fréchet distance between Gaussians fitted to features: FID, if the features are Inception's."""
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -10,10 +11,11 @@ from jaxtyping import Float
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.checks import require_features
+from gan_jax.rows import chunks
 
 
 class Moments(NamedTuple):
-    """Number, mean (d,) and scatter (d, d), the sum of (x - mean)(x - mean)^T, in float64."""
+    """Number of examples, their mean (d,) and scatter (d, d), the sum of (x - mean)(x - mean)^T, in float64."""
 
     n: int
     mean: np.ndarray | Array
@@ -21,18 +23,17 @@ class Moments(NamedTuple):
 
     @property
     def covariance(self) -> np.ndarray:
+        """scatter / (n - 1), (d, d)."""
         return np.asarray(self.scatter) / (self.n - 1)
 
 
-def moments(features: Float[np.ndarray | Array, "n d"], piece: int = 10_000) -> Moments:
-    """Moments of features of any float type, summed in float64 on the device, `piece` rows at a time."""
+def moments(features: Float[np.ndarray | Array, "n d"], chunk: int = 10_000) -> Moments:
+    """Moments of features of any float type, summed in float64 on the device, `chunk` rows at a time.
+
+    Raises `InputError` without examples, and for features that are not finite.
+    """
     require_features("the Fréchet distance", 1, features)
-    total = None
-    for start in range(0, len(features), piece):
-        part = _moments(features[start : start + piece])
-        total = part if total is None else merge(total, part)
-    assert total is not None
-    return total
+    return reduce(merge, (_moments(features[rows]) for rows in chunks(len(features), chunk)))
 
 
 def _moments(x: np.ndarray | Array) -> Moments:
@@ -47,13 +48,13 @@ def _moments(x: np.ndarray | Array) -> Moments:
 def _array_library() -> Any:
     """NumPy where JAX would compute on the CPU, `jax.numpy` elsewhere.
 
-    NumPy's BLAS makes x^T x in half the sums and eigenvalues without their vectors: half of XLA's time on a CPU.
+    NumPy's BLAS computes x^T x with half the multiplications, and eigenvalues without eigenvectors: half of XLA's time.
     """
     return np if jax.default_backend() == "cpu" else jnp
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """Moments of both sets together (Chan, Golub & LeVeque 1979): for streams, and for sets spread over processes."""
+    """Moments of both sets together (Chan, Golub & LeVeque 1979): for streams, and for sets divided among processes."""
     with jax.enable_x64(True):
         n, shift = a.n + b.n, b.mean - a.mean
         scatter = a.scatter + b.scatter + shift[:, None] * shift[None] * (a.n * b.n / n)
@@ -63,8 +64,8 @@ def merge(a: Moments, b: Moments) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|mean_a - mean_b|^2 + Tr(A + B - 2 (A B)^(1/2)) (Heusel et al. 2017, arXiv:1706.08500, eq. 6), covariances with n - 1.
 
-    The eigenvalues of A B are those of R^T B R, where A = R R^T: symmetric, so that they are real and none is lost. No
-    multiple of the identity is added. Biased upwards by about `frechet_bias`; raises `InputError` for fewer than 2 examples.
+    The eigenvalues of A B are those of the symmetric R^T B R, where A = R R^T, and so they are real; no multiple of the
+    identity is added. Biased upwards by about `frechet_bias`. Raises `InputError` for fewer than 2 examples.
     """
     if min(a.n, b.n) < 2:
         raise InputError(f"the Fréchet distance needs at least 2 examples of each, not {min(a.n, b.n)}")
@@ -80,10 +81,11 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_bias(reference: Moments, n: int) -> float:
-    """What `n` examples of the reference's own Gaussian would score on average: the floor that n alone explains.
+    """The mean Fréchet distance of `n` examples of the reference's own Gaussian: the bias of small samples.
 
-    To the first order in 1/n + 1/m: Tr C for the means; for the covariances the sum over i, j of c_i c_j / (2 (c_i + c_j)),
-    the diagonal twice, c the eigenvalues of the covariance C. d + d (d + 1) / 4 for C = I.
+    To first order it is (1/n + 1/m) times Tr C, for the means, plus the sum over i, j of c_i c_j / (2 (c_i + c_j)) with the
+    diagonal counted twice, for the covariances; c are the eigenvalues of the covariance C, m is the number of reference
+    examples. For C = I the factor is d + d (d + 1) / 4.
     """
     c = np.maximum(np.linalg.eigvalsh(reference.covariance), 0)
     c = c[c > c[-1] * 1e-12]

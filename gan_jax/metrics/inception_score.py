@@ -1,4 +1,4 @@
-"""The Inception score, of the logits of any classifier."""
+"""The Inception score, from the logits of any classifier."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ from gan_jax.metrics.kid import Estimate
 def inception_score(logits: Float[np.ndarray | Array, "n k"], splits: int = 10, seed: int = 2020) -> Estimate:
     """exp(E KL(p(y|x) || p(y))) in each of `splits` parts (Salimans et al. 2016, arXiv:1606.03498): from 1 to k.
 
-    Mean and standard deviation over the parts; examples are shuffled as torch-fidelity does. Of fewer parts it is higher.
-    Raises `InputError` for fewer than two examples a part.
+    Mean and standard deviation over the parts; examples are shuffled as in torch-fidelity. It is higher for fewer, larger
+    parts. Raises `InputError` for fewer than two examples a part, and for logits that are not finite.
     """
     require_features("the Inception score", 2, logits)
     if splits < 1 or len(logits) < 2 * splits:

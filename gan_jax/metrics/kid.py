@@ -1,4 +1,4 @@
-"""The kernel distance between features: KID, where the features are Inception's."""
+"""The kernel distance between features: KID, if the features are Inception's."""
 
 from typing import NamedTuple
 
@@ -28,9 +28,9 @@ def kernel_distance(
 ) -> Estimate:
     """KID (Binkowski et al. 2018, arXiv:1801.01401): the squared MMD of the kernel (x.y / d + 1)^3 over random subsets.
 
-    Without bias for any number of examples, so it may be negative. The subsets are those that torch-fidelity draws from the
-    same seed with the generated examples as its first input. Computed in float64. Raises `InputError` if there are fewer than
-    `size` examples.
+    Unbiased for any number of examples, and so it may be negative. The subsets are those of torch-fidelity for the same seed
+    with the generated examples as its first input. Computed in float64. Raises `InputError` for fewer than `size` examples,
+    and for features that are not finite.
     """
     require_features("the kernel distance", 2, real, fake)
     if size > min(len(real), len(fake)) or size < 2 or subsets < 1:

@@ -1,4 +1,4 @@
-"""Samples that are copies of training pictures."""
+"""Memorisation: samples that are near copies of training examples."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from gan_jax.metrics.neighbours import nearest
 
 
 class Memorised(NamedTuple):
-    """`share` of the samples that are nearer to a training example than all but `expected` of the held-out ones are.
+    """`share` of the samples whose nearest training example is within `threshold`; `expected` of the held-out ones are.
 
-    `distances` (n,) of the samples to their nearest training examples `which` (n,), and the `threshold`.
+    `distances` (n,) of the samples to their nearest training examples, whose indices are `which` (n,).
     """
 
     share: float
@@ -29,12 +29,13 @@ def memorised(
     held_out: Float[np.ndarray | Array, "k d"],
     expected: float = 0.05,
 ) -> Memorised:
-    """The share of samples that lie suspiciously near a training example.
+    """The share of samples that are nearer to a training example than independent data are.
 
-    Held-out examples of the same source say how near one comes by chance: the threshold is their `expected`-quantile of the
-    distance to the nearest training example. A generator that has learned the distribution scores about `expected`, one that
-    repeats training examples 1; noise, far from all, 0. The idea is that of Meehan et al. 2020 (arXiv:2004.05675), which
-    compares the same distances by a rank test.
+    The threshold is the `expected`-quantile of the distances of held-out examples to their nearest training examples. A
+    generator of the data's distribution scores about `expected`, one that repeats training examples 1, and noise, which is
+    far from all examples, 0. Raises `InputError` for features that are not (n, d), equal in d and finite.
+
+    Differs from Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances by a rank test.
     """
     require_features("the share of memorised samples", 1, fake, train, held_out)
     distances, which = nearest(fake, train)

@@ -1,4 +1,4 @@
-"""Modes covered by samples, where the modes are known: points of the plane, or classes."""
+"""Mode coverage for known modes: points in the plane, or classes."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 
 class ModeCoverage(NamedTuple):
-    """How a set of points covers known modes.
+    """Coverage of known modes by a set of points.
 
     `modes`: modes that are nearest to at least one high-quality point; `high_quality`: the share of points within three
     standard deviations of their nearest mode; `reverse_kl`: KL(p || uniform) in nats, p the frequencies of the modes among
@@ -24,8 +24,8 @@ class ModeCoverage(NamedTuple):
 def mode_coverage(points: Float[Array, "n 2"], means: Float[Array, "k 2"], sigma: float) -> ModeCoverage:
     """Coverage by the protocol of VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (arXiv:1712.04086).
 
-    An ideal sampler scores 0.989 high quality, since P(within 3 sigma) = 1 - exp(-9/2) in the plane; without any
-    high-quality point the divergence is infinite.
+    The `high_quality` of an ideal sampler is 0.989, since P(within 3 sigma) = 1 - exp(-9/2) in the plane. Without any
+    high-quality point `reverse_kl` is infinite.
     """
     squared = jnp.sum((points[:, None] - means[None]) ** 2, axis=-1)  # n k
     good = jnp.min(squared, axis=1) <= (3 * sigma) ** 2
@@ -34,14 +34,17 @@ def mode_coverage(points: Float[Array, "n 2"], means: Float[Array, "k 2"], sigma
 
 
 def class_coverage(labels: Int[np.ndarray | Array, " n"], classes: int) -> ModeCoverage:
-    """Coverage of `classes` equally likely classes by the labels that a classifier gave to samples: stacked MNIST's 1,000
-    (Srivastava et al. 2017, section 5.1). n samples of a perfect generator diverge by about (classes - 1) / (2 n)."""
+    """Coverage of `classes` equally likely classes by the predicted labels of samples, such as stacked MNIST's 1,000
+    (Srivastava et al. 2017, section 5.1).
+
+    `reverse_kl` of n samples of a perfect generator is about (classes - 1) / (2 n).
+    """
     counts = jnp.bincount(jnp.asarray(labels), length=classes)
     return ModeCoverage(jnp.sum(counts > 0), jnp.ones(()), _divergence(counts))
 
 
 def _divergence(counts: Array) -> Array:
-    """KL(p || uniform) in nats, p the frequencies; infinite of nothing."""
+    """KL(p || uniform) in nats, p the frequencies; infinite if all counts are 0."""
     p = counts / jnp.maximum(jnp.sum(counts), 1)
     entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0))
     return jnp.where(jnp.sum(counts) > 0, jnp.log(counts.shape[0]) - entropy, jnp.inf)

@@ -1,4 +1,4 @@
-"""Distances between many features, a block of rows at a time, in float64 on the device."""
+"""Nearest neighbours and distances between many features, in blocks of rows, in float64 on the device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,23 +10,30 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-BLOCK = 500  # rows: beside 50,000 columns they take 200 MB
+from gan_jax.rows import chunks
+
+BLOCK = 500  # rows: with 50,000 columns they take 200 MB
 
 Features = Float[np.ndarray | Array, "n d"]
 
 
 def squared_distances(x: Float[Array, "b d"], y: Float[Array, "n d"]) -> Float[Array, "b n"]:
-    """|x_i - y_j|^2 as |x_i|^2 + |y_j|^2 - 2 x_i.y_j, in float64 to 1e-15 of the squares."""
+    """|x_i - y_j|^2 as |x_i|^2 + |y_j|^2 - 2 x_i.y_j; the error in float64 is about 1e-15 of the squares."""
     squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None]
     return jnp.maximum(squares - 2 * x @ y.T, 0.0)
 
 
 def in_blocks(function: Callable[..., Any], x: Features, *others: Any) -> Any:
-    """The results of `function(rows (b, d), number of the first row, *others)` for blocks of rows of x, joined; as NumPy."""
+    """Concatenated NumPy results of `function(rows (b, d), index of the first row, *others)` for blocks of rows of x.
+
+    The mean of x is subtracted from x and from the others that have two dimensions.
+    """
     with jax.enable_x64(True):
-        mean = jnp.mean(jnp.asarray(x, jnp.float64), axis=0, keepdims=True)  # less is cancelled about the mean
+        mean = jnp.mean(
+            jnp.asarray(x, jnp.float64), axis=0, keepdims=True
+        )  # centred features lose fewer digits by cancellation
         x, *rest = (jnp.asarray(y, jnp.float64) - (mean if jnp.ndim(y) == 2 else 0.0) for y in (x, *others))
-        parts = [function(x[i : i + BLOCK], i, *rest) for i in range(0, len(x), BLOCK)]
+        parts = [function(x[rows], rows.start, *rest) for rows in chunks(len(x), BLOCK)]
         return jax.tree.map(lambda *each: np.concatenate([np.asarray(e) for e in each]), *parts)
 
 
@@ -42,7 +49,7 @@ def _kth_other(rows: Array, first: Any, x: Array, k: int) -> Array:
 
 
 def nearest(x: Features, y: Float[np.ndarray | Array, "m d"]) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """For each example of x the distance to the nearest one of y, and which that is."""
+    """For each example of x the distance to the nearest example of y, and the index of that example."""
     squared, which = in_blocks(_nearest, x, y)
     return np.sqrt(squared), which
 
@@ -53,7 +60,7 @@ def _nearest(rows: Array, first: Any, y: Array) -> tuple[Array, Array]:
 
 
 def nearest_other(x: Features) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """For each example of x the distance to the nearest other one, and which that is."""
+    """For each example of x the distance to the nearest other example, and the index of that example."""
     squared, which = in_blocks(_nearest_other, x, x)
     return np.sqrt(squared), which
 
@@ -64,7 +71,7 @@ def _nearest_other(rows: Array, first: Any, x: Array) -> tuple[Array, Array]:
 
 
 def pairs_within(x: Features, distances: Float[np.ndarray, " r"]) -> Int[np.ndarray, " r"]:
-    """How many pairs of examples are at most so far from each other."""
+    """For each of `distances` the number of pairs of examples that are at most so far apart."""
     counts: np.ndarray = in_blocks(_within, x, x, distances**2).sum(axis=0) // 2
     return counts
 
@@ -76,7 +83,7 @@ def _within(rows: Array, first: Any, x: Array, squares: Array) -> Array:
 
 
 def _to_others(rows: Array, first: Any, x: Array) -> Array:
-    """Squared distances to all of x, of which `rows` are a part; infinite to itself."""
+    """Squared distances to all of x, of which `rows` are the block from `first`; infinite to itself."""
     itself = first + jnp.arange(rows.shape[0])
     return squared_distances(rows, x).at[jnp.arange(rows.shape[0]), itself].set(jnp.inf)
 

@@ -1,4 +1,4 @@
-"""Precision and recall, density and coverage: quality and variety of samples by balls around their neighbours."""
+"""Precision and recall, density and coverage: quality and diversity of samples by nearest-neighbour balls."""
 
 from typing import Any, NamedTuple
 
@@ -13,11 +13,15 @@ from gan_jax.metrics.neighbours import in_blocks, neighbour_radii, squared_dista
 
 
 class PrecisionRecall(NamedTuple):
+    """Shares, from 0 to 1, of fakes in balls of reals, and of reals in balls of fakes."""
+
     precision: float
     recall: float
 
 
 class DensityCoverage(NamedTuple):
+    """`density`, 0 or more; `coverage`, from 0 to 1."""
+
     density: float
     coverage: float
 
@@ -27,7 +31,8 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Shares of the fakes that lie in a ball of the reals, and the reverse (Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1).
 
-    Each example's ball reaches to its k-th nearest other one. Differs: on the features given, not necessarily VGG-16's.
+    The radius of an example's ball is the distance to its k-th nearest other example. Raises `InputError` for fewer than k + 1
+    examples. Differs: on the features given, not necessarily VGG-16's.
     """
     require_features("precision and recall", k + 1, real, fake)
     real_radii, fake_radii = neighbour_radii(real, k), neighbour_radii(fake, k)
@@ -44,10 +49,11 @@ def _covered(rows: Array, first: Any, centres: Array, radii: Array) -> Array:
 def density_coverage(
     real: Float[np.ndarray | Array, "n d"], fake: Float[np.ndarray | Array, "m d"], k: int = 5
 ) -> DensityCoverage:
-    """How many real balls a fake lies in, over k, and the share of real balls with a fake in them (Naeem et al. 2020,
+    """Mean number of real balls that a fake lies in, over k, and the share of real balls that hold a fake (Naeem et al. 2020,
     arXiv:2002.09797, eq. 3 and 4).
 
-    Of equal distributions: density 1, coverage 1 - 2^-k of large sets of equal size.
+    Expected for equal distributions: density 1 and, for large sets of equal size, coverage 1 - 2^-k. Raises `InputError` for
+    fewer than k + 1 examples.
     """
     require_features("density and coverage", k + 1, real, fake)
     radii = neighbour_radii(real, k)

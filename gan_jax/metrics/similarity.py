@@ -1,4 +1,4 @@
-"""Likeness of pictures: PSNR, SSIM, multi-scale SSIM, and the variety within a class by it."""
+"""Similarity of pictures: PSNR, SSIM, multi-scale SSIM, and its mean within classes."""
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +19,19 @@ def psnr(x: Images, y: Images, peak: float = 255.0) -> Float[Array, " b"]:
 
 
 def ssim(x: Images, y: Images, peak: float = 255.0) -> Float[Array, " b"]:
-    """Structural similarity (Wang et al. 2004, eq. 13) of each pair: Gaussian windows of 11 pixels, sigma 1.5, whole ones
-    only, each channel by itself. Raises `InputError` for pictures under 11 pixels."""
+    """Structural similarity (Wang et al. 2004, eq. 13) of each pair: Gaussian windows of 11 pixels, sigma 1.5, without
+    padding, each channel separately. Raises `InputError` for pictures under 11 pixels."""
     if min(x.shape[1:3]) < 11:
-        raise InputError(f"SSIM looks through windows of 11x11: pictures of {x.shape[1]}x{x.shape[2]} are too small")
+        raise InputError(f"SSIM has windows of 11x11 pixels: pictures of {x.shape[1]}x{x.shape[2]} are too small")
     return jnp.mean(jnp.prod(jnp.stack(_terms(x, y, peak)), axis=0), axis=(1, 2, 3))
 
 
 def ms_ssim(x: Images, y: Images, peak: float = 255.0) -> Float[Array, " b"]:
-    """Multi-scale structural similarity (Wang et al. 2003, eq. 7) of each pair, each scale half as fine as the one before.
+    """Multi-scale structural similarity (Wang et al. 2003, eq. 7) of each pair.
 
-    Pictures too small for five scales of 11x11 windows get smaller windows there, as in the code that AC-GAN (Odena et al.
-    2016, arXiv:1610.09585) measured with. Negative contrast terms count as 0. Raises `InputError` under 16 pixels.
+    Each scale has half the resolution of the one before. Pictures too small for five scales of 11x11 windows get smaller
+    windows there, as in the code used by AC-GAN (Odena et al. 2016, arXiv:1610.09585). Negative contrast terms count as 0.
+    Raises `InputError` under 16 pixels.
     """
     if min(x.shape[1:3]) < 16:
         raise InputError(f"MS-SSIM halves pictures four times: {x.shape[1]}x{x.shape[2]} are too small")
@@ -45,19 +46,19 @@ def ms_ssim(x: Images, y: Images, peak: float = 255.0) -> Float[Array, " b"]:
 
 
 def _terms(x: Images, y: Images, peak: float) -> tuple[Array, Array]:
-    """The luminance term, and contrast and structure together, in every window."""
+    """The luminance term, and the product of the contrast and structure terms, in every window."""
     size = min(11, *x.shape[1:3])
     weights = np.exp(-(((np.arange(size) - (size - 1) / 2) / (1.5 * size / 11)) ** 2) / 2)
     window = jnp.asarray(weights / weights.sum(), x.dtype)
     mean_x, mean_y, xx, yy, xy = (_filtered(z, window) for z in (x, y, x * x, y * y, x * y))
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    spread = xx - mean_x**2 + yy - mean_y**2
-    return luminance, (2 * (xy - mean_x * mean_y) + c2) / (spread + c2)
+    variance = xx - mean_x**2 + yy - mean_y**2
+    return luminance, (2 * (xy - mean_x * mean_y) + c2) / (variance + c2)
 
 
 def _filtered(x: Array, window: Float[Array, " k"]) -> Array:
-    """Weighted means over windows that lie within the picture."""
+    """Weighted means over all windows that lie within the picture."""
     for axis in (1, 2):
         whole = x.shape[axis] - len(window) + 1
         shifted = jnp.stack([jax.lax.slice_in_dim(x, i, i + whole, axis=axis) for i in range(len(window))], axis=-1)
@@ -72,18 +73,19 @@ def _halved(x: Array) -> Array:
     return jnp.mean(x.reshape(b, h // 2, 2, w // 2, 2, c), axis=(2, 4))
 
 
-def likeness_within_classes(
+def ms_ssim_within_classes(
     images: np.ndarray, labels: Int[np.ndarray, " n"], pairs: int = 100, seed: int = 0
 ) -> dict[int, float]:
-    """Mean MS-SSIM of `pairs` random pairs of each class's pictures (n, h, w, c) uint8: lower is more varied.
+    """Mean MS-SSIM of `pairs` random pairs of each class's pictures (n, h, w, c) uint8: lower is more diverse.
 
-    Of one class only, label all alike. AC-GAN (section 4.2) compares each class with the training pictures' own value.
+    For unlabelled pictures give all the same label. AC-GAN (section 4.2) compares each class with the value of its training
+    pictures. Raises `InputError` for a class of a single picture.
     """
     generator, found = np.random.Generator(np.random.Philox(key=seed)), {}
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
-            raise InputError(f"class {label} has {len(members)} picture: its variety needs two or more")
+            raise InputError(f"class {label} has {len(members)} picture: MS-SSIM within a class needs two or more")
         first = generator.integers(len(members), size=pairs)
         second = (first + generator.integers(1, len(members), size=pairs)) % len(members)
         x, y = (jnp.asarray(images[members[i]], jnp.float32) for i in (first, second))

@@ -1,9 +1,8 @@
-"""Weights of networks that others have trained: .npz files of arrays named by their path, such as fire2/expand3x3/kernel.
+"""Pretrained weights: .npz files of arrays named by their path, such as fire2/expand3x3/kernel.
 
-gan_jax brings none along. `NETWORKS` says which public files there are, and `convert` makes an .npz of one, once.
+gan_jax ships no weights. `NETWORKS` lists the public files of each network, and `convert` makes an .npz of them, once.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import PyTree
 
 from gan_jax.errors import InputError
+from gan_jax.files import identity, whole
 from gan_jax.models import torch_files
 from gan_jax.models.inception import InceptionV3
 from gan_jax.models.lpips import LPIPS
@@ -23,11 +23,11 @@ from gan_jax.models.squeezenet import SqueezeNet
 from gan_jax.models.torch_files import Arrays, PublicFile
 from gan_jax.models.vgg import VGG
 
-_OTHER_ENDS = {"w": "kernel", "b": "bias"}  # of names in other people's files
+_OTHER_ENDS = {"w": "kernel", "b": "bias"}  # last parts of names in other libraries' files
 
 
 class Network(NamedTuple):
-    """A network, its inputs' shapes, the public files that hold its weights, and what makes our arrays of their states."""
+    """A network, the shapes of its inputs, the public files of its weights, and their conversion to our arrays."""
 
     module: nn.Module
     inputs: tuple[tuple[int, ...], ...]
@@ -35,7 +35,7 @@ class Network(NamedTuple):
     arrays: Callable[..., Arrays] = dict
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of its arrays, by name."""
+        """The shapes of its parameters, by name."""
         inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in self.inputs]
         variables = jax.eval_shape(self.module.init, jax.random.key(0), *inputs)
         return {name: leaf.shape for name, leaf in flatten_dict(variables["params"], sep="/").items()}
@@ -44,7 +44,8 @@ class Network(NamedTuple):
 def read_weights(path: Path, network: str) -> tuple[PyTree, str]:
     """The variables of one of `NETWORKS`, from an .npz file, and their `digest`.
 
-    Raises `InputError`: where to get the file, if there is none, or which array is wrong, if it is of another network.
+    Raises `InputError` for an unknown network, for a missing file, with the place to get it from, and for a damaged file or
+    one of another network, naming the wrong array.
     """
     known = find_network(network)
     if not path.exists():
@@ -53,30 +54,24 @@ def read_weights(path: Path, network: str) -> tuple[PyTree, str]:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {_our_name(name): file[name] for name in file.files}
     except Exception as error:  # zipfile and numpy have a dozen kinds
-        raise InputError(f"{path} is no whole .npz file of plain arrays ({error}). {how_to_get(network, path)}") from error
+        raise InputError(f"{path} is not a whole .npz file of plain arrays ({error}). {how_to_get(network, path)}") from error
     _check(arrays, known, f"{path} does not hold the weights of {network}")
     nested = unflatten_dict({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}, sep="/")
     return {"params": nested}, digest(arrays)
 
 
 def digest(arrays: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits by which weights are known: of the SHA-256 over the names, shapes and float32 bytes, sorted.
-
-    `arrays` may be nested, as variables are.
-    """
+    """SHA-256 over names, shapes and float32 bytes, sorted by name: 16 hexadecimal digits. `arrays` may be nested."""
     flat = flatten_dict(arrays.get("params", arrays), sep="/")
-    found = hashlib.sha256()
-    for name in sorted(flat):
-        array = np.asarray(flat[name], np.float32)
-        found.update(f"{name} {array.shape}\n".encode() + array.tobytes())
-    return found.hexdigest()[:16]
+    named = ((name, np.asarray(flat[name], np.float32)) for name in sorted(flat))
+    return identity(part for name, array in named for part in (f"{name} {array.shape}\n", array.tobytes()))
 
 
 def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool = False) -> str:
     """Write the .npz of one of `NETWORKS` from its public files, in their order there; returns its `digest`.
 
     `out` appears whole or not at all. Raises `InputError` without PyTorch, for files whose SHA-256 is not the known one
-    (unless `any_hash`), and for files of other networks.
+    (unless `any_hash`), for files of other networks, and if `out` cannot be written.
     """
     known = find_network(network)
     if len(sources) != len(known.files):
@@ -87,27 +82,26 @@ def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool 
     ]
     arrays: dict[str, Any] = known.arrays(*states)
     _check(arrays, known, f"{', '.join(map(str, sources))} cannot become {network}")
-    unfinished = out.with_name(f".{out.name}")
     try:
-        with unfinished.open("wb") as file:
+        with whole(out) as unfinished, unfinished.open("wb") as file:
             np.savez(file, **arrays)
-        unfinished.replace(out)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     return digest(arrays)
 
 
 def find_network(name: str) -> Network:
+    """The row of `NETWORKS` of this name; raises `InputError` if there is none."""
     if name not in NETWORKS:
         raise InputError(f"there is no network {name!r}: choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
 def how_to_get(network: str, out: Path) -> str:
-    """Where the weights are, and the command that makes `out` of them."""
+    """Where to download the weights of a network, and the command that converts them to `out`."""
     files = NETWORKS[network].files
     if not files:
-        return f"No public file of {network} is known that could be converted: bring an .npz with its arrays by name"
+        return f"No public file of {network} is known that could be converted: provide an .npz with its arrays by name"
     heads = "".join(f" --heads {file.name}" for file in files[1:])
     return (
         f"Download {' and '.join(file.url for file in files)}, then run\n"

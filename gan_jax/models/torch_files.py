@@ -1,6 +1,6 @@
-"""PyTorch's files of weights: reading them, and where the layers of public networks lie in them.
+"""PyTorch weight files: reading them, and converting the layers of public networks to ours.
 
-Needed once for a file, by `gan_jax.models.pretrained.convert`, and the only part of gan_jax that needs PyTorch.
+Used by `gan_jax.models.pretrained.convert`, once for each file; the only module of gan_jax that needs PyTorch.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.models.vgg import STAGES
 
-Arrays = dict[str, np.ndarray]  # by path in a network of ours
+Arrays = dict[str, np.ndarray]  # by the path of the parameter in our network
 
 
 class PublicFile(NamedTuple):
-    """A file that its makers offer; its SHA-256 begins with `sha256`."""
+    """A published file; its SHA-256 begins with `sha256`."""
 
     name: str
     sha256: str
@@ -25,7 +25,7 @@ class PublicFile(NamedTuple):
 
 
 class State(dict[str, np.ndarray]):
-    """The arrays of a file; asking for one that is not there raises `InputError`."""
+    """The arrays of a file by name; a missing name raises `InputError`."""
 
     def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]):
         super().__init__(arrays)
@@ -36,9 +36,10 @@ class State(dict[str, np.ndarray]):
 
 
 def read_state(path: Path, file: PublicFile, *, any_hash: bool = False) -> State:
-    """The arrays in `path`, which must be the public `file` itself, unless `any_hash`.
+    """The arrays in `path`, a copy of the public `file`, or any file if `any_hash`.
 
-    Nothing in it is executed. Raises `InputError` if it cannot be read, is another file, or PyTorch is not installed.
+    No code in the file is executed. Raises `InputError` for a file that cannot be read or has another SHA-256, and without
+    PyTorch.
     """
     try:
         with path.open("rb") as opened:
@@ -48,26 +49,26 @@ def read_state(path: Path, file: PublicFile, *, any_hash: bool = False) -> State
     if not (any_hash or found.startswith(file.sha256)):
         raise InputError(
             f"{path} has the SHA-256 {found}, but that of {file.name} begins with {file.sha256}: download it again from "
-            f"{file.url}, or add --any-hash if it is meant to be another"
+            f"{file.url}, or add --any-hash to use it nevertheless"
         )
     try:
         import torch
     except ImportError as error:
         raise InputError(
-            f"{path} is a file of PyTorch, which is needed this once: "
+            f"{path} is a PyTorch file, and PyTorch is needed to read it: "
             "pip install torch --index-url https://download.pytorch.org/whl/cpu"
         ) from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         return State(path, {name: array.numpy() for name, array in loaded.items()})
     except Exception as error:  # pickle, zipfile and torch have a dozen kinds
-        raise InputError(f"{path} is no file of plain PyTorch arrays: {error}") from error
+        raise InputError(f"{path} is not a file of plain PyTorch arrays: {error}") from error
 
 
 def inception(state: State) -> Arrays:
-    """Of torch-fidelity and pytorch-fid.
+    """Arrays of `InceptionV3` from the weights of torch-fidelity and pytorch-fid.
 
-    Batch norm, y = (x - mean) / sqrt(var + 0.001) * weight + bias, becomes part of the convolution before it.
+    Batch norm, y = (x - mean) / sqrt(var + 0.001) * weight + bias, is folded into the convolution before it.
     """
     arrays = {"fc/kernel": state["fc.weight"].T}
     for layer in [name.removesuffix(".conv.weight") for name in state if name.endswith(".conv.weight")]:
@@ -80,26 +81,32 @@ def inception(state: State) -> Arrays:
 
 
 def vgg16(state: State) -> Arrays:
+    """Arrays of `VGG(16)` from torchvision's weights."""
     return _convolutions(state, _vgg_places(16))
 
 
 def vgg19(state: State) -> Arrays:
+    """Arrays of `VGG(19)` from torchvision's weights."""
     return _convolutions(state, _vgg_places(19))
 
 
 def squeezenet(state: State) -> Arrays:
+    """Arrays of `SqueezeNet` from torchvision's weights of version 1.1."""
     return _convolutions(state, _SQUEEZENET)
 
 
 def lpips_alex(state: State, heads: State) -> Arrays:
+    """Arrays of `LPIPS("alex")` from torchvision's AlexNet and the linear heads of LPIPS v0.1."""
     return _lpips(_convolutions(state, _ALEXNET), heads, 5)
 
 
 def lpips_vgg(state: State, heads: State) -> Arrays:
+    """Arrays of `LPIPS("vgg")` from torchvision's VGG-16 and the linear heads of LPIPS v0.1."""
     return _lpips(vgg16(state), heads, 5)
 
 
 def lpips_squeeze(state: State, heads: State) -> Arrays:
+    """Arrays of `LPIPS("squeeze")` from torchvision's SqueezeNet 1.1 and the linear heads of LPIPS v0.1."""
     return _lpips(squeezenet(state), heads, 7)
 
 
@@ -109,7 +116,7 @@ def _lpips(backbone: Arrays, heads: State, count: int) -> Arrays:
 
 
 def _convolutions(state: State, places: Mapping[str, str]) -> Arrays:
-    """Those at `places`, our names by theirs; the classifier is left out."""
+    """Kernels and biases of the layers in `places`, our names by theirs; other layers are left out."""
     arrays: Arrays = {}
     for theirs, ours in places.items():
         arrays |= {f"{ours}/kernel": _hwio(state[f"{theirs}.weight"]), f"{ours}/bias": state[f"{theirs}.bias"]}
@@ -125,7 +132,7 @@ def _vgg_places(depth: int) -> dict[str, str]:
     at = 0
     for stage, layers in enumerate(STAGES[depth], 1):
         places |= {f"features.{at + 2 * i}": f"conv{stage}_{i + 1}" for i in range(layers)}
-        at += 2 * layers + 1  # a ReLU follows each convolution, and a pool each stage
+        at += 2 * layers + 1  # a ReLU after each convolution, a pooling layer after each stage
     return places
 
 

@@ -74,11 +74,11 @@ def evaluation(evaluator: Evaluator, take: Take, asked: Batch, statistics: Stati
     """
     n = len(next(iter(asked.values())))
     evaluator.require(n)
-    labels = np.asarray(asked["label"]) if "label" in asked else None
+    rows = {name: np.asarray(array) for name, array in asked.items()}
     protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
-        return {"source": "training", **evaluator.row([evaluator.score(take(state), labels)], n, **protocol)}
+        return {"source": "training", **evaluator.row([evaluator.score(take(state), rows)], n, **protocol)}
 
     return call
 

@@ -83,7 +83,7 @@ def test_what_is_not_shown_is_not_taught():
 
 def test_numbers_by_hand():
     """One standard deviation of 2 around 10, wrong by 2: within the tolerance of 2 with probability erf(1 / sqrt 2)."""
-    head = Number("x", middle=10.0, spread=4.0, tolerance=2.0)
+    head = Number("x", middle=10.0, scale=4.0, tolerance=2.0)
     value, confidence = head.decode(np.array([[0.25, math.log(0.5)]]), {})
     assert value == pytest.approx([11])
     assert confidence == pytest.approx([0.6827], abs=1e-4)

@@ -7,12 +7,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from gan_jax.commands import compare
+from gan_jax.data.dataset import fingerprint
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, data_labels, parse_metrics
+from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
-from gan_jax.evaluation.judge import Seen
+from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.scores import BETTER, METRICS
+from gan_jax.evaluation.seen import Seen
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_conditional_samples_are_held_to_their_labels(dataset, tmp_path):
     judge = evaluator(dataset, Network({"features": "label"}, see, "classes"), tmp_path, "recognised", labelled=True)
     images, labels = noise(100), np.arange(100) % 10
     images[:, 0, 0, 0] = np.where(np.arange(100) < 75, labels, (labels + 1) % 10)
-    assert judge.score(images, labels)["label_accuracy"] == 0.75
+    assert judge.score(images, {"label": labels})["label_accuracy"] == 0.75
     assert "label_accuracy" not in judge.score(images)
 
 
@@ -131,9 +133,10 @@ def test_conditional_samples_are_held_to_their_labels(dataset, tmp_path):
     [
         (("fid",), 24, {}, r"fid on 24 features needs more than 24 .* there are 24 samples.*Measure kid.* \(--n\)"),
         (("memorised",), 50, {"held_out": {}}, "needs 50 held-out pictures or more"),
-        (("counting",), 50, {}, "drawn faces"),
+        (("counting",), 50, {}, "counting reads eyes, mouths, noses in pictures, which .* those of doodle_faces only"),
+        (("counting",), 50, {"name": "doodle_birds"}, "those of doodle_faces only"),
         (("attributes",), 50, {}, "attributes needs a classifier: data with attributes"),
-        (("kid", "memorised", "counting"), 50, {"held_out": {}}, "memorised needs.*; counting is for"),
+        (("kid", "memorised", "counting"), 50, {"held_out": {}}, "memorised needs.*; counting reads"),
     ],
 )
 def test_says_what_cannot_be_scored_before_samples_are_drawn(dataset, network, tmp_path, metrics, n, changes, message):
@@ -169,13 +172,83 @@ def test_what_checkpoints_can_be_best_by():
         best_by(("memorised", "kid"))
 
 
-def test_labels_are_as_frequent_as_in_the_data(dataset):
-    rare = replace(dataset, train={name: array[dataset.train["label"] < 2] for name, array in dataset.train.items()})
-    assert set(data_labels(rare, 100, dataset.class_names)) == {0, 1}
-    np.testing.assert_array_equal(data_labels(dataset, 7, ("a", "b", "c")), [0, 1, 2, 0, 1, 2, 0])
-    np.testing.assert_array_equal(data_labels(dataset, 3, ()), [0, 0, 0])
-    many = data_labels(dataset, 2 * len(dataset), dataset.class_names)
-    np.testing.assert_array_equal(np.bincount(many), 2 * np.bincount(dataset.train["label"]))
+class Watched(np.ndarray):
+    """An array that notes which rows are read of it."""
+
+    def __getitem__(self, rows):
+        reads.append(np.arange(len(self))[rows])
+        return np.asarray(self)[rows]
+
+
+reads: list[np.ndarray] = []
+
+
+def test_a_large_reference_is_represented_by_a_fixed_random_choice(dataset, network, tmp_path):
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(1437)
+    wanted, reads[:] = np.sort(order[:200]), []
+    arrays = dataset.train | {"image": dataset.train["image"].view(Watched)}
+    watched = replace(dataset, train=arrays, stored_fingerprint=dataset.fingerprint)
+    capped = evaluator(watched, network, tmp_path, "kid", labelled=True, most=200)
+    real = capped.reference.train
+    np.testing.assert_array_equal(np.unique(np.concatenate(reads)), wanted)
+    np.testing.assert_array_equal(real.images[:], dataset.train["image"][wanted])
+    np.testing.assert_array_equal(real.features, network.see(dataset.train["image"][wanted]).features)
+    np.testing.assert_array_equal(real.asked["label"], dataset.train["label"][wanted])
+    assert len(capped.reference.held_out) == 200
+    protocol = capped.protocol
+    assert (protocol["real"], protocol["held_out"], protocol["floor"]) == (200, 200, "100 against 100, 100 held-out")
+    assert capped.score(noise(50)) != evaluator(dataset, network, tmp_path, "kid").score(noise(50))
+
+
+def test_whole_and_chosen_references_are_kept_apart(dataset, network, tmp_path):
+    """Under the names that whole ones had before they could be chosen from."""
+    held_out = fingerprint({"image": dataset.held_out["image"]})
+    whole = {f"1-train-{dataset.fingerprint}-projections-0.npz", f"1-held_out-{held_out}-projections-0.npz"}
+    for most in (None, 1437, 50_000):
+        assert len(evaluator(dataset, network, tmp_path, "kid", most=most).reference.train) == 1437
+        assert {path.name for path in (tmp_path / "features").iterdir()} == whole
+    for i, most in enumerate((100, 200), 1):
+        capped = evaluator(dataset, network, tmp_path, "kid", most=most).reference
+        assert (len(capped.train), len(capped.held_out)) == (most, most)
+        assert len(list((tmp_path / "features").iterdir())) == 2 + 2 * i
+    with pytest.raises(InputError, match="a reference of 1 pictures"):
+        evaluator(dataset, network, tmp_path, "kid", most=1)
+
+
+def test_other_chosen_held_out_pictures_are_looked_at_anew(dataset, network, tmp_path):
+    other = replace(dataset, held_out={name: array[::-1] for name, array in dataset.held_out.items()})
+    for data in (dataset, other):
+        held_out = evaluator(data, network, tmp_path, "kid", most=200).reference.held_out
+        np.testing.assert_array_equal(held_out.features, network.see(held_out.images[:]).features)
+
+
+def test_pictures_keep_what_they_were_asked_for(dataset, network, tmp_path):
+    """Rows of a subset belong together, whatever was asked for; the reference has labels where the samples have them."""
+    n = np.arange(20)
+    images, features = np.zeros((20, 2, 2, 1), np.uint8) + n[:, None, None, None].astype(np.uint8), n[:, None] * np.ones((1, 3))
+    asked = {"label": n, "caption": np.stack([n, n], axis=1)[:, None].astype(np.uint8), "low": images[:, :1, :1]}
+    some = Pictures(images, Seen(features, features), asked)[np.array([7, 3, 11])][1:]
+    for array in (some.images[:], np.asarray(some.images), some.features, some.seen.known_logits(), *some.asked.values()):
+        np.testing.assert_array_equal(array.reshape(2, -1)[:, 0], [3, 11])
+    assert some.asked.keys() == asked.keys()
+    assert some.images.shape == (2, 2, 2, 1)
+    with pytest.raises(InputError, match="20 pictures have 19 rows of low"):
+        Pictures(images, Seen(features), {"low": images[1:]})
+    with pytest.raises(InputError, match="no logits"):
+        Pictures(images, Seen(features)).seen.known_logits()
+    for labelled in (True, False):
+        reference = evaluator(dataset, network, tmp_path, "kid", labelled=labelled).reference
+        for pictures, arrays in ((reference.train, dataset.train), (reference.held_out, dataset.held_out)):
+            assert pictures.asked.keys() == ({"label"} if labelled else set())
+            np.testing.assert_array_equal(pictures.asked.get("label", arrays["label"]), arrays["label"])
+
+
+def test_variety_is_measured_within_what_was_asked_for(dataset, network, tmp_path):
+    """Two pictures, each a hundred times: within classes all are equal, among all they are not."""
+    images = dataset.train["image"][np.arange(200) % 2]
+    judge = evaluator(dataset, network, tmp_path, "ms_ssim")
+    assert judge.score(images, {"label": np.arange(200) % 2})["ms_ssim"] == pytest.approx(1, abs=1e-5)
+    assert judge.score(images)["ms_ssim"] < 0.9
 
 
 def test_features_that_are_not_finite_are_told(dataset, network, tmp_path):

@@ -65,6 +65,16 @@ def test_is_trained_once_for_the_same_data(dataset, tmp_path, monkeypatch):
     assert len(taught) == 2
 
 
+@pytest.mark.parametrize(("n", "steps"), [(1437, 600), (50_000, 1666), (3_000_000, 6000)])
+def test_default_number_of_steps(dataset, tmp_path, monkeypatch, n, steps):
+    """Two epochs, within bounds; digits and CIFAR-10 as ever."""
+    size = {"image": np.broadcast_to(dataset.train["image"][:1], (n, 32, 32, 1)), "label": np.zeros(n, np.int32)}
+    asked = []
+    monkeypatch.setattr(module, "_train", lambda *args: asked.append(args[5]) or args[1])
+    train_judge(replace(dataset, train=size, stored_fingerprint="0"), cache=tmp_path)
+    assert asked == [steps]
+
+
 def test_attributes_are_learned_where_there_are_no_classes(tmp_path):
     """Whether a digit is over 4, whether it is odd, and a number that is neither 0 nor 1."""
     dataset = digits(16)

@@ -1,10 +1,10 @@
-"""Memorised samples, the birthday paradox and spread, on sets made so that the answer is known."""
+"""Memorised samples, the birthday paradox and rms distances, on sets made so that the answer is known."""
 
 import numpy as np
 import pytest
 
 from gan_jax.metrics.birthday import birthday
-from gan_jax.metrics.diversity import spread
+from gan_jax.metrics.diversity import rms_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.modes import class_coverage
 
@@ -53,9 +53,9 @@ def test_real_pictures_have_no_duplicates_by_definition():
     assert birthday(real, real).pairs == 0
 
 
-def test_spread():
-    assert spread(np.zeros((5, 3), np.float32) + 7) == pytest.approx(0, abs=1e-9)
-    assert spread(points(20_000, 11)) == pytest.approx(np.sqrt(6), rel=0.02)
+def test_rms_distance():
+    assert rms_distance(np.zeros((5, 3), np.float32) + 7) == pytest.approx(0, abs=1e-9)
+    assert rms_distance(points(20_000, 11)) == pytest.approx(np.sqrt(6), rel=0.02)
 
 
 def test_stacked_classes():

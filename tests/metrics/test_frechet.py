@@ -70,7 +70,7 @@ def test_the_same_by_numpy_and_on_the_device(monkeypatch):
     found = []
     for library in (np, jnp):
         monkeypatch.setattr(frechet, "_array_library", lambda library=library: library)
-        parts = moments(a, piece=300)
+        parts = moments(a, chunk=300)
         assert isinstance(parts.scatter, library.ndarray)
         assert parts.scatter.dtype == np.float64
         found.append(frechet_distance(parts, moments(b)))
@@ -86,9 +86,9 @@ def test_fewer_examples_than_features_give_no_complex_numbers():
 
 def test_streams_and_parts_give_the_same():
     x = mixed(1001, 24, 3) + 1000  # a mean that would cancel in float32
-    whole, pieces = moments(x), moments(x, piece=100)
+    whole, chunked = moments(x), moments(x, chunk=100)
     parts = merge(moments(x[:300]), moments(x[300:]))
-    for found in (pieces, parts):
+    for found in (chunked, parts):
         assert found.n == 1001
         np.testing.assert_allclose(found.mean, whole.mean, rtol=1e-12)
         np.testing.assert_allclose(found.scatter, whole.scatter, rtol=1e-9, atol=1e-9)

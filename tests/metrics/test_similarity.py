@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from gan_jax.errors import InputError
 from gan_jax.metrics import similarity
-from gan_jax.metrics.similarity import SCALES, likeness_within_classes, psnr
+from gan_jax.metrics.similarity import SCALES, ms_ssim_within_classes, psnr
 from tests.oracles import oracle
 
 ssim, ms_ssim = jax.jit(similarity.ssim), jax.jit(similarity.ms_ssim)
@@ -68,16 +68,16 @@ def test_equal_pictures_are_alike():
     assert np.isinf(psnr(x, x)[0])
 
 
-def test_likeness_within_classes():
+def test_ms_ssim_within_classes():
     """Class 0 is one picture with noise, class 1 are different pictures."""
     same = np.stack([pair(5, (32, 32), noise=3.0)[1] for _ in range(20)])
     other = np.stack([pair(seed, (32, 32))[0] for seed in range(20)])
     images = np.concatenate([same, other]).astype(np.uint8)
-    found = likeness_within_classes(images, np.repeat([0, 1], 20))
+    found = ms_ssim_within_classes(images, np.repeat([0, 1], 20))
     assert found[0] > 0.95
     assert found[1] < 0.5
     with pytest.raises(InputError, match="class 7 has 1 picture"):
-        likeness_within_classes(images[:1], np.array([7]))
+        ms_ssim_within_classes(images[:1], np.array([7]))
 
 
 def test_small_pictures_are_refused():

@@ -112,7 +112,7 @@ def test_files_that_are_no_arrays(tmp_path, arrays, write):
     for name, content in (("text", b"no weights"), ("empty", b""), ("half", whole[: len(whole) // 2])):
         (tmp_path / f"{name}.npz").write_bytes(content)
     for name in ("text", "empty", "half", "pickled"):
-        with pytest.raises(InputError, match=rf"{name}.npz is no whole .npz file of plain arrays"):
+        with pytest.raises(InputError, match=rf"{name}.npz is not a whole .npz file of plain arrays"):
             read_weights(tmp_path / f"{name}.npz", NETWORK)
 
 
@@ -177,13 +177,13 @@ def test_convert_refuses_what_does_not_fit(state, save, tmp_path):
     bad = {
         r"public.pth has no array features.0.bias": without(state, "features.0.bias"),
         r"conv1/bias is float32 \(65,\)": state | {"features.0.bias": torch.zeros(65)},
-        r"is no file of plain PyTorch arrays": [1, 2],
+        r"is not a file of plain PyTorch arrays": [1, 2],
     }
     for message, content in bad.items():
         with pytest.raises(InputError, match=message):
             convert([save(content)], NETWORK, out, any_hash=True)
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(InputError, match=r"text.pth is no file of plain PyTorch arrays"):
+    with pytest.raises(InputError, match=r"text.pth is not a file of plain PyTorch arrays"):
         convert([tmp_path / "text.pth"], NETWORK, out, any_hash=True)
     with pytest.raises(InputError, match=r"cannot read .*none.pth.* is at https://download"):
         convert([tmp_path / "none.pth"], NETWORK, out)
@@ -198,20 +198,22 @@ def test_nothing_in_a_file_is_executed(save, tmp_path):
         def __reduce__(self):
             return open, (str(tmp_path / "sprung"), "w")
 
-    with pytest.raises(InputError, match=r"no file of plain PyTorch arrays"):
+    with pytest.raises(InputError, match=r"not a file of plain PyTorch arrays"):
         convert([save({"features.0.bias": Trap()})], NETWORK, tmp_path / "out.npz", any_hash=True)
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_place_that_cannot_be_written(state, save, tmp_path):
+def test_a_place_that_cannot_be_written(state, save):
+    """Below a file."""
+    path = save(state)
     with pytest.raises(InputError, match=r"cannot write .*none.*; choose another --out"):
-        convert([save(state)], NETWORK, tmp_path / "none" / "out.npz", any_hash=True)
+        convert([path], NETWORK, path / "none" / "out.npz", any_hash=True)
 
 
 def test_convert_without_pytorch(tmp_path, monkeypatch):
     (tmp_path / "public.pth").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"needed this once: pip install torch"):
+    with pytest.raises(InputError, match=r"needed to read it: pip install torch"):
         convert([tmp_path / "public.pth"], NETWORK, tmp_path / "out.npz", any_hash=True)
 
 

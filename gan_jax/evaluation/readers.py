@@ -1,0 +1,56 @@
+"""Readers of known truth: for which data sets the attributes of any picture can be read, and by what."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.data.store import default_cache
+from gan_jax.evaluation.doodle_heads import HEADS
+from gan_jax.evaluation.doodle_judge import train_doodle_judge
+
+Read = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # pictures (n, h, w, c) uint8 to values (n,) by attribute
+
+
+class Reader(NamedTuple):
+    """What can be read in pictures like those of a data set.
+
+    `open((height, width))` gives the function that reads pictures of that size; it may train networks for minutes, once, and
+    raises `InputError` for a size that cannot be read.
+    """
+
+    attributes: tuple[str, ...]
+    open: Callable[[tuple[int, int]], Read]
+
+
+def _doodles(kind: str) -> Reader:
+    return Reader(tuple(head.name for head in HEADS[kind]), partial(_open_doodle_judge, kind))
+
+
+def _open_doodle_judge(kind: str, size: tuple[int, int]) -> Read:
+    height, width = size
+    cache = default_cache() / "judges" / f"{kind}-{height}x{width}.msgpack"
+    return train_doodle_judge(kind, size, cache=cache).judge
+
+
+READERS: dict[str, Reader] = {  # by `Dataset.name`
+    "doodle_faces": _doodles("faces"),
+    "doodle_birds": _doodles("birds"),
+    "doodle_flowers": _doodles("flowers"),
+}
+
+
+def can_read(dataset: str, attributes: tuple[str, ...]) -> bool:
+    """Whether all these attributes can be read in pictures like those of the data set of this name."""
+    return dataset in READERS and set(attributes) <= set(READERS[dataset].attributes)
+
+
+def readable_in(attributes: tuple[str, ...]) -> list[str]:
+    """The names of the data sets in whose pictures all these attributes can be read."""
+    return [name for name in READERS if can_read(name, attributes)]
+
+
+def nothing_read(images: np.ndarray) -> Mapping[str, np.ndarray]:
+    """The reading of pictures whose attributes nothing can read."""
+    return {}
