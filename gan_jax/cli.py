@@ -24,12 +24,12 @@ def run_command(main: Callable[[C], object], config: type[C], description: str, 
 
 
 def run_subcommand(
-    commands: Mapping[str, tuple[Callable[[Any], None], Callable[..., Any]]],
+    commands: Mapping[str, tuple[Callable[[Any], object], Callable[..., Any]]],
     description: str,
     args: Sequence[str] | None = None,
 ) -> None:
     """The same with the command's name first: {"sample": (main, Config), ...}, described by the text that begins its module."""
-    by_config: dict[Any, Callable[[Any], None]] = {config: main for main, config in commands.values()}
+    by_config: dict[Any, Callable[[Any], object]] = {config: main for main, config in commands.values()}
     choices: list[Any] = []
     for name, (_, config) in commands.items():
         about = sys.modules[config.__module__].__doc__ or ""

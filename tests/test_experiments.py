@@ -187,6 +187,8 @@ def test_weights_of_another_run(run, tmp_path):
         ({"data": "nowhere/pictures"}, InputError, "nowhere/pictures"),
         ({"crop": 16}, InputError, "choose 1 to 15"),
         ({"save_every": 0}, InputError, "at least 1"),
+        ({"loss": "wasserstein"}, InputError, "--wgan-gp 10, --clip 0.01"),
+        ({"unroll": 1, "disc_norm": "batch"}, InputError, "unroll needs a discriminator without batch statistics"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),
     ],
@@ -285,11 +287,16 @@ def test_steps_may_grow_and_a_foreign_folder_is_left_alone(run, tmp_path):
 
 
 def test_toy_2d_compares_two_recipes(tmp_path, capsys):
-    small = {"width": 8, "depth": 1, "batch": 16, "steps": 4, "frame_every": 2, "log_every": 2, "save_every": 2}
+    small = {"width": 8, "depth": 1, "batch": 16, "steps": 4, "devices": 1, **CADENCE}
     toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path, **small))
     assert (tmp_path / "comparison.png").exists()
     assert frames(tmp_path / "film.webp") == 3
     assert "of 2,500 samples within 3 sigma" in capsys.readouterr().out
+    configs = {name: json.loads((tmp_path / name / "config.json").read_text()) for name in ("regularised", "plain")}
+    assert configs["regularised"]["loss"] == "relativistic_paired"
+    assert (configs["plain"]["loss"], configs["plain"]["r1"]) == ("non_saturating", 0.0)
+    with pytest.raises(InputError, match="makes points, not images"):
+        sample.main(sample.Config(run=tmp_path / "plain"))
 
 
 def command(*args: str) -> subprocess.CompletedProcess:

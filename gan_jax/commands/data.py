@@ -15,6 +15,7 @@ from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
 from gan_jax.data.check import check
 from gan_jax.data.load import open_source
 from gan_jax.errors import InputError
+from gan_jax.rows import evenly
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def main(config: Config) -> None:
 def preview(config: Config, columns: int = 12) -> np.ndarray:
     """A sheet: a row of pictures as they are prepared, three as rounds bring them, and three as the discriminator sees them."""
     dataset = config.load()
-    spread = np.linspace(0, len(dataset) - 1, columns).round().astype(int)
-    arrays = {"image": dataset.train["image"][spread]}
+    columns = min(columns, len(dataset))
+    arrays = {"image": dataset.train["image"][evenly(len(dataset), columns)]}
     rounds = Rounds(arrays, Order(config.seed, columns, columns), vary=config.variations())
     rows = [arrays["image"]]
     for step in range(3):

@@ -8,7 +8,7 @@ import tyro
 
 from gan_jax.errors import InputError
 from gan_jax.runs.run import read_json, read_rows
-from gan_jax.training.doctor import SIGNALS, WINDOW, advice, diagnose, with_scores
+from gan_jax.training.doctor import SIGNALS, WINDOW, Diagnosis, advice, diagnose, with_scores
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Config:
     """The run's directory."""
 
 
-def main(config: Config) -> None:
-    """Print every change of state, the present one with its evidence, and what to try."""
+def main(config: Config) -> Diagnosis:
+    """Print every change of state, the present one with its evidence, and what to try; returns the present one."""
     rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
     if not rows:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
@@ -32,10 +32,11 @@ def main(config: Config) -> None:
         before = state
     if stopped:
         print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
-        return
+        return Diagnosis("nan", {})
     last = diagnose(rows[-WINDOW - 1 :])
     print(f"\nat the end: {last.state}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS[name]}")
     if cure := advice(last.state, flags):
         print(f"\nworth trying: {cure}")
+    return last

@@ -20,6 +20,7 @@ from gan_jax.evaluation.features import Name, Resize, open_network
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
+from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, rows_of
 from gan_jax.runs.run import read_json
 from gan_jax.runs.spec import json_default
@@ -70,8 +71,8 @@ class _Draw(NamedTuple):
     asked: dict[str, np.ndarray]
 
 
-def main(config: Config) -> None:
-    """Print the table and add its row to eval.jsonl; raises `InputError` for what cannot be scored."""
+def main(config: Config) -> dict[str, Any]:
+    """Print the table and add its row to eval.jsonl; returns the row. Raises `InputError` for what cannot be scored."""
     if config.n < 2 or config.repeats < 1:
         raise InputError("--n must be at least 2 and --repeats at least 1")
     metrics = AUTO if config.metrics == "auto" else parse_metrics(config.metrics)
@@ -79,27 +80,38 @@ def main(config: Config) -> None:
         raise InputError("--metrics none: name a score or several")
     host.keep_compiled()
     trained = _open(config)
-    if trained is None and config.checkpoint != "last":
-        raise InputError(f"--checkpoint {config.checkpoint}: {config.samples} is no run and has none")
-    given = None if trained else _given(config.samples)
-    dataset, split = _reference(config, given)
-    draw, n, times = _drawer(config, trained, given, dataset)
-    labelled = bool(trained.classes) if trained else given is not None and _labels_by_name(given, dataset) is not None
-    if times < config.repeats:
-        print(f"{config.samples} has samples for {times} of {config.repeats} repeats of {n}: ask for fewer by --n")
+    if trained is None:
+        if config.checkpoint != "last":
+            raise InputError(f"--checkpoint {config.checkpoint}: {config.samples} is no run and has none")
+        given = _given(config.samples)
+        dataset, split = _reference_of_pictures(config, given), "train"
+        source = _of_pictures(config, given, dataset)
+        labelled = _labels_by_name(given, dataset) is not None
+    else:
+        dataset, split = _reference_of_run(config)
+        source = _of_run(config, trained, dataset)
+        labelled = bool(trained.classes)
+    if source.times < config.repeats:
+        print(
+            f"{config.samples} has samples for {source.times} of {config.repeats} repeats of {source.n}: ask for fewer by --n"
+        )
     network = open_network(config.features, dataset, config.weights, config.resize)
     evaluator = Evaluator(dataset, network, metrics, split, labelled, most=config.reference or None)
     if config.metrics == "auto":
-        for reason in evaluator.drop_lacking(n):
+        for reason in evaluator.drop_lacking(source.n):
             print(f"left out    {reason}")
-    evaluator.require(n)
+    evaluator.require(source.n)
     drawn, repeats = _Draw(np.empty(0), {}), []
-    for repeat in range(times):
-        drawn = draw(repeat)
+    for repeat in range(source.times):
+        drawn = source.draw(repeat)
         repeats.append(evaluator.score(*drawn))
-    row = {"step": trained.step if trained else 0, **evaluator.row(repeats, n, **_origin(config, trained))}
+    row = {"step": trained.step if trained else 0, **evaluator.row(repeats, source.n, **_origin(config, trained))}
     print(table(row))
-    out = config.out or (config.samples if trained else Path())
+    _write(row, config.out or (config.samples if trained else Path()), drawn, evaluator)
+    return row
+
+
+def _write(row: dict[str, Any], out: Path, drawn: _Draw, evaluator: Evaluator) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / "eval.jsonl").open("a") as file:
@@ -127,29 +139,34 @@ def _open(config: Config) -> Trained | None:
 def _given(path: Path) -> Dataset:
     """Pictures of a folder, zip or .npz, all of one size."""
     split = open_source(path, (64, 64), held_out=0.0).splits["train"]
-    spread = np.unique(np.linspace(0, split.size - 1, min(split.size, 50)).round().astype(int))
-    sizes = {facts(split.read(int(i)).image)[:2] for i in spread}
+    sizes = {facts(split.read(int(i)).image)[:2] for i in evenly(split.size, 50)}
     if len(sizes) > 1:
         named = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:5])
         raise InputError(f"{path} has samples of several sizes ({named}): scores need one size")
     return load(path, sizes.pop(), held_out=0.0)
 
 
-def _drawer(
-    config: Config, trained: Trained | None, given: Dataset | None, dataset: Dataset
-) -> tuple[Callable[[int], _Draw], int, int]:
+class _Source(NamedTuple):
     """What draws the samples of a repeat, how many, and how many repeats there can be."""
-    if trained:
-        asked = _asked_as_in(dataset, trained, config.n)
 
-        def drawn(repeat: int) -> _Draw:
-            samples = trained.draw(config.n, config.seed + repeat, **asked)
-            if samples.ndim != 4:
-                raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
-            return _Draw(samples, asked)
+    draw: Callable[[int], _Draw]
+    n: int
+    times: int
 
-        return drawn, config.n, config.repeats
-    assert given is not None
+
+def _of_run(config: Config, trained: Trained, dataset: Dataset) -> _Source:
+    asked = _asked_as_in(dataset, trained, config.n)
+
+    def drawn(repeat: int) -> _Draw:
+        samples = trained.draw(config.n, config.seed + repeat, **asked)
+        if samples.ndim != 4:
+            raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
+        return _Draw(samples, asked)
+
+    return _Source(drawn, config.n, config.repeats)
+
+
+def _of_pictures(config: Config, given: Dataset, dataset: Dataset) -> _Source:
     n = min(config.n, len(given))
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(given))
     known = _labels_by_name(given, dataset)
@@ -158,7 +175,7 @@ def _drawer(
         chosen = np.sort(order[repeat * n : (repeat + 1) * n])
         return _Draw(np.asarray(given.train["image"][chosen]), {} if known is None else {"label": known[chosen]})
 
-    return part, n, max(1, min(config.repeats, len(given) // n))
+    return _Source(part, n, max(1, min(config.repeats, len(given) // n)))
 
 
 def _asked_as_in(dataset: Dataset, trained: Trained, n: int) -> Rows:
@@ -186,14 +203,17 @@ def _origin(config: Config, trained: Trained | None) -> dict[str, Any]:
     return {"generator_weights": weights, "statistics": trained.statistics, "seed": config.seed}
 
 
-def _reference(config: Config, given: Dataset | None) -> tuple[Dataset, str]:
-    """The data to compare with, in the samples' form, and the split of them."""
-    if given is not None:
-        if config.ref in ("train", "held_out"):
-            raise InputError(f"{config.samples} is no run, whose data would be known: name what to compare with by --ref")
-        height, width, channels = given.train["image"].shape[1:]
-        print(f"reference   {config.ref} as {height}x{width}x{channels}, the samples' form", flush=True)
-        return _other(config.ref, (height, width), channels=channels), "train"
+def _reference_of_pictures(config: Config, given: Dataset) -> Dataset:
+    """The data to compare with, in the form of given samples."""
+    if config.ref in ("train", "held_out"):
+        raise InputError(f"{config.samples} is no run, whose data would be known: name what to compare with by --ref")
+    height, width, channels = given.train["image"].shape[1:]
+    print(f"reference   {config.ref} as {height}x{width}x{channels}, the samples' form", flush=True)
+    return _other(config.ref, (height, width), channels=channels)
+
+
+def _reference_of_run(config: Config) -> tuple[Dataset, str]:
+    """The data to compare with in the form of the run's own, and the split of them."""
     known = read_json(config.samples / "config.json") or {}
     names = {field.name for field in dataclasses.fields(PictureFlags)}
     if not names <= known.keys():

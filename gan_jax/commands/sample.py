@@ -36,8 +36,8 @@ class Config:
     """Folder for sheet.png and samples.npz; default RUN/generated."""
 
 
-def main(config: Config) -> None:
-    """Write sheet.png and samples.npz (uint8 images, inputs); raises `InputError` for what the run cannot give."""
+def main(config: Config) -> dict[str, Any]:
+    """Write sheet.png and samples.npz (uint8 images, inputs), and return these; raises `InputError` for what cannot be had."""
     if config.n < 1:
         raise InputError(f"--n {config.n}: ask for at least one sample")
     trained = open_trained(config.run, config.checkpoint, config.statistics, averaged=not config.raw, trust=config.trust)
@@ -56,3 +56,4 @@ def main(config: Config) -> None:
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
     print(f"{config.n} samples of step {trained.step}: {out / 'sheet.png'}, {out / 'samples.npz'}")
+    return arrays
