@@ -95,7 +95,7 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
     asked = {"features": "pixels", "n": 40, "repeats": 2}
     for name, seed in (("a", 0), ("b", 50)):
         evaluate.main(evaluate.Config(run, **asked, metrics="kid,memorised", seed=seed, out=tmp_path / name))
-    with pytest.raises(InputError, match="recognised needs a classifier: data with labels and --features judge"):
+    with pytest.raises(InputError, match="recognised needs a classifier: data with labels and features of the judge"):
         evaluate.main(evaluate.Config(run, **asked, metrics="recognised", out=tmp_path))
     told = capsys.readouterr().out
     assert "kid" in told

@@ -75,7 +75,7 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     if name == "pixels":
         return Network({"features": "pixels"}, _pixels)
     if weights is None:
-        raise InputError(f"--features {name} needs --weights. {how_to_get(name, Path(f'{name}.npz'))}")
+        raise InputError(f"{name} needs its weights. {how_to_get(name, Path(f'{name}.npz'))}")
     variables, digest = read_weights(weights, name)
     forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
     identity = {"features": name, "weights": digest, "resize": resize}

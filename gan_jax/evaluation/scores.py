@@ -72,7 +72,7 @@ def _fid_lacks(n: int, real: Reference) -> str:
     d, m = real.train.features.shape[1], len(real.train)
     if min(n, m) > d:
         return ""
-    cure = "" if m <= d else f", or ask for more than {d} samples (--n)"
+    cure = "" if m <= d else f", or ask for more than {d} samples"
     return (
         f"fid on {d} features needs more than {d} examples of each, and there are {n} samples and {m} real pictures: their "
         f"covariance is singular, and even samples as good as real ones would score about "
@@ -163,13 +163,13 @@ def _unreadable(name: str, real: Reference) -> str:
 
 
 def _needs_logits(name: str, *of: LogitsOf) -> Callable[[int, Reference], str]:
-    where = {"classes": "data with labels", "attributes": "data with attributes", "imagenet": "--features inception"}
+    where = {"classes": "data with labels", "attributes": "data with attributes", "imagenet": "features of inception"}
 
     def lacks(n: int, real: Reference) -> str:
         if real.logits_of in of:
             return ""
         return f"{name} needs a classifier: " + " or ".join(
-            where[each] + " and --features judge" * (each != "imagenet") for each in of
+            where[each] + " and features of the judge" * (each != "imagenet") for each in of
         )
 
     return lacks

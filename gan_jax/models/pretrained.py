@@ -86,7 +86,7 @@ def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool 
         with whole(out) as unfinished, unfinished.open("wb") as file:
             np.savez(file, **arrays)
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+        raise InputError(f"cannot write {out}: {error.strerror}; choose another file") from error
     return digest(arrays)
 
 

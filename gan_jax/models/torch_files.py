@@ -49,7 +49,7 @@ def read_state(path: Path, file: PublicFile, *, any_hash: bool = False) -> State
     if not (any_hash or found.startswith(file.sha256)):
         raise InputError(
             f"{path} has the SHA-256 {found}, but that of {file.name} begins with {file.sha256}: download it again from "
-            f"{file.url}, or add --any-hash to use it nevertheless"
+            f"{file.url}, or allow any hash to use it nevertheless"
         )
     try:
         import torch

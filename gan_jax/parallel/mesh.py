@@ -41,7 +41,7 @@ def require_shares(batch: int, mesh: Mesh | None, accumulate: int = 1) -> None:
         unit = devices * accumulate
         near = max(unit, round(batch / unit) * unit)
         parts = f" in {accumulate} parts" if accumulate > 1 else ""
-        raise InputError(f"a batch of {batch}{parts} cannot be shared by {devices} devices: choose --batch {near}")
+        raise InputError(f"a batch of {batch}{parts} cannot be shared by {devices} devices: choose a batch of {near}")
 
 
 def split(batch: Batch, devices: int) -> dict[str, Any]:

@@ -8,12 +8,10 @@ import socket
 import sys
 import threading
 import time
-from functools import partial
 from typing import TypeVar
 
 import jax
 import numpy as np
-from jax import Array
 
 from gan_jax import keys
 from gan_jax.errors import InputError
@@ -34,15 +32,17 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
     """
     if coordinator is None:
         if processes is not None or process is not None:
-            raise InputError("--processes and --process need --coordinator HOST:PORT, the address of process 0")
+            raise InputError("a number of processes needs a coordinator, HOST:PORT, the address of process 0")
         if _in_cluster():
             _initialize_by_cluster(timeout)
         return
     if processes is None or process is None or not 0 <= process < processes:
-        raise InputError(f"--coordinator needs --processes N and --process 0 to N - 1, not {processes} and {process}")
+        raise InputError(
+            f"a coordinator needs the number of processes N and this one's, 0 to N - 1, not {processes} and {process}"
+        )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InputError(f"--coordinator {coordinator}: give HOST:PORT, such as 10.0.0.1:12345")
+        raise InputError(f"the coordinator is given as HOST:PORT, such as 10.0.0.1:12345, not {coordinator}")
     peers = _gather(int(port), processes, timeout) if process == 0 else {0: _join(host, int(port), process, timeout)}
     _peers.update(peers)
     threading.Thread(target=_watch, args=(peers,), daemon=True).start()
@@ -59,7 +59,7 @@ def _initialize_by_cluster(timeout: float) -> None:
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"the cluster's processes did not meet ({str(error).splitlines()[0][:200]}): start them by srun or mpirun, or give "
-            "--coordinator HOST:PORT, --processes and --process"
+            "the address of a coordinator, the number of processes and that of each"
         ) from error
 
 
@@ -116,10 +116,9 @@ def from_first(tree: T) -> T:
         return tree
     from jax.experimental import multihost_utils
 
-    def exchanged(x: Array) -> np.ndarray:
-        return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(x)))
-
-    return jax.tree.map(partial(keys.on_data, exchanged), tree)
+    host = jax.tree.map(lambda x: np.asarray(keys.data(x)), tree)
+    exchanged = multihost_utils.broadcast_one_to_all(host)
+    return jax.tree.map(lambda x, like: keys.wrapped(np.asarray(x), like), exchanged, tree)
 
 
 def lost() -> list[int]:
@@ -141,7 +140,7 @@ def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socke
     try:
         server = socket.create_server(("", port))
     except OSError as error:
-        raise InputError(f"--coordinator: port {port} cannot be opened here ({error.strerror}): choose another") from error
+        raise InputError(f"port {port} of the coordinator cannot be opened here ({error.strerror}): choose another") from error
     with contextlib.ExitStack() as unless_all_met:
         with server:
             while len(peers) < processes - 1:
@@ -152,7 +151,7 @@ def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socke
                     missing = ", ".join(str(i) for i in range(1, processes) if i not in peers)
                     raise InputError(
                         f"processes {missing} of {processes} did not come to port {port} within {timeout:.0f} s: start them "
-                        "with the same --coordinator and --processes, and check that the port is open"
+                        "with the same coordinator and number of processes, and check that the port is open"
                     ) from None
                 unless_all_met.callback(peer.close)
                 number = _introduced(peer)

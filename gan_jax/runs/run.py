@@ -60,10 +60,10 @@ class Run:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise InputError(f"cannot write to {self.directory}: {error.strerror}; choose another --outdir") from error
+            raise InputError(f"cannot write to {self.directory}: {error.strerror}; choose another directory") from error
         visible = [path for path in self.directory.iterdir() if not path.name.startswith(".")]
         if visible and not (self.directory / "config.json").exists():
-            raise InputError(f"{self.directory} is not empty and is no run: choose another --outdir")
+            raise InputError(f"{self.directory} is not empty and is no run: choose another directory")
 
     def _check_same(self, asked: dict[str, Any], free: Collection[str], fingerprint: str) -> None:
         saved = self.read_json("config.json")
@@ -73,12 +73,12 @@ class Run:
             rows = "".join(f"\n  {key}: {saved.get(key)!r} in the run, {asked.get(key)!r} now" for key in different)
             raise InputError(
                 f"{self.directory} holds a run of another configuration:{rows}\n"
-                "give the same flags to continue it, or choose another --outdir"
+                "give the same configuration to continue it, or choose another directory"
             )
         known = (self.read_json("env.json") or {}).get("data", fingerprint)
         if known != fingerprint:
             raise InputError(
-                f"{self.directory} was trained on other data (fingerprint {known}, now {fingerprint}): choose another --outdir"
+                f"{self.directory} was trained on other data (fingerprint {known}, now {fingerprint}): choose another directory"
             )
 
     def path(self, name: str) -> Path:

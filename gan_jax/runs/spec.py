@@ -99,7 +99,7 @@ def _find(name: str, trust: bool) -> Any:
     if not trust and not _OURS.fullmatch(name):
         raise InputError(
             f"model.json names {name}, which is no part of gan_jax: it would be imported and called. If you trust where this "
-            "run comes from, say so (--trust)"
+            "run comes from, open it with trust"
         )
     module, _, attribute = name.partition(":")
     try:

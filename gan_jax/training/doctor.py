@@ -51,11 +51,16 @@ CURES: dict[str, tuple[Cure, ...]] = {
 
 def advice(state: str, flags: Collection[str] = ()) -> str:
     """What to try in a state, with the flags that do it as far as the experiment has them (names as in its config.json)."""
-    told = []
-    for text, flag, value in CURES[state]:
-        words = " ".join(filter(None, [f"--{flag.replace('_', '-')}", value]))
-        told.append(f"{text} ({words})" if flag in flags else text)
-    return ", or ".join(told)
+    return told(CURES[state], flags)
+
+
+def told(cures: Sequence[Cure], flags: Collection[str] = ()) -> str:
+    """The cures in words, each with the flag that does it, if the experiment has that flag."""
+    words = []
+    for text, flag, value in cures:
+        given = " ".join(filter(None, [f"--{flag.replace('_', '-')}", value]))
+        words.append(f"{text} ({given})" if flag in flags else text)
+    return ", or ".join(words)
 
 
 RULES: dict[str, Callable[[dict[str, float]], bool]] = {

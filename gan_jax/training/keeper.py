@@ -51,8 +51,7 @@ class Keeper:
     def _keep_scores(self, at: int, scores: Row) -> None:
         self._run.add_row("eval.jsonl", {"step": at, **scores})
         self._note(scores)
-        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-        told = [f"{name} {value:.4g}" for name, value in numbers.items() if not name.endswith(("_std", "_floor"))]
+        told = [f"{name} {value:.4g}" for name, value in _numbers(scores).items() if not name.endswith(("_std", "_floor"))]
         self._run.log(f"scores      step {at}: {', '.join(told)}")
 
     def _note(self, scores: Row) -> None:
@@ -78,10 +77,13 @@ class Keeper:
         return found.state
 
     def save(self, at: int, state: TrainState, scores: Row) -> None:
-        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         if scores:
             self._keep_scores(at, scores)
-        for name, value in numbers.items() if self._run.writes else ():
+        for name, value in _numbers(scores).items() if self._run.writes else ():
             self._board.add_scalar(f"eval/{name}", value, at)
         if self._checkpoints:
-            self._checkpoints.save(at, local(state), numbers)
+            self._checkpoints.save(at, local(state), _numbers(scores))
+
+
+def _numbers(scores: Row) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if isinstance(value, int | float)}

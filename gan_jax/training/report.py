@@ -1,7 +1,6 @@
 """Metrics of all rounds: checked, averaged over intervals, shown."""
 
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -102,15 +101,19 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int) -> None:
 
 
 def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Row, health: str) -> str:
-    """Step, images/s, time left, the losses, D(x) and D(G(z)), diversity of samples against the data's, a word of health."""
+    """Step, images/s, time left, those of `COLUMNS` that the row has, and the state of the game."""
     left = f"{int(seconds_left) // 3600}:{int(seconds_left) // 60 % 60:02}:{int(seconds_left) % 60:02}"
-    parts = [
-        f"step {step}/{steps} {100 * step // steps}%",
-        f"{rate:.0f} img/s",
-        f"left {left}",
-        f"D {row.get('disc/loss', math.nan):.2f} G {row.get('gen/loss', math.nan):.2f}",
-        f"D(x) {row.get('disc/real', math.nan):.2f} D(G(z)) {row.get('disc/fake', math.nan):.2f}",
-        f"div {row.get('gen/diversity', math.nan):.2f}/{row.get('data/diversity', math.nan):.2f}",
-        *([health] if health else []),
-    ]
-    return " | ".join(parts)
+    parts = [f"step {step}/{steps} {100 * step // steps}%", f"{rate:.0f} img/s", f"left {left}"]
+    parts += [column for column in (_column(names, row) for names in COLUMNS) if column]
+    return " | ".join([*parts, *([health] if health else [])])
+
+
+COLUMNS = (  # metrics side by side, and what they are called
+    {"disc/loss": "D", "gen/loss": "G"},
+    {"disc/real": "D(x)", "disc/fake": "D(G(z))"},
+    {"gen/diversity": "div", "data/diversity": "of"},
+)
+
+
+def _column(names: dict[str, str], row: Row) -> str:
+    return " ".join(f"{short} {row[name]:.2f}" for name, short in names.items() if name in row)

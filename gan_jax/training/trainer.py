@@ -20,12 +20,20 @@ from gan_jax.parallel.processes import from_first
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run import Run
 from gan_jax.runs.transfer import load_weights, with_weights
-from gan_jax.training.doctor import advice
+from gan_jax.training.doctor import Cure, advice, told
 from gan_jax.training.keeper import Keeper
 from gan_jax.training.loop import Every, fit
 from gan_jax.training.report import Report
 
 Feed = Literal["auto", "device", "host"]
+LESS_MEMORY = (
+    Cure("see how much the step takes", "dry_run"),
+    Cure("take a smaller batch", "batch"),
+    Cure("a smaller network", "width"),
+    Cure("accumulated gradients", "accumulate", "2 or more"),
+    Cure("bfloat16", "precision", "bf16"),
+    Cure("data on the host", "feed", "host"),
+)
 
 
 def train(
@@ -112,10 +120,8 @@ def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
     """What the runtime says, for a user; an error that is not understood stays as it is."""
     text = str(error).splitlines()[0]
     if "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
-        return RunError(
-            f"out of memory on {jax.local_devices()[0].device_kind} ({text[:200]}): --dry-run says how much the step needs; a "
-            f"smaller --batch or --width, --accumulate 2 or more, --precision bf16 and --feed host lower it; {_newest(run)}"
-        )
+        device = jax.local_devices()[0].device_kind
+        return RunError(f"out of memory on {device} ({text[:200]}): {told(LESS_MEMORY, run.flags)}; {_newest(run)}")
     if processes.lost() or any(word in text for word in ("Gloo", "NCCL", "coordination service", "Connection closed by peer")):
         return RunError(f"another process was lost: start all again to go on; {_newest(run)}")
     raise error
@@ -143,7 +149,7 @@ def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Pat
     if restored is not None:
         state, at = restored
         if at >= steps:
-            run.log(f"{run.directory} has {at} steps already: nothing to train (ask for more by --steps)")
+            run.log(f"{run.directory} has {at} steps already: nothing to train (ask for more steps)")
             return state
         run.rewind(at)
         run.log(f"continuing {run.directory} from step {at}")

@@ -276,7 +276,7 @@ def test_networks_by_name(dataset):
     np.testing.assert_allclose(pixels.features, dataset.train["image"][:3].reshape(3, -1) / 255, atol=1e-3)
     unlabelled = replace(dataset, class_names=())
     assert open_network("auto", unlabelled).identity["features"] == "pixels"
-    with pytest.raises(InputError, match=r"--features inception needs --weights\. Download https"):
+    with pytest.raises(InputError, match=r"inception needs its weights\. Download https"):
         open_network("inception", dataset)
     with pytest.raises(InputError, match="nothing can judge"):
         open_network("judge", unlabelled)

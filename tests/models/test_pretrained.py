@@ -206,7 +206,7 @@ def test_nothing_in_a_file_is_executed(save, tmp_path):
 def test_a_place_that_cannot_be_written(state, save):
     """Below a file."""
     path = save(state)
-    with pytest.raises(InputError, match=r"cannot write .*none.*; choose another --out"):
+    with pytest.raises(InputError, match=r"cannot write .*none.*; choose another file"):
         convert([path], NETWORK, path / "none" / "out.npz", any_hash=True)
 
 

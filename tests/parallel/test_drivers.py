@@ -150,9 +150,9 @@ def test_populations_equal_runs_of_their_own(spread):
 
 def test_what_cannot_be_shared_is_refused():
     mesh = parallel.batch_mesh(jax.devices()[:4])
-    with pytest.raises(InputError, match="a batch of 30 cannot be shared by 4 devices: choose --batch 32"):
+    with pytest.raises(InputError, match="a batch of 30 cannot be shared by 4 devices: choose a batch of 32"):
         require_shares(30, mesh)
-    with pytest.raises(InputError, match="in 3 parts cannot be shared by 4 devices: choose --batch 36"):
+    with pytest.raises(InputError, match="in 3 parts cannot be shared by 4 devices: choose a batch of 36"):
         require_shares(32, mesh, accumulate=3)
     require_shares(30, None, accumulate=3)
     with pytest.raises(InputError, match="image: 30 examples cannot be shared by 4"):

@@ -40,13 +40,13 @@ def test_one_device_needs_no_mesh_and_several_share():
     [
         ({"devices": 1000}, 64, 1, "--devices 1000: the devices are %d" % jax.device_count()),
         ({"devices": -1}, 64, 1, "--devices -1: the devices are"),
-        ({"devices": 4}, 30, 1, "a batch of 30 cannot be shared by 4 devices: choose --batch 32"),
-        ({"devices": 4}, 25, 1, "choose --batch 24"),
-        ({"devices": 4}, 1, 1, "choose --batch 4"),
-        ({"devices": 4}, 20, 2, "a batch of 20 in 2 parts cannot be shared by 4 devices: choose --batch 16"),
-        ({"devices": 1}, 15, 2, "choose --batch 16"),
+        ({"devices": 4}, 30, 1, "a batch of 30 cannot be shared by 4 devices: choose a batch of 32"),
+        ({"devices": 4}, 25, 1, "choose a batch of 24"),
+        ({"devices": 4}, 1, 1, "choose a batch of 4"),
+        ({"devices": 4}, 20, 2, "a batch of 20 in 2 parts cannot be shared by 4 devices: choose a batch of 16"),
+        ({"devices": 1}, 15, 2, "choose a batch of 16"),
         ({"devices": 1}, 16, 0, "both must be at least 1"),
-        ({"processes": 2}, 64, 1, "--processes and --process need --coordinator"),
+        ({"processes": 2}, 64, 1, "a number of processes needs a coordinator"),
     ],
 )
 def test_what_cannot_be_opened(flags, batch, accumulate, message):

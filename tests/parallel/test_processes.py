@@ -141,10 +141,10 @@ def test_a_process_that_cannot_go_on_ends_the_other(free_port, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((None, 2, None), "--processes and --process need --coordinator"),
-        ((None, None, 0), "--processes and --process need --coordinator"),
-        (("127.0.0.1:1234", None, 0), "--coordinator needs --processes N"),
-        (("127.0.0.1:1234", 2, None), "--coordinator needs --processes N"),
+        ((None, 2, None), "a number of processes needs a coordinator"),
+        ((None, None, 0), "a number of processes needs a coordinator"),
+        (("127.0.0.1:1234", None, 0), "a coordinator needs the number of processes N"),
+        (("127.0.0.1:1234", 2, None), "a coordinator needs the number of processes N"),
         (("127.0.0.1:1234", 2, 2), "0 to N - 1, not 2 and 2"),
         (("127.0.0.1", 2, 0), "127.0.0.1: give HOST:PORT"),
         ((":1234", 2, 0), ":1234: give HOST:PORT"),

@@ -79,7 +79,7 @@ def test_what_is_no_network_of_ours_is_refused_and_not_called(name, monkeypatch)
 
 def test_networks_of_others_need_trust():
     spec = {"class": f"{Mine.__module__}:Mine", "fields": {"width": 5}}
-    with pytest.raises(InputError, match="--trust"):
+    with pytest.raises(InputError, match="open it with trust"):
         from_spec(spec)
 
 

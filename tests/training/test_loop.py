@@ -85,4 +85,11 @@ def test_intervals_below_one_are_refused():
 def test_status_line_has_a_fixed_order():
     row = {"disc/loss": 1.0, "gen/loss": 2.0, "disc/real": 0.7, "disc/fake": 0.3, "gen/diversity": 4.0, "data/diversity": 5.0}
     line = status_line(50, 200, 1234.5, 3725.0, row, "ok")
-    assert line == ("step 50/200 25% | 1234 img/s | left 1:02:05 | D 1.00 G 2.00 | D(x) 0.70 D(G(z)) 0.30 | div 4.00/5.00 | ok")
+    assert line == (
+        "step 50/200 25% | 1234 img/s | left 1:02:05 | D 1.00 G 2.00 | D(x) 0.70 D(G(z)) 0.30 | div 4.00 of 5.00 | ok"
+    )
+
+
+def test_status_line_shows_the_columns_that_there_are():
+    line = status_line(1, 2, 10.0, 0.0, {"gen/loss": 2.0, "gen/content": 1.0}, "")
+    assert line == "step 1/2 50% | 10 img/s | left 0:00:00 | G 2.00"
