@@ -254,7 +254,7 @@ def test_look_at_data_before_training(folder, tmp_path, capsys):
     np.testing.assert_array_equal(looks[0][:60], looks[1][:60])
     assert (looks[1] != looks[2]).any()
     with pytest.raises(InputError, match=r"cannot write .*choose another --out"):
-        data.main(data.Config(action="preview", path=str(folder), out=tmp_path / "no" / "p.png"))
+        data.main(data.Config(action="preview", path=str(folder), out=tmp_path / "p.png" / "p.png"))
 
 
 def test_another_configuration_is_refused_and_nothing_is_changed(run):
@@ -313,7 +313,7 @@ def test_command_line():
     assert "Traceback" not in unknown.stderr + size.stderr
     usage = command("experiments.dcgan", "--help")
     assert usage.returncode == 0
-    assert "Adam's decay of the mean gradient." in usage.stdout
+    assert "decay of the mean gradient, for both players" in usage.stdout
     assert usage.stdout.startswith("usage: python -m experiments.dcgan")
     commands = command("gan_jax", "--help")
     assert commands.stdout.startswith("usage: python -m gan_jax")
