@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_jax import cli
-from gan_jax.core import Batch, TrainState
+from gan_jax.core import TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture
 from gan_jax.images import film, save
 from gan_jax.latents import Normal
@@ -32,7 +32,7 @@ from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import read_rows
-from gan_jax.sampling import Statistics
+from gan_jax.sampling import Inputs, Statistics
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 
 RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
@@ -99,7 +99,7 @@ def build(config: Config, dataset: Dataset) -> Game:
     discriminator = mlp.Discriminator(width=config.width, depth=config.depth, scale=scale)
     surface = jax.jit(lambda variables, x: discriminator.apply(variables, x, train=False))
 
-    def show(points: np.ndarray, asked: Batch, state: TrainState) -> np.ndarray:
+    def show(points: np.ndarray, inputs: Inputs, state: TrainState) -> np.ndarray:
         found = coverage(mixture, points)
         told = f"{found['modes']:.0f} of {len(mixture.means)} modes, {found['high_quality']:.0%} within 3 sigma"
         return frame(points, partial(surface, state.disc.variables), mixture, f"step {int(state.step)}: {told}")

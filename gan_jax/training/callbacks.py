@@ -1,6 +1,6 @@
 """What happens at intervals of a run: sheets of samples, scores, a look at held-out examples; the film at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from gan_jax.images.film import film
 from gan_jax.images.sheets import grid, save
 from gan_jax.rows import evenly
 from gan_jax.runs.run import Run
-from gan_jax.sampling import Statistics, draw, sampling_variables, settle
+from gan_jax.sampling import Inputs, Statistics, draw, sampling_variables, settle
 from gan_jax.training.report import Row
 
 Call = Callable[[int, TrainState], Row | None]
-Take = Callable[[TrainState], np.ndarray]  # the samples of a state
-Show = Callable[[np.ndarray, Batch, TrainState], np.ndarray]  # samples, what they were asked for -> uint8 (h, w, c)
+Take = Callable[[TrainState], tuple[np.ndarray, Inputs]]  # the samples of a state, and what they are made of
+Show = Callable[[np.ndarray, Inputs, TrainState], np.ndarray]  # samples and what they are made of -> uint8 (h, w, c)
 SHEET_SEED, SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
@@ -37,18 +37,17 @@ def sampled(
 ) -> Take:
     """What draws samples of fixed noise by the averaged generator of a state, its statistics settled if they are standing."""
 
-    def take(state: TrainState) -> np.ndarray:
+    def take(state: TrainState) -> tuple[np.ndarray, Inputs]:
         key_settle, key_draw = jax.random.split(jax.random.key(seed))
         variables = sampling_variables(state)
         if statistics == "standing":
             variables = settle(sampler, variables, population, key_settle)
-        samples, _ = draw(sampler, variables, asked, key_draw, statistics=statistics, finish=finish)
-        return samples
+        return draw(sampler, variables, asked, key_draw, statistics=statistics, finish=finish)
 
     return take
 
 
-def sheet(samples: np.ndarray, asked: Batch, state: TrainState) -> np.ndarray:
+def sheet(samples: np.ndarray, inputs: Inputs, state: TrainState) -> np.ndarray:
     """Images (n, h, w, c) in [-1, 1] side by side."""
     return grid(to_uint8(samples))
 
@@ -58,27 +57,26 @@ def enlargement(height: int) -> int:
     return max(1, 64 // height)
 
 
-def sample_sheets(run: Run, take: Take, asked: Batch, show: Show = sheet, scale: int = 1) -> Call:
+def sample_sheets(run: Run, take: Take, show: Show = sheet, scale: int = 1) -> Call:
     """Write samples/STEP.png, what `take` draws as `show` shows it, each pixel `scale` times."""
 
     def call(step: int, state: TrainState) -> None:
-        save(show(take(state), asked, state), run.path(f"samples/{step:06}.png"), scale)
+        save(show(*take(state), state), run.path(f"samples/{step:06}.png"), scale)
 
     return call
 
 
-def evaluation(evaluator: Evaluator, take: Take, asked: Batch, statistics: Statistics) -> Call:
-    """Scores of what `take` draws, with their floors and their protocol.
+def evaluation(evaluator: Evaluator, take: Take, n: int, asked: Mapping[str, np.ndarray], statistics: Statistics) -> Call:
+    """Scores of the n samples that `take` draws, with their floors and their protocol; `asked` is what they were asked for.
 
     Raises `InputError` if the evaluator's metrics cannot score so many.
     """
-    n = len(next(iter(asked.values())))
     evaluator.require(n)
-    rows = {name: np.asarray(array) for name, array in asked.items()}
     protocol = {"generator_weights": "averaged", "statistics": statistics, "seed": SCORE_SEED}
 
     def call(step: int, state: TrainState) -> Row:
-        return {"source": "training", **evaluator.row([evaluator.score(take(state), rows)], n, **protocol)}
+        samples, _ = take(state)
+        return {"source": "training", **evaluator.row([evaluator.score(samples, asked)], n, **protocol)}
 
     return call
 

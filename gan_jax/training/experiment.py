@@ -54,7 +54,7 @@ class Game:
     objective: the game; `tx` its two optimizers
     sampler:   what makes its sampler, as model.json keeps it: `functools.partial(image_sampler, generator, latent)`
     vary:      what changes of the examples from round to round
-    show:      (samples, asked, state) -> a uint8 picture (h, w, c); default: images side by side
+    show:      (samples, inputs, state) -> a uint8 picture (h, w, c); default: images side by side
     shown:     how many samples it is given
     score:     (samples) -> numbers, of samples that are no pictures
     """
@@ -184,7 +184,8 @@ def _callbacks(
         run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
         pictures = take(asked, seed=SCORE_SEED, finish=to_uint8)
-        calls.append(Every(config.eval_every, evaluation(evaluator, pictures, asked, config.statistics)))
+        told = {name: asked[name] for name in asks.sampler.needs}
+        calls.append(Every(config.eval_every, evaluation(evaluator, pictures, config.eval_n, told, config.statistics)))
     if game.score is not None:
         calls.append(Every(config.eval_every, _scores(game.score, take(asked, seed=SCORE_SEED))))
     if scored and len(next(iter(dataset.held_out.values()), ())) >= LEAST_HELD_OUT:
@@ -205,12 +206,11 @@ def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[
         real = dataset.train["image"]
         scale = enlargement(real.shape[1])
         save(grid(np.asarray(real[evenly(len(real), game.shown)])), run.path("real.png"), scale)
-    asked = asks.turns(n=game.shown)
-    return sample_sheets(run, take(asked, seed=SHEET_SEED), asked, game.show, scale if game.show is sheet else 1)
+    return sample_sheets(run, take(asks.turns(n=game.shown), seed=SHEET_SEED), game.show, scale)
 
 
 def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:
-    return lambda step, state: {"source": "training", **score(take(state))}
+    return lambda step, state: {"source": "training", **score(take(state)[0])}
 
 
 def conclude(run: Run) -> None:
