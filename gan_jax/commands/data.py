@@ -74,7 +74,7 @@ def _augmented(pictures: np.ndarray, config: Config, key: jax.Array) -> np.ndarr
 
 def _write(sheet: np.ndarray, path: Path, size: tuple[int, int]) -> None:
     try:
-        images.save(sheet, path, scale=max(1, 64 // size[0]))
+        images.save(sheet, path, scale=images.enlargement(size[0]))
     except (OSError, KeyError) as error:
         raise InputError(f"cannot write {path}: {error}; choose another --out, ending in .png") from error
     print(f"written: {path}")

@@ -1,22 +1,23 @@
-"""Score samples: `evaluate RUN`, or a folder, zip or .npz of pictures; every score with its spread, its floor, its protocol."""
+"""Score samples: `evaluate RUN`, or pictures; every score with its standard deviation, its floor and its protocol."""
 
 import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import tyro
 
 from gan_jax import images
+from gan_jax.commands.flags import TrainedFlags
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
-from gan_jax.evaluation.features import Name, Resize, open_network
+from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
@@ -24,43 +25,28 @@ from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, rows_of
 from gan_jax.runs.run import read_json
 from gan_jax.runs.spec import json_default
-from gan_jax.runs.trained import Trained, open_trained
+from gan_jax.runs.trained import Trained
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TrainedFlags, FeatureFlags):
     samples: Annotated[Path, tyro.conf.Positional]
     """A run's directory, or a folder, a zip or an .npz of samples."""
     ref: str = "train"
     """What they are compared with: train or held_out pictures of the run's own data, or any data (a folder, a name, ...)."""
     metrics: str = "auto"
-    """Of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting; auto: of the first
-    six, those that the pictures are enough for."""
+    """Scores to compute, of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting;
+    auto: of fid, kid, prdc, memorised, diversity and recognised those that there are enough pictures for."""
     n: int = 10_000
-    """How many samples to score (papers: 50,000)."""
+    """Number of samples to score (papers: 50,000)."""
     reference: int = MOST_REAL
-    """How many real pictures to compare with at most: of more a fixed random choice, of 0 all."""
+    """Largest number of real pictures to compare with: of more a fixed random subset; 0 for all."""
     repeats: int = 3
-    """How often, with other noise each time; of a folder, other pictures."""
-    features: Name = "auto"
-    """Whose eyes: inception or squeezenet (from --weights), judge (a classifier trained on the data in a minute), or pixels;
-    auto is judge where the data have labels or attributes."""
-    weights: Path | None = None
-    """Weights of inception or squeezenet, made by `python -m gan_jax weights convert`."""
-    resize: Resize = "clean"
-    """How pictures are enlarged for inception or squeezenet: clean, tf1 (as in most papers) or pytorch."""
-    checkpoint: str = "last"
-    """last, best, or a step."""
-    statistics: Literal["running", "batch", "standing"] | None = None
-    """Batch-norm statistics; default as in training."""
-    raw: bool = False
-    """Use the newest weights, not their average."""
-    trust: bool = False
-    """Also open networks that are no part of gan_jax: their code is imported and run. Only for runs of known origin."""
+    """Number of repeats with other noise, or of a folder with other pictures."""
     seed: int = 0
-    """Of the noise of the first repeat."""
+    """Random seed for the noise of the first repeat."""
     out: Path | None = None
-    """Where eval.jsonl and nearest.png go; default the run's directory, or for other samples the present one."""
+    """Folder for eval.jsonl and nearest.png; default the run's directory, or for other samples the present one."""
 
 
 AUTO = ("fid", "kid", "prdc", "memorised", "diversity", "recognised")
@@ -95,7 +81,7 @@ def main(config: Config) -> dict[str, Any]:
         print(
             f"{config.samples} has samples for {source.times} of {config.repeats} repeats of {source.n}: ask for fewer by --n"
         )
-    network = open_network(config.features, dataset, config.weights, config.resize)
+    network = config.open_features(dataset)
     evaluator = Evaluator(dataset, network, metrics, split, labelled, most=config.reference or None)
     if config.metrics == "auto":
         for reason in evaluator.drop_lacking(source.n):
@@ -118,7 +104,7 @@ def _write(row: dict[str, Any], out: Path, drawn: _Draw, evaluator: Evaluator) -
             file.write(json.dumps(row, default=json_default) + "\n")
         print(f"written: {out / 'eval.jsonl'}")
         if "memorised" in evaluator.metrics:
-            images.save(_nearest(drawn.images, evaluator), out / "nearest.png", scale=max(1, 64 // drawn.images.shape[1]))
+            images.save(_nearest(drawn.images, evaluator), out / "nearest.png", scale=images.enlargement(drawn.images.shape[1]))
             print(f"written: {out / 'nearest.png'}: the samples nearest to a training picture, and that one below each")
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
@@ -133,7 +119,7 @@ def _open(config: Config) -> Trained | None:
         if runs:
             raise InputError(f"{config.samples} holds {len(runs)} runs: name one of them, such as {runs[0]}")
         return None
-    return open_trained(config.samples, config.checkpoint, config.statistics, averaged=not config.raw, trust=config.trust)
+    return config.open_generator(config.samples)
 
 
 def _given(path: Path) -> Dataset:

@@ -2,6 +2,6 @@
 
 from gan_jax.images.convert import to_float, to_uint8
 from gan_jax.images.film import film
-from gan_jax.images.sheets import grid, save
+from gan_jax.images.sheets import enlargement, grid, save
 
-__all__ = ["film", "grid", "save", "to_float", "to_uint8"]
+__all__ = ["enlargement", "film", "grid", "save", "to_float", "to_uint8"]

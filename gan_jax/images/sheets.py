@@ -28,3 +28,8 @@ def save(image: np.ndarray, path: Path, scale: int = 1) -> None:
         picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     with whole(path) as unfinished:
         picture.save(unfinished, format=path.suffix[1:].upper().replace("JPG", "JPEG"))
+
+
+def enlargement(height: int) -> int:
+    """How often the pixels of small images are repeated on a sheet, so that they can be seen."""
+    return max(1, 64 // height)

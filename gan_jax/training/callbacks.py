@@ -52,11 +52,6 @@ def sheet(samples: np.ndarray, inputs: Inputs, state: TrainState) -> np.ndarray:
     return grid(to_uint8(samples))
 
 
-def enlargement(height: int) -> int:
-    """How often the pixels of small images are repeated on a sheet, so that they can be seen."""
-    return max(1, 64 // height)
-
-
 def sample_sheets(run: Run, take: Take, show: Show = sheet, scale: int = 1) -> Call:
     """Write samples/STEP.png, what `take` draws as `show` shows it, each pixel `scale` times."""
 

@@ -15,10 +15,9 @@ from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.rounds import Rounds, Variation, examples
 from gan_jax.errors import InputError, RunError
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
-from gan_jax.evaluation.features import open_network
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.images.convert import to_uint8
-from gan_jax.images.sheets import grid, save
+from gan_jax.images.sheets import enlargement, grid, save
 from gan_jax.parallel import processes
 from gan_jax.parallel.memory import analyse
 from gan_jax.rows import evenly
@@ -30,7 +29,6 @@ from gan_jax.training.callbacks import (
     Call,
     Show,
     Take,
-    enlargement,
     evaluation,
     make_film,
     overfit_check,
@@ -180,7 +178,7 @@ def _callbacks(
     calls = [Every(config.sample_every, _sheets(run, game, dataset, asks, take))]
     asked = asks.as_data(config.eval_n) if scored else {}
     if metrics:
-        network = open_network(config.features, dataset, config.weights, config.resize)
+        network = config.open_features(dataset)
         run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
         pictures = take(asked, seed=SCORE_SEED, finish=to_uint8)

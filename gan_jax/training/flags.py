@@ -12,7 +12,7 @@ from gan_jax.augment import AUGMENTATIONS
 from gan_jax.core import Objective, Players, Schedule, Step
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.features import Name, Resize
+from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.losses import Loss
 from gan_jax.parallel.flags import DeviceFlags
 from gan_jax.runs.run import FREE
@@ -27,7 +27,7 @@ else:  # a command line offers what the tables have
 
 
 @dataclass(frozen=True)
-class RunFlags:
+class RunFlags(FeatureFlags):
     """The flags of a run: where, how long, how it samples, how often it tells, scores and saves."""
 
     outdir: Path | None = field(default=None, metadata=FREE)
@@ -55,13 +55,6 @@ class RunFlags:
     none for none."""
     eval_n: int = 1000
     """Number of samples to score."""
-    features: Name = "auto"
-    """Feature extractor for scores: inception or squeezenet (from --weights), judge (a classifier of the data, trained
-    first), pixels; auto is judge where the data have labels or attributes."""
-    weights: Path | None = None
-    """Weights of inception or squeezenet, made by `python -m gan_jax weights convert`."""
-    resize: Resize = "clean"
-    """How pictures are enlarged for inception or squeezenet."""
     save_every: int = 500
     """Rounds between checkpoints."""
 
