@@ -66,11 +66,11 @@ class Game:
     score: Callable[[np.ndarray], Row] | None = None
 
 
-def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run:
+def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run | None:
     """Train the game that `build(config, dataset)` gives, in its own directory, and conclude: the last line of a script.
 
-    The run continues where its directory has checkpoints. Raises `InputError` for flags and data that cannot work, before
-    anything is trained, and `RunError` if the run fails or all its samples are of one class.
+    The run continues where its directory has checkpoints; a dry run only says how much memory it takes, and gives None.
+    Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or all its samples are of one class.
     """
     if config.steps < 1 or config.batch < 1 or config.seed < 0:
         raise InputError("--steps and --batch must be at least 1 and --seed at least 0")
@@ -83,7 +83,7 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     state = jax.jit(core.init_state, static_argnums=(0, 1))(game.objective, game.tx, jax.random.key(config.seed), like)
     if config.dry_run:
         print(analyse(step, state, rounds.like(), mesh))
-        return Run(Path(), config, dataset.fingerprint, writes=False)
+        return None
     asks = _Asks(game, dataset, rounds.arrays)
     metrics = metrics_of(config, dataset)
     best, mode = best_by(metrics)
@@ -115,6 +115,8 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
 def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
     """The rounds of a game on the arrays that it is played on; raises `InputError` where the data lack one."""
     used = {name for variation in game.vary for name in variation.uses}
+    for name in used:
+        dataset.require(name)
     names = [name for name in dataset.train if name in used | set(game.objective.needs)]
     rounds = Rounds(
         {name: dataset.train[name] for name in names} or dict(dataset.train),

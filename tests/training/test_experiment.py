@@ -1,0 +1,165 @@
+"""Games of other data flows as whole runs, by the same function as ours."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax.data import Dataset, VariationFlags, captions, one_caption, shrunk
+from gan_jax.errors import InputError
+from gan_jax.images import grid, to_uint8
+from gan_jax.runs import open_trained, read_rows
+from gan_jax.training import ExperimentFlags, Game, run_experiment
+from tests.flows import Net, asking_gan, asking_sampler
+
+TEXTS = ("red bird", "blue bird", "owl")
+
+
+@dataclass(frozen=True)
+class Config(VariationFlags, ExperimentFlags):
+    steps: int = 2
+    batch: int = 8
+    devices: int = 1
+    eval_metrics: str = "kid"
+    features: str = "pixels"  # type: ignore[assignment]
+    eval_n: int = 20
+    log_every: int = 2
+    sample_every: int = 1
+    eval_every: int = 2
+    save_every: int = 2
+    captioned: bool = True
+
+    def load(self) -> Dataset:
+        generator = np.random.default_rng(0)
+        images = generator.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8)
+        texts = captions.encode([[TEXTS[i % 3], "a bird"] for i in range(120)])
+        arrays = {"image": images, **({"caption": texts} if self.captioned else {})}
+        return Dataset("birds", {k: v[:60] for k, v in arrays.items()}, {k: v[60:] for k, v in arrays.items()})
+
+
+def superres(config: Config, dataset: Dataset) -> Game:
+    """Pictures are shrunk to a quarter and made large again; sheets show the small one beside the large one."""
+    generator = Net((8, 8, 3))
+
+    def show(samples, inputs, state):
+        low = np.asarray(inputs["low"]).repeat(4, axis=1).repeat(4, axis=2)
+        return grid(np.concatenate([low, to_uint8(samples)], axis=2), 4)
+
+    return Game(
+        asking_gan(generator, "low", real="high"),
+        config.optimizers(config.steps),
+        partial(asking_sampler, generator, "low"),
+        vary=(*config.variations(), shrunk(4)),
+        show=show,
+        shown=12,
+    )
+
+
+def text(config: Config, dataset: Dataset) -> Game:
+    """Pictures of one of their captions."""
+    generator = Net((8, 8, 3))
+    return Game(
+        asking_gan(generator, "caption", real="image"),
+        config.optimizers(config.steps),
+        partial(asking_sampler, generator, name="caption"),
+        vary=(one_caption(),),
+    )
+
+
+def test_a_game_of_small_pictures(tmp_path):
+    run = run_experiment(superres, "superres", Config(outdir=tmp_path / "run", mirror=True))
+    with Image.open(tmp_path / "run" / "samples" / "000002.png") as sheet:
+        assert sheet.size == ((4 * 18 + 2) * 8, (3 * 10 + 2) * 8)  # small pictures are enlarged
+    rows = read_rows(tmp_path / "run" / "eval.jsonl")
+    assert {"kid", "overfit"} <= rows[-1].keys()
+    assert "film" in (tmp_path / "run" / "log.txt").read_text()
+    with pytest.raises(InputError, match="which is no part of gan_jax"):
+        open_trained(run.directory)
+    trained = open_trained(run.directory, trust=True)
+    low = np.random.default_rng(1).integers(0, 256, (5, 2, 2, 3), dtype=np.uint8)
+    assert trained.draw(low=low).shape == (5, 8, 8, 3)
+    Image.fromarray(low[0]).save(tmp_path / "small.png")
+    np.testing.assert_array_equal(trained.draw(5, low=tmp_path / "small.png")[0], trained.draw(low=low)[0])
+    assert trained.draw(3).shape == (3, 8, 8, 3)  # of held-out pictures that the run keeps
+    kept = np.load(tmp_path / "run" / "asked.npz")["low"]
+    assert kept.shape == (64, 2, 2, 3)
+
+
+def test_a_game_of_captions(tmp_path):
+    run = run_experiment(text, "text", Config(outdir=tmp_path / "run"))
+    trained = open_trained(run.directory, trust=True)
+    assert trained.draw(2, caption="owl").shape == (2, 8, 8, 3)
+    assert (trained.draw(2, caption="owl") != trained.draw(2, caption="red bird")).any()
+    known = {captions.decode(row) for row in trained.ask(64)["caption"]}
+    assert known == {*TEXTS, "a bird"}
+    model = json.loads((run.directory / "model.json").read_text())
+    assert model["shapes"] == {"caption": [9]}
+    assert model["format"] == 2
+
+
+def test_says_what_the_data_lack(tmp_path):
+    with pytest.raises(InputError, match=r"birds has no caption: it has image\. Put a NAME\.txt beside each"):
+        run_experiment(text, "text", Config(outdir=tmp_path / "run", captioned=False))
+    assert not (tmp_path / "run").exists()
+
+
+def test_says_what_cannot_be_before_data_are_read(tmp_path):
+    class Unread(Config):
+        def load(self) -> Dataset:
+            pytest.fail("data were read")
+
+    for changes, message in (({"steps": 0}, "at least 1"), ({"seed": -1}, "--seed at least 0"), ({"devices": 99}, "devices")):
+        with pytest.raises(InputError, match=message):
+            run_experiment(text, "text", replace(Unread(outdir=tmp_path / "run"), **changes))
+
+
+def test_a_run_is_continued_and_other_flags_are_refused(tmp_path):
+    asked = Config(outdir=tmp_path / "run", eval_metrics="none")
+    run_experiment(text, "text", asked)
+    run_experiment(text, "text", replace(asked, steps=4))
+    assert [row["step"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == [2, 4]
+    with pytest.raises(InputError, match=r"lr: 0\.002 in the run, 0\.1 now"):
+        run_experiment(text, "text", replace(asked, lr=0.1))
+
+
+def test_rates_that_fall_to_the_end_fix_the_end(tmp_path):
+    asked = Config(outdir=tmp_path / "run", eval_metrics="none", decay="linear")
+    run_experiment(text, "text", asked)
+    with pytest.raises(InputError, match="steps: 2 in the run, 4 now"):
+        run_experiment(text, "text", replace(asked, steps=4))
+
+
+def test_scores_of_what_is_no_picture(tmp_path):
+    """A game of points, scored by a function of its own."""
+
+    @dataclass(frozen=True)
+    class Points(Config):
+        def load(self) -> Dataset:
+            points = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32)
+            return Dataset("points", {"point": points, "label": np.zeros(60, np.int32)})
+
+    def build(config: Config, dataset: Dataset) -> Game:
+        generator = Net((2,))
+        return Game(
+            asking_gan(generator, "label", real="point"),
+            config.optimizers(config.steps),
+            partial(asking_sampler, generator, "label"),
+            show=lambda samples, inputs, state: np.zeros((4, 4, 3), np.uint8),
+            score=lambda samples: {"mean": float(samples.mean())},
+        )
+
+    run_experiment(build, "points", Points(outdir=tmp_path / "run"))
+    rows = read_rows(tmp_path / "run" / "eval.jsonl")
+    assert [row["step"] for row in rows] == [0, 2]
+    assert rows[-1].keys() == {"step", "source", "mean"}
+    assert not (tmp_path / "run" / "real.png").exists()
+
+
+def test_a_dry_run_leaves_nothing(tmp_path, capsys):
+    assert run_experiment(text, "text", Config(outdir=Path(tmp_path / "run"), dry_run=True)) is None
+    assert "MiB at the peak" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
