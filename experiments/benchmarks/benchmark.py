@@ -1,4 +1,4 @@
-"""How fast a round is, beside flax's own layers and PyTorch, all alternating within one run; populations; cost as work grows.
+"""Training rounds a second beside Flax's own layers and PyTorch, all alternating within one run; populations; scaling.
 
     python -m experiments.benchmarks.benchmark                                  everything
     python -m experiments.benchmarks.benchmark --quick                          DCGAN at 32x32 and the plane
@@ -9,18 +9,17 @@
 
 PyTorch plays the same rounds with the same architectures (equal numbers of parameters, or the run stops) where it is installed,
 in three modes: eager, channels-last, and `torch.compile`. Rates are medians over the turns; ratios are medians of the ratios
-within a turn, and never of different runs. GFLOP/s count the multiplications and additions of the plain sums (`useful_flops`),
-the same for everybody: a way that needs fewer may pass the machine's own matrix-product rate, measured in the same turns.
-results.json, table.txt and the plots lie in --out.
+within a turn, never of different runs. GFLOP/s count the multiplications and additions of direct convolution (`useful_flops`),
+the same for all contenders: an algorithm that needs fewer may exceed the machine's matrix-product rate, which is measured in
+the same turns. results.json, table.txt and the plots are written to --out.
 """
 
 import dataclasses
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +42,7 @@ from experiments.benchmarks.benchmark_games import (
     useful_flops,
 )
 from experiments.benchmarks.benchmark_report import REPORTS, plot
+from experiments.benchmarks.turns import Turn, alternate, median_ratio, medians, rate, seconds_of
 from gan_jax import cli, core
 from gan_jax.errors import InputError
 from gan_jax.parallel.drivers import jit_step
@@ -50,8 +50,7 @@ from gan_jax.parallel.flags import require_precision
 
 Part = Literal["games", "penalties", "populations", "growth", "compile"]
 Name = Literal["dcgan32", "dcgan64", "sngan32", "plane"]
-Turn = Callable[[], float]  # plays for a while and gives a rate
-ROUNDS = 10  # of a population in a dispatch
+ROUNDS = 10  # rounds of a population in a dispatch
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,23 @@ class Config:
     parts: tuple[Part, ...] = ("games", "penalties", "populations", "growth", "compile")
     """What to measure."""
     games: tuple[Name, ...] = ("dcgan32", "dcgan64", "sngan32", "plane")
-    """Which games."""
+    """Games to measure."""
     width: int = 64
     """Channels of the DCGANs next to the image."""
     batch: int = 64
     """Examples in a minibatch of images."""
     precision: Literal["f32", "bf16"] = "f32"
-    """Type of the computation."""
+    """Precision of the computation."""
     torch: bool = True
-    """Let PyTorch take part where it is installed."""
+    """Measure PyTorch too where it is installed."""
     compiled: bool = True
-    """Let torch.compile take part."""
+    """Measure torch.compile too."""
     seconds: float = 2.0
-    """Least length of a turn."""
+    """Approximate duration of a turn in seconds; a turn has at most 200 rounds."""
     turns: int = 7
-    """How often each contender has its turn."""
+    """Turns of each contender that count."""
     out: Path = Path("runs/benchmark")
-    """Where tables and plots go."""
+    """Folder of tables and plots."""
 
 
 def main(config: Config) -> None:
@@ -89,7 +88,7 @@ def main(config: Config) -> None:
         games = tuple(name for name in config.games if name in ("dcgan32", "plane"))
         parts = tuple(part for part in config.parts if part in ("games", "populations"))
         config = dataclasses.replace(config, games=games, parts=parts, turns=3, seconds=1.0)
-    if config.precision == "bf16":  # the plane's networks have no such form
+    if config.precision == "bf16":  # the plane's networks are float32 only
         config = dataclasses.replace(config, games=tuple(name for name in config.games if name != "plane"))
     if not config.parts or not config.games:
         raise InputError(
@@ -125,7 +124,7 @@ def game_of(name: Name, config: Config, **changes: Any) -> Game:
 
 
 def contenders(game: Game, config: Config, name: str) -> dict[str, Contender]:
-    """All ways to play, compiled and warm."""
+    """All implementations of the game, compiled and warm."""
     makers: dict[str, Callable[[], Contender]] = {
         "ours": lambda: ours(game),
         "ours, scanned": lambda: ours(game, scanned=True),
@@ -140,23 +139,24 @@ def contenders(game: Game, config: Config, name: str) -> dict[str, Contender]:
 
 
 def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
-    """Rates of all contenders and of the machine's own matrix product and copy, in turns."""
+    """Rates of all contenders and of the machine's matrix product and copy, alternating."""
     taking_part = contenders(game, config, name)
     examples, flops = game.batch * game.disc_steps, useful_flops(game)
     dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     turns = {label: turn_of(contender, config.seconds) for label, contender in taking_part.items()}
     machine = {"matrix product": matrix_turn(dtype, config.seconds / 4), "copy": copy_turn(config.seconds / 4)}
-    rates = alternate(turns | machine, config.turns, name)
-    best_torch = max((label for label in turns if "PyTorch" in label), key=lambda x: statistics.median(rates[x]), default=None)
+    rates = measure_rates(turns | machine, config.turns, name)
+    typical = medians(rates)
+    best_torch = max((label for label in turns if "PyTorch" in label), key=lambda label: typical[label], default=None)
     rows = {}
     for label, contender in taking_part.items():
-        rounds = statistics.median(rates[label])
+        rounds = typical[label]
         row = {
             "rounds_per_second": rounds,
             "examples_per_second": rounds * examples,
             "first_round_seconds": contender.first,
         }
-        if game.penalty == "none":  # the sums of penalties are not counted
+        if game.penalty == "none":  # `useful_flops` does not count a penalty's arithmetic
             share = median_ratio(rates[label], rates["matrix product"]) * flops
             row |= {"gflops": rounds * flops / 1e9, "share_of_matrix_rate": share}
         if contender.analysis:
@@ -168,40 +168,31 @@ def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
         rows[label] = row
     return {
         "gflop_a_round": flops / 1e9,
-        "matrix_gflops": statistics.median(rates["matrix product"]) / 1e9,
-        "copy_gbytes": statistics.median(rates["copy"]) / 1e9,
+        "matrix_gflops": typical["matrix product"] / 1e9,
+        "copy_gbytes": typical["copy"] / 1e9,
         "best_torch": best_torch,
         "rows": rows,
     }
 
 
-def alternate(turns: dict[str, Turn], times: int, name: str) -> dict[str, list[float]]:
-    """The rates of all, taking turns. The first turn of each does not count: it compiles, and touches its memory first."""
-    found: dict[str, list[float]] = {label: [] for label in turns}
-    for _ in tqdm(range(times + 1), desc=f"{name}: turns", leave=False):
-        for label, turn in turns.items():
-            found[label].append(turn())
-    return {label: rates[1:] for label, rates in found.items()}
-
-
-def median_ratio(rates: list[float], others: list[float]) -> float:
-    """The median of the ratios within a turn."""
-    return statistics.median(a / b for a, b in zip(rates, others, strict=True))
+def measure_rates(turns: dict[str, Turn], times: int, name: str) -> dict[str, list[float]]:
+    """Rates of all contenders. The first turn of each does not count: it compiles and allocates."""
+    return alternate(turns, times, f"{name}: turns", warm_up=1)
 
 
 def turn_of(contender: Contender, seconds: float) -> Turn:
-    """Rounds a second. Before several, one that warms what the others have cooled does not count."""
+    """Rounds a second over as many rounds as fit into `seconds`, at most 200.
+
+    One untimed round comes before several: the other contenders have displaced this one's data from the caches.
+    """
     contender.play(1)
-    start = time.perf_counter()
-    contender.play(1)
-    n = max(1, min(200, round(seconds / (time.perf_counter() - start + 1e-6))))
+    one_round = seconds_of(partial(contender.play, 1))
+    n = max(1, min(200, round(seconds / (one_round + 1e-6))))
 
     def turn() -> float:
         if n > 1:
             contender.play(1)
-        start = time.perf_counter()
-        contender.play(n)
-        return n / (time.perf_counter() - start)
+        return n / seconds_of(partial(contender.play, n))
 
     return turn
 
@@ -215,26 +206,18 @@ def matrix_turn(dtype: Any, seconds: float) -> Turn:
 
 
 def copy_turn(seconds: float) -> Turn:
-    """Bytes a second, read and written, of an array that no cache holds."""
+    """Bytes read and written a second of an array larger than the caches."""
     x = jnp.ones(2**26, jnp.float32)
     move = jax.jit(lambda x: x + 1)
     return _repeated(lambda: move(x), 2 * x.nbytes, seconds)
 
 
 def _repeated(call: Callable[[], Any], work: float, seconds: float) -> Turn:
-    def turn() -> float:
-        jax.block_until_ready(call())
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
-            jax.block_until_ready(call())
-            count += 1
-        return count * work / (time.perf_counter() - start)
-
-    return turn
+    return partial(rate, lambda: jax.block_until_ready(call()), seconds, work, warm_up=1)
 
 
 def measure_penalties(config: Config) -> dict[str, Any]:
-    """DCGAN-32 with gradient penalties, D without batch norm."""
+    """Rates of DCGAN-32 with gradient penalties; the discriminator has no batch norm."""
     quiet = dataclasses.replace(config, compiled=False)
     return {
         penalty: measure_game(game_of("dcgan32", config, penalty=penalty), quiet, penalty)
@@ -243,7 +226,7 @@ def measure_penalties(config: Config) -> dict[str, Any]:
 
 
 def measure_populations(config: Config) -> dict[str, Any]:
-    """Runs x rounds a second of the game in the plane, so many runs in one program."""
+    """Runs x rounds a second of populations of the plane's game, by the number of runs in one program."""
     game = plane_game(width=128)
     objective, step, tx = game.build()
     batch = jax.device_put(game.data())
@@ -252,18 +235,18 @@ def measure_populations(config: Config) -> dict[str, Any]:
         keys = jax.random.split(jax.random.key(0), n)
         states = jax.jit(jax.vmap(lambda key: core.init_state(objective, tx, key, batch)))(keys)
         turns[n] = turn_of(Contender(_population(jax.vmap(step, in_axes=(0, None)), states, batch), 0.0), config.seconds)
-    rates = alternate({str(n): turn for n, turn in turns.items()}, config.turns, "populations")
+    rates = measure_rates({str(n): turn for n, turn in turns.items()}, config.turns, "populations")
     return {
         n: {
-            "runs_times_rounds": int(n) * ROUNDS * statistics.median(rate),
-            "times_one": int(n) * median_ratio(rate, rates["1"]),
+            "runs_times_rounds": int(n) * ROUNDS * dispatches,
+            "times_one": int(n) * median_ratio(rates[n], rates["1"]),
         }
-        for n, rate in rates.items()
+        for n, dispatches in medians(rates).items()
     }
 
 
 def _population(step: core.Step, states: Any, batch: Any) -> Callable[[int], None]:
-    """Plays dispatches of `ROUNDS` rounds."""
+    """A function that plays n dispatches of `ROUNDS` rounds and waits for them."""
     many = jax.jit(lambda s: jax.lax.scan(lambda s, _: step(s, batch), s, length=ROUNDS), donate_argnums=0)
 
     def play(n: int) -> None:
@@ -276,21 +259,21 @@ def _population(step: core.Step, states: Any, batch: Any) -> Callable[[int], Non
 
 
 def measure_growth(config: Config) -> dict[str, Any]:
-    """Seconds a round of DCGAN-32 as the batch and the width grow, and the slopes in the logarithms."""
+    """Seconds a round of DCGAN-32 by batch size and by width, and the slopes of log seconds over log size."""
     found: dict[str, Any] = {}
     for name, values in {"batch": (16, 32, 64, 128, 256, 512), "width": (32, 64, 128, 256)}.items():
         turns = {}
         for value in tqdm(values, desc=f"{name}: compiling", leave=False):
             turns[str(value)] = turn_of(ours(game_of("dcgan32", config, **{name: value})), config.seconds)
-        rates = alternate(turns, max(3, config.turns // 2), name)
-        seconds = {value: 1 / statistics.median(rate) for value, rate in rates.items()}
+        rates = measure_rates(turns, max(3, config.turns // 2), name)
+        seconds = {value: 1 / rounds for value, rounds in medians(rates).items()}
         slope = float(np.polyfit(np.log([float(v) for v in seconds]), np.log(list(seconds.values())), 1)[0])
         found[name] = {"seconds": seconds, "slope": slope}
     return found
 
 
 def measure_compile(config: Config) -> dict[str, Any]:
-    """Seconds to compile a step, anew and from the persistent cache."""
+    """Seconds to trace and compile a step, with an empty persistent cache and from the cache."""
     before = jax.config.values["jax_compilation_cache_dir"]
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -298,17 +281,18 @@ def measure_compile(config: Config) -> dict[str, Any]:
         compilation_cache.reset_cache()
         for name in config.games:
             game = game_of(name, config)
-            arguments = game.state(), game.data()
-            seconds = []
-            for _ in range(2):
-                jax.clear_caches()
-                start = time.perf_counter()
-                jit_step(game.build()[1]).lower(*arguments).compile()  # type: ignore[attr-defined]
-                seconds.append(time.perf_counter() - start)
-            found[name] = {"cold": seconds[0], "warm": seconds[1]}
+            compile_game = partial(compile_step, game, game.state(), game.data())
+            jax.clear_caches()
+            cold = seconds_of(compile_game)
+            jax.clear_caches()
+            found[name] = {"cold": cold, "warm": seconds_of(compile_game)}
         jax.config.update("jax_compilation_cache_dir", before)
         compilation_cache.reset_cache()
     return found
+
+
+def compile_step(game: Game, state: core.TrainState, batch: core.Batch) -> None:
+    jit_step(game.build()[1]).lower(state, batch).compile()  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
-"""How fast pictures come, by every way of feeding them, and what that leaves of the training step.
+"""Throughput of input pipelines in images a second, and how much each of ours slows the training step.
 
-    python -m experiments.benchmarks.benchmark_data                        drawn faces at 32x32 and 64x64
+    python -m experiments.benchmarks.benchmark_data                        doodles of faces at 32x32 and 64x64
     python -m experiments.benchmarks.benchmark_data --data my_pictures.zip --sizes 64
 
-Each way shuffles, shifts by up to 4 pixels with reflected edges, mirrors, and gives float batches of 128 in [-1, 1] on the
-device. tf.data needs `pip install 'gan_jax[prepare]'` and is left out without it. All ways take turns within one run; printed
-are medians over the turns, for the step's slowing of the ratios within a turn. The table goes to --out as JSON too.
+Each pipeline shuffles, shifts by up to 4 pixels with reflected edges, mirrors, and puts float batches in [-1, 1] on the
+device. tf.data needs `pip install 'gan_jax[prepare]'` and is left out without it. All pipelines alternate within one run.
+Rates are medians over the turns, slowdowns of the step medians of the ratios within a turn. --out has the table as JSON.
 """
 
 import functools
 import importlib.util
 import io
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ import numpy as np
 import optax
 from PIL import Image
 
+from experiments.benchmarks.turns import Turn, alternate, median_ratio, medians, rate
 from gan_jax import cli, core, losses, penalties
 from gan_jax.core import Advance, Players
 from gan_jax.data import Order, Rounds, load, mirror, shift
@@ -42,21 +41,21 @@ PAD = 4
 @dataclass(frozen=True)
 class Config:
     data: str = "doodle_faces"
-    """What to feed, as in the other experiments."""
+    """Data set, as in the other experiments."""
     sizes: tuple[int, ...] = (32, 64)
     """Heights and widths of the pictures."""
     n: int = 10_000
-    """Take so many pictures."""
+    """Number of pictures, the first of the training split."""
     batch: int = 128
     """Pictures in a batch."""
     width: int = 16
-    """Of the DCGAN that the feeds are compared with; a smaller one eats more pictures."""
+    """Width of the DCGAN whose step is fed; a narrower one takes more pictures a second."""
     seconds: float = 2.0
-    """Length of one turn of one way."""
+    """Minimum duration of a turn in seconds."""
     turns: int = 5
-    """How often each way has its turn."""
+    """Turns of each pipeline; the training step has three times as many."""
     out: Path = Path("runs/benchmark_data.json")
-    """Where the table goes."""
+    """File of the table, as JSON."""
 
 
 def main(config: Config) -> None:
@@ -66,8 +65,8 @@ def main(config: Config) -> None:
     config.out.write_text(json.dumps({"device": device.device_kind, "jax": jax.__version__, "sizes": table}, indent=1) + "\n")
     for size, rows in table.items():
         print(f"\n{size}x{size}, batch {config.batch}, on {device.device_kind}: images/s, share of the step's appetite")
-        for name, rate in rows["feeds"].items():
-            print(f"  {name:34} {rate:12,.0f} {rate / rows['appetite']:9.1f}")
+        for name, images in rows["feeds"].items():
+            print(f"  {name:34} {images:12,.0f} {images / rows['appetite']:9.1f}")
         print(f"  {'DCGAN step, width ' + str(config.width):34} {rows['appetite']:12,.0f}")
         for name, cost in rows["cost"].items():
             print(f"  the step fed {name}: {cost:+.1%} slower than on one batch that never changes")
@@ -90,36 +89,18 @@ def measure(config: Config, size: int) -> dict[str, Any]:
             feeds = {"tf.data over tfds": functools.partial(tf_feed, images, config, Path(folder))} | feeds
         rates = alternate({name: rate_of(feed, config) for name, feed in feeds.items()}, config.turns)
     speeds = alternate(step_drivers(config, mapped, size), 3 * config.turns)
+    appetite = medians(speeds)["one batch"] * config.batch
     constant = speeds.pop("one batch")
-    cost = {
-        name: statistics.median(alone / fed for alone, fed in zip(constant, speed, strict=True)) - 1
-        for name, speed in speeds.items()
-    }
-    rates_of_feeds = {name: statistics.median(rate) for name, rate in rates.items()}
-    return {"feeds": rates_of_feeds, "appetite": statistics.median(constant) * config.batch, "cost": cost}
+    cost = {name: median_ratio(constant, speed) - 1 for name, speed in speeds.items()}
+    return {"feeds": medians(rates), "appetite": appetite, "cost": cost}
 
 
-def alternate(turns: dict[str, Callable[[], float]], times: int) -> dict[str, list[float]]:
-    """What each gives, all taking turns."""
-    found: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(times):
-        for name, turn in turns.items():
-            found[name].append(turn())
-    return found
-
-
-def rate_of(feed: Callable[[], Iterator[jax.Array]], config: Config) -> Callable[[], float]:
-    """A turn: pictures a second over `seconds`, of a new iterator, so that none reads ahead in the others' turns."""
+def rate_of(feed: Callable[[], Iterator[jax.Array]], config: Config) -> Turn:
+    """Pictures a second. Each turn opens a new iterator, so that none prefetches during the turns of the others."""
 
     def turn() -> float:
         batches = feed()
-        for _ in range(5):
-            next(batches).block_until_ready()
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < config.seconds:
-            next(batches).block_until_ready()
-            count += config.batch
-        return count / (time.perf_counter() - start)
+        return rate(lambda: next(batches).block_until_ready(), config.seconds, config.batch, warm_up=5)
 
     return turn
 
@@ -152,7 +133,7 @@ def numpy_feed(images: np.ndarray, config: Config) -> Iterator[jax.Array]:
 
 
 def vary(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Shift, mirror and normalise a batch in NumPy."""
+    """A batch shifted, mirrored and normalised by NumPy."""
     b, h, w, _ = images.shape
     padded = np.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)), mode="reflect")
     corners, flips = generator.integers(0, 2 * PAD + 1, (b, 2)), generator.integers(2, size=b)
@@ -162,7 +143,7 @@ def vary(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 class ToBatch:
-    """Decodes and varies a list of records, in whatever process grain runs it."""
+    """Shifts, mirrors and normalises a batch in the process in which grain calls it, with a generator of its own."""
 
     def __init__(self, seed: int = 0):
         self.generator = np.random.default_rng(seed)
@@ -175,7 +156,7 @@ def grain_feed(images: np.ndarray, config: Config, folder: Path, workers: int) -
     import grain
     from absl import flags
 
-    flags.FLAGS.mark_as_parsed()  # grain's workers ask absl
+    flags.FLAGS.mark_as_parsed()  # grain's workers read absl's flags
     source = prepared(images, folder, "array_record").as_data_source(split="train")
     data = grain.MapDataset.source(source).shuffle(seed=0).repeat().map(lambda record: record["image"])
     batches = data.batch(config.batch).map(ToBatch()).to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
@@ -200,7 +181,7 @@ def tf_feed(images: np.ndarray, config: Config, folder: Path) -> Iterator[jax.Ar
 
 
 def prepared(images: np.ndarray, folder: Path, file_format: str) -> Any:
-    """The pictures as a set of tensorflow-datasets, PNG in files of this format."""
+    """The pictures as PNGs in a tensorflow-datasets builder of this file format."""
     import tensorflow_datasets as tfds
 
     class Pictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -227,8 +208,8 @@ def prepared(images: np.ndarray, folder: Path, file_format: str) -> Any:
     return builder
 
 
-def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> dict[str, Callable[[], float]]:
-    """Rounds a second of the DCGAN step, fed in our two ways, and on one batch that lies on the device."""
+def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> dict[str, Turn]:
+    """Turns of the DCGAN step by its input: our two pipelines, and one batch that stays on the device."""
     channels = mapped["image"].shape[-1]
     generator = dcgan.Generator(size=(size, size), channels=channels, width=config.width)
     discriminator = dcgan.Discriminator(width=config.width, norm="none")
@@ -237,29 +218,26 @@ def step_drivers(config: Config, mapped: dict[str, np.ndarray], size: int) -> di
     step, rounds = core.make_step(gan, tx), our_rounds(mapped, config)
     first = rounds.finish({name: jnp.asarray(value) for name, value in rounds.load(0).items()})
     constant = resident(step, {}, lambda i: {"index": np.zeros(1, np.int32)}, lambda _: first)
-    ways: dict[str, Advance] = {
+    drivers: dict[str, Advance] = {
         "one batch": constant,
         "on the device": resident(step, dict(mapped), rounds.plan, rounds.finish),
         "memory-mapped, sent ahead": streamed(step, rounds.load, rounds.finish),
     }
-    return {name: speed_of(advance, gan, tx, first, config) for name, advance in ways.items()}
+    return {name: speed_of(advance, gan, tx, first, config) for name, advance in drivers.items()}
 
 
-def speed_of(advance: Advance, gan: core.Objective, tx: Players, batch: Any, config: Config) -> Callable[[], float]:
-    """A turn: rounds a second, ten in a dispatch as in training."""
+def speed_of(advance: Advance, gan: core.Objective, tx: Players, batch: Any, config: Config) -> Turn:
+    """Rounds a second, ten in a dispatch as in training."""
     state, _ = advance(jax.jit(core.init_state, static_argnums=(0, 1))(gan, tx, jax.random.key(0), batch), 0, 10)
     at = 10
 
-    def turn() -> float:
+    def play() -> None:
         nonlocal state, at
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < config.seconds:
-            state, metrics = advance(state, at, 10)
-            jax.block_until_ready(metrics)
-            at, count = at + 10, count + 10
-        return count / (time.perf_counter() - start)
+        state, metrics = advance(state, at, 10)
+        jax.block_until_ready(metrics)
+        at += 10
 
-    return turn
+    return functools.partial(rate, play, config.seconds, 10)
 
 
 if __name__ == "__main__":

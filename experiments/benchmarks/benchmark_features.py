@@ -1,21 +1,20 @@
-"""How fast scores' features are made, beside PyTorch with the same networks, all taking turns within one run.
+"""Throughput of the feature extractors for FID, KID and the like, beside PyTorch with the same networks.
 
     python -m experiments.benchmarks.benchmark_features                  SqueezeNet and Inception
     python -m experiments.benchmarks.benchmark_features --networks squeezenet --squeezenet-batch 128
 
-SqueezeNet is compared with torchvision's, eager and channels-last, which gets its floats ready made; Inception with
-torch-fidelity's, from 32x32 uint8 images on, enlargement and all. Weights are random. Printed are medians of images/s, and of
-the ratios to ours within a turn; the table goes to --out as JSON too. Needs `pip install torch torchvision torch-fidelity`,
-and a machine that does nothing else: PyTorch's threads wait for each other.
+SqueezeNet is compared with torchvision's, eager and channels-last, whose input is float already; Inception with
+torch-fidelity's, from 32x32 uint8 images, resizing included. Weights are random. All contenders alternate within one run.
+Rates are medians over the turns, and our speedups medians of the ratios within a turn. --out has the table as JSON. Needs
+`pip install torch torchvision torch-fidelity` and an otherwise idle machine: PyTorch's threads wait for each other.
 """
 
 import copy
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,29 +23,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.peers import peer
+from experiments.benchmarks.turns import alternate, median_ratio, medians, rate
 from gan_jax import cli
 from gan_jax.images.resize import resize
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
 from gan_jax.models.squeezenet import FEATURES_SIZE, SqueezeNet, features
 
-Contender = Callable[[], Any]  # features of one batch, finished
+Contender = Callable[[], Any]  # computes the features of one batch and waits for them
 
 
 @dataclass(frozen=True)
 class Config:
     networks: tuple[Literal["squeezenet", "inception"], ...] = ("squeezenet", "inception")
-    """What to measure."""
+    """Networks to measure."""
     squeezenet_batch: int = 16
-    """Images in a batch of SqueezeNet's."""
+    """Images in a batch of SqueezeNet."""
     inception_batch: int = 16
-    """Images in a batch of Inception's."""
+    """Images in a batch of Inception."""
     seconds: float = 3.0
-    """Length of one turn."""
+    """Minimum duration of a turn in seconds."""
     turns: int = 7
-    """How often each has its turn."""
+    """Turns of each contender."""
     out: Path = Path("runs/benchmark_features.json")
-    """Where the table goes."""
+    """File of the table, as JSON."""
 
 
 def main(config: Config) -> None:
@@ -54,13 +54,12 @@ def main(config: Config) -> None:
     for network in config.networks:
         batch = config.squeezenet_batch if network == "squeezenet" else config.inception_batch
         contenders = squeezenets(batch) if network == "squeezenet" else inceptions(batch)
-        rates = alternate(contenders, batch, config)
+        # the first batch of a turn is not timed: the other contenders have displaced this one's weights from the caches
+        turns = {name: partial(rate, play, config.seconds, batch, warm_up=1) for name, play in contenders.items()}
+        rates = alternate(turns, config.turns)
         table[network] = {
-            name: {
-                "images_per_second": statistics.median(rate),
-                "ours_times": statistics.median(a / b for a, b in zip(rates["ours"], rate, strict=True)),
-            }
-            for name, rate in rates.items()
+            name: {"images_per_second": images, "ours_times": median_ratio(rates["ours"], rates[name])}
+            for name, images in medians(rates).items()
         }
         print(f"\n{network}, batch {batch}, on {device}: images/s, ours is so many times as fast")
         for name, row in table[network].items():
@@ -94,7 +93,7 @@ def inceptions(batch: int) -> dict[str, Contender]:
 
     class Random(module.FeatureExtractorInceptionV3):
         def load_state_dict(self, *args: Any, **options: Any) -> None:
-            """Keeps the first weights."""
+            """Keeps the random weights of the initialisation."""
 
     images, model = np.random.default_rng(0).integers(0, 256, (batch, 32, 32, 3), np.uint8), InceptionV3()
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *INPUT_SIZE, 3)))
@@ -107,20 +106,6 @@ def inceptions(batch: int) -> dict[str, Contender]:
         "ours": lambda: jax.block_until_ready(apply(variables, images)),
         "torch-fidelity": torch.inference_mode()(lambda: theirs(planes)),
     }
-
-
-def alternate(contenders: dict[str, Contender], batch: int, config: Config) -> dict[str, list[float]]:
-    """Images a second of all, taking turns; the first batch of a turn, which warms what the others cooled, does not count."""
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(config.turns):
-        for name, contender in contenders.items():
-            contender()
-            start, count = time.perf_counter(), 0
-            while time.perf_counter() - start < config.seconds:
-                contender()
-                count += batch
-            rates[name].append(count / (time.perf_counter() - start))
-    return rates
 
 
 if __name__ == "__main__":
