@@ -24,6 +24,7 @@ from gan_jax.training.report import Row
 Call = Callable[[int, TrainState], Row | None]
 Take = Callable[[TrainState], tuple[np.ndarray, Inputs]]  # the samples of a state, and what they are made of
 Show = Callable[[np.ndarray, Inputs, TrainState], np.ndarray]  # samples and what they are made of -> uint8 (h, w, c)
+FRAMES = 120  # of a film
 SHEET_SEED, SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
@@ -102,10 +103,10 @@ def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Bat
     return jnp.where(gap > 0.1, (seen["disc/real"] - unseen["disc/real"]) / jnp.maximum(gap, 0.1), 0.0)
 
 
-def make_film(run: Run, seconds: float = 8.0, most: int = 120) -> list[Path]:
-    """The sheets of samples so far, at most `most` of them, as a film in video/; returns the files written."""
+def make_film(run: Run) -> list[Path]:
+    """The sheets of samples so far, at most `FRAMES` evenly spaced ones, as a film in video/; returns the files written."""
     sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
     if len(sheets) < 2:
         return []
-    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in evenly(len(sheets), most)]
-    return film(frames, run.path("video/training"), seconds)
+    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in evenly(len(sheets), FRAMES)]
+    return film(frames, run.path("video/training"))

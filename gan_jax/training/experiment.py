@@ -70,7 +70,8 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     """Train the game that `build(config, dataset)` gives, in its own directory, and conclude: the last line of a script.
 
     The run continues where its directory has checkpoints; a dry run only says how much memory it takes, and gives None.
-    Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or all its samples are of one class.
+    Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or
+    all its samples are of one class.
     """
     if config.steps < 1 or config.batch < 1 or config.seed < 0:
         raise InputError("--steps and --batch must be at least 1 and --seed at least 0")

@@ -60,7 +60,7 @@ def train(
     scores, is kept, the largest or the smallest as `mode` says. Scores go to eval.jsonl, metrics to metrics.jsonl, both to
     TensorBoard; every change of the game's state (`gan_jax.training.doctor`) is told and goes to diagnosis.jsonl.
 
-    With a `mesh` of several devices each round's batch is spread over them (`gan_jax.parallel`). Of several processes the
+    With a `mesh` of several devices each round's batch is sharded over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
 
     Raises `RunError` if the run cannot go on, `Interrupted` when it was asked to stop.
