@@ -44,6 +44,7 @@ class Player(NamedTuple):
 
     @property
     def variables(self) -> Variables:
+        """As the networks' functions take them: {"params": ..., and the statistics}."""
         return {"params": self.params, **self.stats}
 
 

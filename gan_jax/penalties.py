@@ -103,7 +103,8 @@ def _lazily(penalty: Penalty, every: int, count: Array) -> Penalty:
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Keep every parameter in [-limit, limit]: chain it last, `optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))`.
 
-    Weight clipping of the Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
+    Weight clipping of the Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1). Its `update` raises
+    `InputError` without the parameters.
     """
 
     def update(updates, state, params=None):

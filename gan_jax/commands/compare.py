@@ -20,6 +20,8 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Config:
+    """The flags of `compare`."""
+
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The runs' directories, or folders with an eval.jsonl."""
     out: Path = Path("compare.png")

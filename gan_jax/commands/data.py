@@ -20,6 +20,8 @@ from gan_jax.rows import evenly
 
 @dataclass(frozen=True)
 class Config(VariationFlags, PictureFlags):
+    """The flags of `data`."""
+
     action: Annotated[Literal["check", "preview"], tyro.conf.Positional] = "check"
     """check: counts, sizes, kinds, duplicates, unreadable files, recommended settings. preview: pictures as trained on."""
     path: Annotated[str | None, tyro.conf.Positional] = None

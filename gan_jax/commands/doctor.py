@@ -13,12 +13,17 @@ from gan_jax.training.doctor import SIGNALS, WINDOW, Diagnosis, advice, diagnose
 
 @dataclass(frozen=True)
 class Config:
+    """The flags of `doctor`."""
+
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
 
 
 def main(config: Config) -> Diagnosis:
-    """Print every change of state, the present one with its evidence, and what to try; returns the present one."""
+    """Print every change of state, the present one with its evidence, and what to try; returns the present one.
+
+    Raises `InputError` for a directory without metrics.
+    """
     rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
     if not rows:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")

@@ -30,6 +30,8 @@ from gan_jax.runs.trained import Trained
 
 @dataclass(frozen=True)
 class Config(TrainedFlags, FeatureFlags):
+    """The flags of `evaluate`."""
+
     samples: Annotated[Path, tyro.conf.Positional]
     """A run's directory, or a folder, a zip or an .npz of samples."""
     ref: str = "train"

@@ -14,6 +14,8 @@ from gan_jax.errors import InputError
 
 @dataclass(frozen=True)
 class Config(TrainedFlags):
+    """The flags of `sample`."""
+
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     n: int = 64

@@ -12,6 +12,8 @@ from gan_jax.models.pretrained import NETWORKS, convert
 
 @dataclass(frozen=True)
 class Config:
+    """The flags of `weights`."""
+
     action: Annotated[Literal["list", "convert"], tyro.conf.Positional] = "list"
     """list: the networks, their public files and where they are. convert: an .npz from such a file, with PyTorch."""
     file: Annotated[Path | None, tyro.conf.Positional] = None

@@ -171,7 +171,10 @@ def mirror() -> Variation:
 
 
 def shift(n: int) -> Variation:
-    """Every image is shifted at random by up to `n` pixels each way; its edge is reflected."""
+    """Every image is shifted at random by up to `n` pixels each way; its edge is reflected.
+
+    `Rounds` raises `InputError` for images that are too small, or where there are none.
+    """
 
     def plan(generator: np.random.Generator, examples: int, shapes: Shapes) -> Arrays:
         return {"shift": generator.integers(2 * n + 1, size=(examples, 2)).astype(np.int32)}
@@ -188,7 +191,10 @@ def shift(n: int) -> Variation:
 
 
 def window(side: int) -> Variation:
-    """Every image becomes a random window of `side` x `side` pixels of it."""
+    """Every image becomes a random window of `side` x `side` pixels of it.
+
+    `Rounds` raises `InputError` for images that are too small, or where there are none.
+    """
 
     def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
         h, w = shapes["image"].shape[1:3]
@@ -208,7 +214,8 @@ def window(side: int) -> Variation:
 def shrunk(factor: int) -> Variation:
     """`image` becomes the pair `high`, the image, and `low` uint8 (b, h / factor, w / factor, c), the image shrunk.
 
-    Shrinking is antialiased bicubic as in Pillow (`gan_jax.images.resize`, mode "clean"), rounded to whole numbers.
+    Shrinking is antialiased bicubic as in Pillow (`gan_jax.images.resize`, mode "clean"), rounded to whole numbers. `Rounds`
+    raises `InputError` unless the factor divides both sides.
     """
 
     def finish(batch: Batch, planned: Batch) -> Batch:
@@ -230,7 +237,10 @@ def shrunk(factor: int) -> Variation:
 
 
 def one_caption() -> Variation:
-    """`caption`, uint8 (b, k, t), becomes one of the k captions of each example, at random: (b, t)."""
+    """`caption`, uint8 (b, k, t), becomes one of the k captions of each example, at random: (b, t).
+
+    `Rounds` raises `InputError` for data without captions.
+    """
 
     def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
         return {"which_caption": generator.integers(shapes["caption"].shape[1], size=n).astype(np.int32)}

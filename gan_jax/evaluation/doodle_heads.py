@@ -42,20 +42,25 @@ class Choice:
 
     @property
     def outputs(self) -> int:
+        """How many numbers of the network it takes."""
         return len(self.options)
 
     def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        """Truths as targets (n, targets), NaN where the attribute is not shown."""
         values = [self.options.index(getattr(t, self.name)) if shows(self.name, t) else math.nan for t in truths]
         return np.array(values, np.float32)[:, None]
 
     def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        """The loss of each target, (b, targets)."""
         return optax.softmax_cross_entropy_with_integer_labels(outputs, targets[:, 0].astype(jnp.int32))[:, None]
 
     def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n, k) as values (n,) and the confidence in each."""
         weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.array(self.options)[outputs.argmax(axis=1)], weights.max(axis=1) / weights.sum(axis=1)
 
     def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        """The share that was read correctly of those that show the attribute, and mean errors."""
         right = [value == getattr(t, self.name) for value, t in zip(values, truths, strict=True) if shows(self.name, t)]
         return {self.name: float(np.mean(right))}
 
@@ -72,19 +77,23 @@ class Number:
     targets: ClassVar[int] = 1
 
     def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        """Truths as targets (n, targets), NaN where the attribute is not shown."""
         values = np.array([getattr(t, self.name) for t in truths], np.float32)
         return (values[:, None] - self.middle) / self.scale
 
     def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        """The loss of each target, (b, targets)."""
         log_width = jnp.clip(outputs[:, 1:], -4.0, 2.0)
         return 0.5 * ((targets - outputs[:, :1]) * jnp.exp(-log_width)) ** 2 + log_width
 
     def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n, k) as values (n,) and the confidence in each."""
         width = np.exp(np.clip(outputs[:, 1], -4.0, 2.0)) * self.scale
         inside = [math.erf(self.tolerance / (math.sqrt(2) * w)) for w in width.tolist()]
         return outputs[:, 0] * self.scale + self.middle, np.array(inside)
 
     def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        """The share that was read correctly of those that show the attribute, and mean errors."""
         errors = np.abs(values - [getattr(t, self.name) for t in truths])
         return {self.name: float(np.mean(errors <= self.tolerance)), f"{self.name}_error": float(np.mean(errors))}
 
@@ -100,13 +109,16 @@ class Turn:
 
     @property
     def outputs(self) -> int:
+        """How many numbers of the network it takes."""
         return 2 * len(self.times)
 
     @property
     def targets(self) -> int:
+        """How many numbers a truth becomes."""
         return self.outputs
 
     def encode(self, truths: Sequence[Any]) -> np.ndarray:
+        """Truths as targets (n, targets), NaN where the attribute is not shown."""
         aims = np.full((len(truths), len(self.times), 2), np.nan, np.float32)
         for i, truth in enumerate(truths):
             if shows(self.name, truth):
@@ -116,15 +128,18 @@ class Turn:
         return aims.reshape(len(truths), -1)
 
     def loss(self, outputs: Float[Array, "b k"], targets: Float[Array, "b t"]) -> Float[Array, "b t"]:
+        """The loss of each target, (b, targets)."""
         return 2 * (outputs - targets) ** 2
 
     def decode(self, outputs: np.ndarray, readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n, k) as values (n,) and the confidence in each."""
         rows = np.arange(len(outputs))
         times = readings[self.by] if self.by else np.full(len(rows), self.times[0])
         cos, sin = outputs.reshape(len(rows), -1, 2)[rows, np.searchsorted(self.times, times)].T
         return np.degrees(np.arctan2(sin, cos)) % 360 / times, np.minimum(np.hypot(cos, sin), 1)
 
     def scores(self, values: np.ndarray, truths: Sequence[Any]) -> dict[str, float]:
+        """The share that was read correctly of those that show the attribute, and mean errors."""
         errors = []
         for value, truth in zip(values.tolist(), truths, strict=True):
             if shows(self.name, truth):

@@ -34,6 +34,7 @@ class DeviceFlags:
 
     @property
     def dtype(self) -> DTypeLike:
+        """The type of the computation."""
         return jnp.bfloat16 if self.precision == "bf16" else jnp.float32
 
     def open_devices(self, batch: int, accumulate: int = 1) -> Mesh | None:

@@ -80,6 +80,7 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
+        """The step of the checkpoint that is best by the metric; None where there is none."""
         return self._manager.best_step() if self.metric else None
 
     def save(self, step: int, state: PyTree, metrics: Mapping[str, float] | None = None) -> None:
@@ -128,7 +129,7 @@ class Checkpoints:
             self._manager.reload()
 
     def read(self, step: int) -> dict[str, Any]:
-        """The state at `step` as nested dictionaries of arrays, without knowing what made it."""
+        """The state at `step` as nested dictionaries of arrays, whatever made it; raises `InputError` if it cannot be read."""
         try:
             return self._read(step, ocp.args.StandardRestore())
         except Exception as error:
@@ -143,7 +144,7 @@ class Checkpoints:
         return items["state"]
 
     def close(self) -> None:
-        """Wait until everything is written."""
+        """Wait until everything is written; raises `RunError` if that failed."""
         try:
             self._manager.wait_until_finished()
             self._manager.close()

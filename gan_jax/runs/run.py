@@ -96,6 +96,7 @@ class Run:
             file.write(line + "\n")
 
     def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file of the run; it appears whole or not at all."""
         if not self.writes:
             return
         with whole(self.path(name)) as unfinished:

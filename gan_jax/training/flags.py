@@ -131,7 +131,7 @@ class GameFlags:
         return losses.smooth_labels(loss, 1 - self.label_smoothing) if self.label_smoothing else loss
 
     def penalties(self) -> list[penalties.Term]:
-        """The penalties that have a weight."""
+        """The penalties that have a weight; raises `InputError` for `lazy` below 1."""
         if self.lazy < 1:
             raise InputError(f"--lazy {self.lazy}: penalties are applied at every n-th update, n at least 1")
         return [

@@ -58,6 +58,7 @@ class Keeper:
         self._overfit |= {name: value for name, value in scores.items() if name == "overfit"}
 
     def write(self, at: int, row: Row) -> None:
+        """Keep a row of metrics, in metrics.jsonl and in TensorBoard."""
         self._run.add_row("metrics.jsonl", {"step": at, **row})
         for name, value in row.items() if self._run.writes else ():
             self._board.add_scalar(name, value, at)
@@ -77,6 +78,7 @@ class Keeper:
         return found.state
 
     def save(self, at: int, state: TrainState, scores: Row) -> None:
+        """Keep a checkpoint, and the scores that were measured at this step."""
         if scores:
             self._keep_scores(at, scores)
         for name, value in _numbers(scores).items() if self._run.writes else ():
