@@ -1,9 +1,9 @@
-"""The batch as one thing, also where it is sharded over devices.
+"""Operations on the whole batch, also where it is sharded over devices.
 
-A step is written as if it had the whole batch. What couples the examples of a batch, or draws noise for them, asks here:
-under `jax.pmap`, or `jax.shard_map` with `check_vma=False`, with an axis named "batch" every device has a part of the batch,
-and means, gathered features and noise are those of the whole; under `jit` with a mesh that has such an axis the compiler
-shards the work; and elsewhere nothing happens. So one step gives the same numbers however it is run.
+A step is written as if it had the whole batch. Whatever couples the examples of a batch, or draws noise for them, goes
+through these functions: under `jax.pmap`, or `jax.shard_map` with `check_vma=False`, with an axis named "batch" every device
+has a part of the batch, and means, gathered features and noise are those of the whole batch; under `jit` with a mesh that has
+such an axis the compiler shards the work; elsewhere they do nothing. So one step gives the same numbers with every driver.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def name() -> str | None:
 
 
 def parts() -> int:
-    """Over how many devices this code's arrays are the parts of a batch: 1 unless it is mapped over the axis."""
+    """The number of devices that the batch is mapped over; 1 outside of such a mapping."""
     try:
         return int(jax.lax.axis_size(AXIS))
     except NameError:
@@ -32,7 +32,7 @@ def parts() -> int:
 
 
 def mean(tree: T) -> T:
-    """The mean over all parts, of what is a mean over each."""
+    """The mean over all parts of means over each part."""
     return jax.lax.pmean(tree, AXIS) if parts() > 1 else tree
 
 
@@ -42,7 +42,7 @@ def gather(x: Array) -> Array:
 
 
 def mine(x: Array, axis: int = 0) -> Array:
-    """This part's entries of an array for the whole batch."""
+    """This part's rows of an array for the whole batch."""
     n = parts()
     if n == 1:
         return shard(x, axis)
@@ -51,12 +51,12 @@ def mine(x: Array, axis: int = 0) -> Array:
 
 
 def draw(sample: Callable[[int], Array], n: int, axis: int = 0) -> Array:
-    """`sample(n)`, one entry an example along `axis`: of what is drawn for the whole batch, this part."""
+    """This part of what `sample` draws for the whole batch, one entry per example along `axis`."""
     return mine(sample(n * parts()), axis)
 
 
 def shard(x: Array, axis: int = 0) -> Array:
-    """Under `jit` with a mesh, computed in parts over the devices, as noise is not without being asked; else unchanged."""
+    """Under `jit` with a mesh, shard `x` over the devices (noise is computed whole on each otherwise); else unchanged."""
     mesh = jax.sharding.get_abstract_mesh()
     shared = [
         size

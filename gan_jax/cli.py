@@ -1,4 +1,4 @@
-"""From the command line to a function: flags out of a dataclass, errors without a stack trace, exit status."""
+"""Command lines: flags from a dataclass, errors without a stack trace, exit status."""
 
 import errno
 import sys
@@ -28,7 +28,7 @@ def run_subcommand(
     description: str,
     args: Sequence[str] | None = None,
 ) -> None:
-    """The same with the command's name first: {"sample": (main, Config), ...}, described by the text that begins its module."""
+    """The same with subcommands: {"sample": (main, Config), ...}; the docstring of a command's module describes it."""
     by_config: dict[Any, Callable[[Any], object]] = {config: main for main, config in commands.values()}
     choices: list[Any] = []
     for name, (_, config) in commands.items():
@@ -40,17 +40,17 @@ def run_subcommand(
 
 
 def _program() -> str | None:
-    """python -m PACKAGE, where the program was started so."""
+    """ "python -m PACKAGE" if the program was started so."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def guarded(call: Callable[[], object]) -> int:
-    """Call and give the exit status; errors that are not ours keep their stack trace."""
+    """Call and return the exit status; errors of other types keep their stack trace."""
     try:
         call()
         processes.leave()
-    except Interrupted:  # all have agreed to stop
+    except Interrupted:  # all processes stop
         processes.leave()
         return 130
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The two ways to fail: what the user gave cannot work, or a run that began cannot go on."""
+"""Errors: the input cannot work, or a run that began cannot continue."""
 
 
 class InputError(ValueError):

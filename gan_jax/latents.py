@@ -1,4 +1,4 @@
-"""Distributions of the latent code z, as values: `latent(key, n)` draws n codes, `latent.dim` is their length."""
+"""Distributions of the latent code z: `latent(key, n)` draws n codes of length `latent.dim`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runs beside each other: `compare RUN RUN ...` ranks what was measured alike, and draws the curves."""
+"""Compare runs: `compare RUN RUN ...` ranks scores of one protocol, and plots the curves."""
 
 import math
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def _scored(run: Path) -> list[Row]:
 
 
 def _names(rows: dict[str, list[Row]]) -> tuple[str, ...]:
-    """What must be equal; how a generator was sampled is unknown of samples that came as pictures, and left out then."""
+    """The parts of the protocol that must be equal, without those that are unknown for samples given as pictures."""
     foreign = any(all("samples" in row["protocol"] for row in scored) for scored in rows.values())
     return tuple(name for name in COMPARABLE if not (foreign and name in ("generator_weights", "statistics")))
 
@@ -109,7 +109,7 @@ def _differences(groups: dict[str, dict[Key, dict[int, Row]]], names: tuple[str,
 
 
 def table(rows: dict[str, Row]) -> str:
-    """A line a score, a column a run and one of real pictures; * marks the best, and what its spread does not tell from it."""
+    """A row per score, a column per run and one for real pictures; * marks the best, and what does not differ from it."""
     columns = {run: max(24, len(run) + 2) for run in rows}
     first = next(iter(rows.values()))
     lines = [f"{'':16}" + "".join(f"{run + ' ':>{width}}" for run, width in columns.items()) + f"{'real':>12}"]
@@ -144,7 +144,7 @@ def _best(name: str, rows: dict[str, Row]) -> set[str]:
 
 
 def draw(curves: dict[str, list[Row]], out: Path) -> None:
-    """A panel a score, a line a run, the floor dotted; without the untrained generators, beside which all others look alike."""
+    """A panel per score, a line per run, the floor dotted; without the untrained generators, which would set the scale."""
     first = next(iter(curves.values()))[0]
     if all(len(rows) > 2 for rows in curves.values()):
         curves = {run: [row for row in rows if row["step"] > 0] for run, rows in curves.items()}

@@ -1,4 +1,4 @@
-"""Look at data before training: `data check PATH` reports, `data preview PATH` shows what the players will see."""
+"""Inspect data before training: `data check PATH` reports, `data preview PATH` shows what the networks will see."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,15 +25,15 @@ class Config(VariationFlags, PictureFlags):
     action: Annotated[Literal["check", "preview"], tyro.conf.Positional] = "check"
     """check: counts, sizes, kinds, duplicates, unreadable files, recommended settings. preview: pictures as trained on."""
     path: Annotated[str | None, tyro.conf.Positional] = None
-    """The same as --data."""
+    """The data, as for --data."""
     image_size: str = "64"
-    """Height and width to look at them in, such as 64 or 64x96."""
+    """Height and width of the pictures, such as 64 or 64x96."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
-    """Preview: what the discriminator sees."""
+    """Preview: what the discriminator sees in place of the pictures."""
     strength: float = 0.6
     """Preview: the probability p of ADA's transformations, which training finds by itself."""
     seed: int = 0
-    """Preview: of the draws."""
+    """Preview: random seed for the variations."""
     out: Path | None = None
     """The sheet to write; default real.png for check, preview.png for preview."""
 

@@ -1,4 +1,4 @@
-"""Weights that others have trained: `weights list` says where they are, `weights convert FILE` makes an .npz of a file."""
+"""Pretrained weights: `weights list` says where to get them, `weights convert FILE` makes an .npz of a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
         print(listing())
         return
     if config.file is None or config.network is None:
-        raise InputError("convert what? Give the file and --network, one of: " + ", ".join(NETWORKS))
+        raise InputError("convert needs a file and --network, one of: " + ", ".join(NETWORKS))
     out = config.out or Path(f"{config.network}.npz")
     sources = [config.file] if config.heads is None else [config.file, config.heads]
     digest = convert(sources, config.network, out, any_hash=config.any_hash)
@@ -42,7 +42,7 @@ def main(config: Config) -> None:
 
 
 def listing() -> str:
-    """A line for every network, and one for each of its files."""
+    """A line per network, and one per file of it."""
     lines = []
     for name, network in NETWORKS.items():
         lines.append(name if network.files else f"{name}: no public file of PyTorch; an .npz with its arrays by name")

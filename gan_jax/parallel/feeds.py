@@ -26,9 +26,9 @@ Finish = Callable[[Any], Any]
 def resident(step: Step, arrays: dict[str, np.ndarray], plan: Plan, finish: Finish = dict, mesh: Mesh | None = None) -> Advance:
     """Rounds on data that lie on the device: `advance(state, first_step, n)` plays n rounds in one dispatch.
 
-    Only the plan travels from the host: `plan(i)` names the examples of round i by `index` (b,) and may say more of each;
-    `finish(batch)` makes the step's batch of the chosen examples and the rest of the plan. Metrics have a leading axis n.
-    With a `batch_mesh` the data lie on every device whole and the plan is sharded; every process gives whole plans.
+    Only the plan is sent from the host: `plan(i)` names the examples of round i by `index` (b,) and may have other arrays with
+    a row for each; `finish(batch)` makes the step's batch of the chosen examples and these arrays. Metrics have a leading axis
+    n. With a `batch_mesh` every device has all data and the plan is sharded; every process gives whole plans.
     """
 
     def play(state: TrainState, data: Batch, plans: dict[str, Array]) -> tuple[TrainState, Metrics]:
@@ -53,16 +53,16 @@ def streamed(
     load: Plan,
     finish: Finish = dict,
     *,
-    queue: int = 20,  # two dispatches of the loop: the next one's batches are there when it begins
+    queue: int = 20,  # two dispatches of the loop: the next one's batches are ready when it begins
     threads: int = 2,
     mesh: Mesh | None = None,
 ) -> Advance:
-    """Rounds on data that stay on the host: the same function as `resident` gives, with batches sent while others are played.
+    """Rounds on data that stay on the host: the same function as `resident` gives, with batches sent ahead.
 
     Both scan their rounds, so that on one device they give the same to the bit.
 
     `load(i)` gives the examples of round i and the rest of its plan; `threads` threads of grain call it for up to `queue`
-    rounds to come. With a `batch_mesh`, `load` gives this process's part.
+    coming rounds. With a `batch_mesh`, `load` gives this process's part.
     """
     batches: Iterator[dict[str, Array]] = iter(())
     expected = -1

@@ -1,4 +1,4 @@
-"""Settings of the process that make XLA faster and change no result; experiments call them, the library never does."""
+"""Process settings that make XLA faster and change no result; programs call them, the library does not."""
 
 import ctypes
 import os
@@ -12,22 +12,22 @@ _HUGE_PAGE, _MADV_HUGEPAGE = 2**21, 14
 
 
 def prepare() -> None:
-    """Keep compiled programs, and memory, from one use to the next."""
+    """Cache compiled programs on disk, and keep freed memory."""
     keep_compiled()
     keep_memory()
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs on disk, in JAX_COMPILATION_CACHE_DIR or ~/.cache/gan_jax/xla: the second start is quick."""
+    """Cache compiled programs in JAX_COMPILATION_CACHE_DIR or ~/.cache/gan_jax/xla."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "gan_jax" / "xla"))
 
 
 def keep_memory(share: float = 0.25, most: int = 2**31 - 2**25) -> bool:
-    """On Linux, do not give freed memory back, and ask for large pages; whether that was done.
+    """On Linux, do not return freed memory to the system, and use large pages; False where that is impossible.
 
-    XLA's CPU client takes the memory between a step's inputs and outputs anew for every step. The C library gets large
-    pieces from the system and returns them each time, page by page: 86,000 page faults a step for a DCGAN at 64x64. Here
+    XLA's CPU client allocates a step's temporary memory anew in every step. The C library gets large blocks from the
+    system and returns them each time, page by page: 86,000 page faults a step for a DCGAN at 64x64. Here
     `share` of the memory, at most `most` bytes, is reserved once (used or not) and backed by large pages where used.
     """
     if not sys.platform.startswith("linux"):

@@ -14,7 +14,7 @@ from gan_jax.core import Batch, Step, TrainState
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
-    """Whether so many bytes on every device take at most `share` of what it has; CPUs share the memory that is free now."""
+    """Whether `nbytes` on every device take at most `share` of its memory; CPU devices share the host's free memory."""
     devices = jax.local_devices()
     if limit := (devices[0].memory_stats() or {}).get("bytes_limit"):
         return bool(nbytes <= share * limit)
@@ -22,7 +22,7 @@ def room_on_device(nbytes: int, share: float = 0.3) -> bool:
 
 
 def _free_memory() -> int:
-    """Bytes that the host, and the container if it is one, can give; where nothing says, half of what the host has."""
+    """Free bytes of the host and of its container's limit; half of the host's memory where neither is known."""
     known = []
     with contextlib.suppress(OSError, KeyError, ValueError):
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -34,7 +34,7 @@ def _free_memory() -> int:
 
 
 class Analysis(NamedTuple):
-    """What a compiled step takes on each device: bytes, and seconds to compile."""
+    """Memory of a compiled step on each device in bytes, and the seconds to compile it."""
 
     peak: int  # state, batch and everything between, at once
     state: int  # arguments, which the result replaces
@@ -50,9 +50,9 @@ class Analysis(NamedTuple):
 
 
 def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = None) -> Analysis:
-    """Compile a round for arrays like these, sharded over the mesh, and read the compiler's own account of it.
+    """Compile a round for arrays like these, sharded over the mesh, and read the compiler's memory analysis.
 
-    Nothing is played. Data that lie on the device (`gan_jax.parallel.resident`) come to what it says.
+    Nothing is run. Data on the device (`gan_jax.parallel.resident`) are not included.
     """
     start = time.perf_counter()
     shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))

@@ -1,4 +1,4 @@
-"""Several processes, one on each host, that train together: meeting, agreeing, and noticing that one is lost."""
+"""Training with several processes, one on each host: start-up, agreement, and detection of lost processes."""
 
 import contextlib
 import hashlib
@@ -26,9 +26,9 @@ _peers: dict[int, socket.socket] = {}
 def connect(coordinator: str | None, processes: int | None, process: int | None, timeout: float = 60.0) -> None:
     """Make this process number `process` of `processes`; process 0 is reached at `coordinator`, HOST:PORT.
 
-    To be called before anything is computed. Without arguments SLURM, Open MPI and Cloud TPU are asked, and a process alone
-    stays alone. When a process is lost the others end with a message and exit status 1 within seconds; under SLURM and the
-    like within half a minute, by jax's own watch. Raises `InputError` if not all have met within `timeout` seconds.
+    Call it before anything is computed. Without arguments SLURM, Open MPI and Cloud TPU are detected; elsewhere the process
+    stays a single one. When a process is lost, the others end with a message and exit status 1 within seconds; under SLURM and
+    the like within half a minute, by jax's own heartbeat. Raises `InputError` if not all connect within `timeout` seconds.
     """
     if coordinator is None:
         if processes is not None or process is not None:
@@ -58,13 +58,13 @@ def _initialize_by_cluster(timeout: float) -> None:
         _shake_hands()
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"the cluster's processes did not meet ({str(error).splitlines()[0][:200]}): start them by srun or mpirun, or give "
-            "the address of a coordinator, the number of processes and that of each"
+            f"the cluster's processes did not connect ({str(error).splitlines()[0][:200]}): start them by srun or mpirun, or "
+            "give the address of a coordinator, the number of processes and that of each"
         ) from error
 
 
 def _shake_hands() -> None:
-    """Open the channels of all devices, and of one device each, now: later the others would be waited for 30 s only."""
+    """Connect all devices, and one of each process, now: later collectives wait 30 s only for the others."""
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices("met")
@@ -72,22 +72,22 @@ def _shake_hands() -> None:
 
 
 def leave(done: bool = True) -> None:
-    """Tell the others that this process has done its part, so that they need not end when it does; or that it failed."""
+    """Tell the other processes that this one is done, so that they do not end when it does; or that it failed."""
     for peer in _peers.values():
         try:
             peer.sendall(_FAREWELL if done else _FAILURE)
         except OSError:
-            continue  # it left before us
+            continue  # it has ended already
     _peers.clear()
 
 
 def is_first() -> bool:
-    """Whether this process writes the files and speaks to the user."""
+    """Whether this is process 0, which writes the files and prints."""
     return jax.process_index() == 0
 
 
 def any_says(flag: bool) -> bool:
-    """Whether the flag is set in one of the processes; all of them must ask."""
+    """Whether the flag is set in any process; all processes must call it."""
     if jax.process_count() == 1:
         return flag
     from jax.experimental import multihost_utils
@@ -96,7 +96,7 @@ def any_says(flag: bool) -> bool:
 
 
 def require_same(**told: str) -> None:
-    """Raises `InputError` in every process unless all of them say the same; all must ask."""
+    """Raises `InputError` in every process unless all give the same texts; all processes must call it."""
     if jax.process_count() == 1:
         return
     from jax.experimental import multihost_utils
@@ -106,12 +106,14 @@ def require_same(**told: str) -> None:
         everyone = multihost_utils.process_allgather(mine)
         different = [str(i) for i, other in enumerate(everyone) if (other != everyone[0]).any()]
         if different:
-            leave()  # all of them know
-            raise InputError(f"process {', '.join(different)} has other {name} than process 0: start all with the same")
+            leave()  # all processes raise this
+            raise InputError(
+                f"process {', '.join(different)} has different {name} from process 0: start all processes with the same"
+            )
 
 
 def from_first(tree: T) -> T:
-    """The first process's values in all of them, NumPy arrays for arrays; all must call it."""
+    """The values of process 0, as NumPy arrays; all processes must call it."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
@@ -150,14 +152,14 @@ def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socke
                 except TimeoutError:
                     missing = ", ".join(str(i) for i in range(1, processes) if i not in peers)
                     raise InputError(
-                        f"processes {missing} of {processes} did not come to port {port} within {timeout:.0f} s: start them "
+                        f"processes {missing} of {processes} did not connect to port {port} within {timeout:.0f} s: start them "
                         "with the same coordinator and number of processes, and check that the port is open"
                     ) from None
                 unless_all_met.callback(peer.close)
                 number = _introduced(peer)
                 if 0 < number < processes:
                     peers[number] = peer
-                else:  # a stranger, such as a scan of ports
+                else:  # not one of ours, such as a port scan
                     peer.close()
         for peer in peers.values():
             peer.sendall(b"go")
@@ -166,7 +168,7 @@ def _gather(port: int, processes: int, timeout: float) -> dict[int, socket.socke
 
 
 def _introduced(peer: socket.socket) -> int:
-    """The number that a process says first; 0, which nobody else has, for one that says none within a second."""
+    """The number that a connecting process sends first; 0, which is our own, if none comes within a second."""
     peer.settimeout(1.0)
     try:
         return int.from_bytes(peer.recv(4, socket.MSG_WAITALL))
@@ -196,7 +198,7 @@ def _join(host: str, port: int, process: int, timeout: float) -> socket.socket:
 
 
 def _watch(peers: dict[int, socket.socket]) -> None:
-    """Wait until a peer's connection ends: the system closes it when the process dies, keep-alives notice a lost machine."""
+    """Wait until a connection ends: the system closes it when a process dies, keep-alives detect a lost machine."""
     for peer in peers.values():
         peer.setblocking(True)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -223,6 +225,6 @@ def _watch(peers: dict[int, socket.socket]) -> None:
             file=sys.stderr,
             flush=True,
         )
-        if 0 not in _lost:  # jax itself ends at once without process 0, in a less friendly way
+        if 0 not in _lost:  # without process 0 jax aborts by itself, with a stack trace
             time.sleep(_GRACE)
         os._exit(1)

@@ -1,6 +1,6 @@
 """Checkpoints with Orbax: the whole state, written in the background, each leaf with a checksum.
 
-`last` is the newest checkpoint, `best` the one with the best metric; older ones are thinned out. States are stored as NumPy
+`last` is the newest checkpoint, `best` the one with the best metric; older ones are removed. States are stored as NumPy
 trees (keys as their data), so that they open on any number of devices.
 """
 
@@ -29,7 +29,7 @@ class Checkpoints:
     """The checkpoints of one directory.
 
     `keep` newest are kept, and the best by `metric`, if one is named. Saving returns at once; `close` waits for the writing.
-    With `read_only` nothing in the directory is touched: a run may be writing there.
+    With `read_only` nothing in the directory is changed: a run may be writing there.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Checkpoints:
         try:
             self.close()
         except RunError:
-            if kind is None:  # else the error under way is the one to tell
+            if kind is None:  # else the first error is the one to report
                 raise
 
     def _score(self, metrics: Mapping[str, float]) -> float:
@@ -108,7 +108,7 @@ class Checkpoints:
         for candidate in candidates:
             try:
                 host = self._read(candidate, ocp.args.StandardRestore(target))
-            except (MemoryError, PermissionError) as error:  # passing: nothing is known of the checkpoint
+            except (MemoryError, PermissionError) as error:  # temporary: the checkpoint may be sound
                 raise RunError(f"checkpoint {candidate} could not be read now: {_cause(error)}") from error
             except Exception as error:  # Orbax raises bare Exception among others for damaged files
                 failures.append(f"checkpoint {candidate} in {self.directory}: {_cause(error)}")
@@ -123,7 +123,7 @@ class Checkpoints:
     def _set_aside(self, damaged: list[int]) -> None:
         if self._read_only:
             return
-        for step in damaged:  # it will be played and saved again
+        for step in damaged:  # these rounds will be trained and saved again
             (self.directory / str(step)).rename(self.directory / f"damaged-{step}-{time.time_ns()}")
         if damaged:
             self._manager.reload()
@@ -153,7 +153,7 @@ class Checkpoints:
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """This process reads and writes by itself, whatever the others do."""
+    """Options by which this process reads and writes alone."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     me = jax.process_index()

@@ -1,4 +1,4 @@
-"""A run is one directory: what was asked, on what machine, what happened, and what came out.
+"""A run is one directory: its configuration, the machine, metrics and scores, checkpoints, samples.
 
 config.json  env.json  model.json  asked.npz  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png
 samples/  checkpoints/  video/  tensorboard/
@@ -28,11 +28,11 @@ _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 
 
 class Run:
-    """The directory of a run, opened for training: begun anew, or continued with the same configuration.
+    """The directory of a run, opened for training: new, or continued with the same configuration.
 
     Raises `InputError` if the directory cannot be written, holds other things, or has checkpoints of another configuration
-    or of other data; its files are left as they are then. Of several processes only one `writes`; to the others the
-    directory may be out of reach, and what they do with it has no effect.
+    or of other data; its files are not changed then. Of several processes only one `writes`; the others may have no access to
+    the directory, and their calls have no effect.
     """
 
     def __init__(self, directory: Path, config: Any, fingerprint: str, writes: bool = True):
@@ -50,7 +50,7 @@ class Run:
         self.write_json("env.json", _environment(fingerprint))
 
     def _began(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to continue from."""
         return any((self.directory / "checkpoints").glob("[0-9]*"))
 
     def _check_directory(self) -> None:
@@ -82,7 +82,7 @@ class Run:
             )
 
     def path(self, name: str) -> Path:
-        """A file of the run; its folder is made."""
+        """The path of a file of the run; its folder is created."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -114,7 +114,7 @@ class Run:
             file.write(json.dumps(row, default=json_default) + "\n")
 
     def rewind(self, step: int) -> None:
-        """Drop rows after `step`, and a torn last one: what follows will be written again."""
+        """Drop rows after `step` and an incomplete last one: they will be written again."""
         for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
             kept = [row for row in read_rows(self.directory / name) if row["step"] <= step]
             with whole(self.path(name)) as unfinished:
@@ -144,7 +144,7 @@ FREE = {"may_change": True}  # metadata of a dataclass's field: a flag that may 
 def may_change(config: Any) -> set[str]:
     """The fields of a dataclass that may differ when a run is continued, without those that `config.fixed` names.
 
-    A field that a subclass defines again, with another default, is what the class that defined it first says.
+    A subclass may define a field again with another default without repeating its metadata.
     """
     marked = {
         field.name

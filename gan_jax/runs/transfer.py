@@ -1,4 +1,4 @@
-"""The weights of one run as the beginning of another."""
+"""Initial weights taken from another run."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
 
 
 def _collections(saved: PyTree, like: PyTree) -> PyTree:
-    """The saved collections, but an augmentation's state begins anew if only one of the runs has one."""
+    """The saved collections, but the initial state of an augmentation if only one of the runs has one."""
     rest = {name: value for name, value in saved.items() if name != "augment" or name in like}
     return {name: like[name] for name in like if name == "augment" and name not in saved} | _fitted(
         rest, {name: value for name, value in like.items() if name != "augment" or name in saved}

@@ -1,4 +1,4 @@
-"""The state of the game, named from the metrics of its rounds, with the evidence and what is worth trying."""
+"""The state of the game, named from the metrics of its rounds, with the evidence and what to try."""
 
 import math
 import statistics
@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image_gan`
-WINDOW = 10  # intervals that a diagnosis looks back
+WINDOW = 10  # intervals that a diagnosis looks back on
 
 
 class Cure(NamedTuple):
-    """Something to try, and the flag that does it with a value that serves, in experiments that have that flag."""
+    """Something to try, and the flag (with a value) that does it in experiments that have the flag."""
 
     text: str
     flag: str = ""
@@ -71,7 +71,7 @@ RULES: dict[str, Callable[[dict[str, float]], bool]] = {
     "oscillating": lambda s: s.get("swing", 0.0) > 0.015 and s.get("offset", 0.0) > 0.4,
     "G-winning": lambda s: s.get("offset", 0.0) > 0.55 and s.get("gap", 1.0) < 0.15,
 }
-LEAST_ROWS = {"diverging": 3}  # the other states need a whole window: a game begins wildly
+LEAST_ROWS = {"diverging": 3}  # the other states need a whole window: early metrics vary much
 SIGNALS = {
     "gap": "D(x) - D(G(z))",
     "rms_distance": "how far fakes lie from their mean in the discriminator's features, over how far reals do",
@@ -94,7 +94,7 @@ class Diagnosis(NamedTuple):
 
 
 def signals(rows: Sequence[Row]) -> dict[str, float]:
-    """What the last `WINDOW` rows say, medians over them: `SIGNALS`, without those whose metrics are missing.
+    """`SIGNALS` of the last `WINDOW` rows, medians over them, without those whose metrics are missing.
 
     `overfit` is r_v of Karras et al. 2020 (arXiv:2006.06676, eq. 1), on D(x) instead of logits.
     """
@@ -114,9 +114,9 @@ def signals(rows: Sequence[Row]) -> dict[str, float]:
 def diagnose(rows: Sequence[Row]) -> Diagnosis:
     """The state that the last rows show, the first of `RULES` that holds.
 
-    Of fewer rows than `WINDOW`, or those of `LEAST_ROWS`, a state is not told. The thresholds were found on the even seeds of
-    `experiments.doctor_runs`, whose odd ones examine them; but that of "diverging" is set by hand, no window of those runs
-    comes over 8.7. They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say
+    No state is reported before `WINDOW` rows, or those of `LEAST_ROWS`. The thresholds were fitted on the even seeds of
+    `experiments.doctor_runs` and examined on its odd ones; that of "diverging" is set by hand: no window of those runs exceeds
+    8.7. They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say
     little, and a loss over 100 may be sound.
     """
     if not rows:

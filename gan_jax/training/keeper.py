@@ -15,7 +15,7 @@ from gan_jax.training.report import Row
 
 
 class Keeper:
-    """What the writing process does between dispatches: callbacks, checkpoints, rows. In the others it does nothing."""
+    """What process 0 does between dispatches: callbacks, checkpoints, rows. In other processes it does nothing."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Keeper:
             self._board.add_scalar(name, value, at)
 
     def health(self, at: int, row: Row) -> str:
-        """The state of the game in a word; a change is told, and kept with its evidence."""
+        """The state of the game; a change is logged, and kept with its evidence."""
         self._seen = [*self._seen[-WINDOW:], {**row, **self._overfit}]
         found = diagnose(self._seen)
         if found.state != self._state:

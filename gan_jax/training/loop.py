@@ -1,4 +1,4 @@
-"""Driving a step: `fit` plays rounds, watches them, reports them and calls back."""
+"""The training loop: rounds, checks, reports, callbacks, checkpoints."""
 
 import contextlib
 import math
@@ -38,7 +38,7 @@ def fit(
 
     Dispatches end at multiples of the greatest common divisor of `dispatch` and all intervals, so that a run cut anywhere
     plays the same dispatches when it is continued. A checkpoint is written every `save_every` rounds, where callbacks gave
-    scores, and at the end, always after the metrics up to there were seen to be finite.
+    scores, and at the end, always after the metrics so far were checked to be finite.
 
     `agree(flag)` says whether any of the processes that play together was asked to stop.
 
@@ -73,7 +73,7 @@ def fit(
 
 @contextlib.contextmanager
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """The first SIGINT or SIGTERM sets a flag; the second one acts as it would without us."""
+    """The first SIGINT or SIGTERM sets a flag; the second one has its usual effect."""
     asked = False
     kinds = (signal.SIGINT, signal.SIGTERM)
 
@@ -85,7 +85,7 @@ def _deferred_signals() -> Iterator[Callable[[], bool]]:
         os.write(2, b"\nfinishing this step and saving; once more to leave at once\n")
 
     before = {}
-    if threading.current_thread() is threading.main_thread():  # elsewhere signals are not ours
+    if threading.current_thread() is threading.main_thread():  # only the main thread may handle signals
         before = {kind: signal.getsignal(kind) for kind in kinds}
         for kind in kinds:
             signal.signal(kind, handle)

@@ -20,7 +20,7 @@ class Report:
     """Metrics of all rounds: checked, averaged over `interval` rounds, shown and handed to `write(step, row)`.
 
     On a terminal a progress bar, elsewhere a line an interval. Metrics are read one dispatch late, while the next one runs.
-    `images` is the number of real examples in one round; `health(step, row)` gives the last word of the line.
+    `images` is the number of real examples in a round; `health(step, row)` gives the last column.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Report:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens inside takes time, but none of the rounds'."""
+        """Time spent inside does not count as time of the rounds."""
         start = time.perf_counter()
         yield
         self._between += time.perf_counter() - start
@@ -64,7 +64,7 @@ class Report:
         self._pending = (step, metrics)
 
     def flush(self) -> None:
-        """Wait for the metrics taken last; raises `RunError` if one is not finite."""
+        """Wait for the latest metrics; raises `RunError` if one is not finite."""
         if self._pending is None:
             return
         (step, metrics), self._pending = self._pending, None

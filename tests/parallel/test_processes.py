@@ -121,7 +121,7 @@ def test_processes_of_different_flags_are_refused(free_port, tmp_path):
     started = [start(tmp_path / "run", free_port, i, lr=2e-3 * (1 + i)) for i in (0, 1)]
     said = [process.communicate(timeout=100) for process in started]
     assert [process.returncode for process in started] == [2, 2], said
-    assert all("process 1 has other flags than process 0" in complaint for _, complaint in said)
+    assert all("process 1 has different flags from process 0" in complaint for _, complaint in said)
     assert not (tmp_path / "run").exists()
 
 
@@ -180,7 +180,7 @@ def test_the_missing_are_named(free_port):
         error = first.exception(timeout=10)
         assert isinstance(second.exception(timeout=10), InputError)
     assert isinstance(error, InputError)
-    assert f"processes 1, 3 of 4 did not come to port {free_port} within 1 s" in str(error)
+    assert f"processes 1, 3 of 4 did not connect to port {free_port} within 1 s" in str(error)
     assert processes.lost() == []
 
 
