@@ -14,9 +14,9 @@ from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
 
 
-def turn(objective, batch, key=1):
+def turn(objective, batch, key=1, gen=None):
     inputs = objective.sampler.inputs(jax.random.key(2), batch)
-    return Turn(batch, inputs, jax.random.key(key), jax.random.key(9), jnp.zeros((), jnp.int32), {})
+    return Turn(batch, inputs, jax.random.key(key), jax.random.key(9), jnp.zeros((), jnp.int32), gen or {})
 
 
 def fakes(objective, variables):
@@ -54,7 +54,7 @@ def test_both_players_see_real_and_fake_through_it():
     np.testing.assert_allclose(seen[0][0], real, atol=1e-6)
     assert np.abs(seen[1][0] - real).max() > 0.5  # the generated ones
     assert (seen[0][1] != seen[1][1]).any()  # not altered alike: a key of its own for each
-    objective.gen_loss(variables.disc, fakes(objective, variables), turn(objective, BATCH, key=3))
+    objective.gen_loss(variables.disc, fakes(objective, variables), turn(objective, BATCH, 3, variables.gen))
     assert len(seen) == 4
     keys = {tuple(np.asarray(key).tolist()) for _, key in seen}
     assert len(keys) >= 3

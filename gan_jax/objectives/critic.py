@@ -1,0 +1,150 @@
+"""What every objective does with a discriminator: show it examples, and say what it makes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from gan_jax import batch_axis
+from gan_jax.augment import Augment
+from gan_jax.core import Metrics, Variables, split_variables
+from gan_jax.errors import InputError
+from gan_jax.images.convert import to_float
+from gan_jax.objectives.networks import Network, total_sown
+
+
+class Judged(NamedTuple):
+    """Examples as a discriminator judged them.
+
+    x:         the examples (b, ...) in [-1, 1], before augmentation
+    logits:    (b,), or (b/m,) if m of them are packed
+    features:  what it sowed as "features" in "intermediates", at whatever depth: a row for each logit; None if it sowed none
+    loss:      the sum of the scalars that it sowed in "losses"
+    variables: the discriminator's, with the new statistics
+    """
+
+    x: Float[Array, "b ..."]
+    logits: Float[Array, " n"]
+    features: Float[Array, "n f"] | None
+    loss: Float[Array, ""]
+    variables: Variables
+
+
+@dataclass(frozen=True)
+class Critic:
+    """A discriminator and what stands before it: (x, *conditions) -> logits.
+
+    network: takes (x, *conditions); conditions are whatever else it judges by, such as labels, text or a low picture
+    augment: what it sees passes this first; its state, if any, is the discriminator's collection "augment"
+    pack:    m > 1 shows it m consecutive examples at once, side by side along their channels: PacGAN (Lin et al. 2018,
+             arXiv:1712.04086)
+
+    Raises `InputError` for `pack` below 1, for conditions on packed examples, and where a batch cannot be packed.
+    """
+
+    network: Network
+    augment: Augment | None = None
+    pack: int = 1
+
+    def __post_init__(self) -> None:
+        if self.pack < 1:
+            raise InputError(f"pack is the number of examples that are judged together, at least 1, not {self.pack}")
+
+    def init(self, key: Array, x: Array | np.ndarray, *conditions: PyTree) -> Variables:
+        """The discriminator's first variables, with the state of the augmentation."""
+        variables = self.network.start(key, self.packed(to_float(x)), *self._allowed(conditions))
+        state = self.augment.init() if self.augment else {}
+        return {**variables, "augment": state} if state else variables
+
+    def show(self, variables: Variables, x: Array | np.ndarray, *conditions: PyTree, key: Array) -> Judged:
+        """Let it judge real or generated examples in training mode; `key` is the augmentation's."""
+        x = to_float(x)
+        shown = self.augment.apply(x, key, variables.get("augment", {})) if self.augment else x
+        known = {name: value for name, value in variables.items() if name != "augment"}
+        logits, new, sown = self.network.forward(known, self.packed(shown), *self._allowed(conditions), train=True)
+        return Judged(x, logits, _features(sown.get("intermediates", {})), total_sown(sown), {**variables, **new})
+
+    def at(self, variables: Variables, *conditions: PyTree, key: Array) -> Callable[[Array], Array]:
+        """The critic of `gan_jax.penalties`: packed examples to logits, so that norms are those of whole packs."""
+        return lambda packed: self.show(variables, self._unpacked(packed), *conditions, key=key).logits
+
+    def new_stats(self, real: Judged, fake: Judged) -> tuple[PyTree, Metrics]:
+        """The discriminator's new statistics after both kinds were shown, real ones first; `augment/p`, `augment/r` of ADA."""
+        variables = fake.variables
+        if self.augment is None or "augment" not in variables:
+            return split_variables(variables)[1], {}
+        logits = jnp.repeat(real.logits, self.pack)  # one for each example, as their number counts
+        state = self.augment.update(variables["augment"], logits)
+        numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}
+        return split_variables({**variables, "augment": state})[1], numbers
+
+    def packed(self, x: Float[Array, "b ..."]) -> Float[Array, "n ..."]:
+        """m consecutive examples side by side along the last axis: (b, h, w, c) to (b/m, h, w, m*c), (b, d) to (b/m, m*d)."""
+        m = self.pack
+        if m == 1:
+            return x
+        if len(x) % m:
+            raise InputError(f"{len(x)} examples cannot be packed by {m}: choose a batch that is a multiple of {m}")
+        apart = x.reshape(len(x) // m, m, *x.shape[1:])
+        beside = jnp.moveaxis(apart, 1, -2)  # b/m h w m c
+        return beside.reshape(*beside.shape[:-2], -1)
+
+    def _unpacked(self, packed: Float[Array, "n ..."]) -> Float[Array, "b ..."]:
+        if self.pack == 1:
+            return packed
+        beside = packed.reshape(*packed.shape[:-1], self.pack, -1)  # b/m h w m c
+        apart = jnp.moveaxis(beside, -2, 1)
+        return apart.reshape(-1, *apart.shape[2:])
+
+    def _allowed(self, conditions: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+        if conditions and self.pack > 1:
+            raise InputError(
+                f"a discriminator that is conditioned, on labels say, cannot judge packs of {self.pack}: the rows of a random "
+                "batch that would share a pack have different conditions. Use pack=1"
+            )
+        return conditions
+
+
+def game_metrics(real: Judged, fake: Judged) -> Metrics:
+    """The signals of a game that `gan_jax.training.doctor` reads.
+
+    disc/real, disc/fake:           the mean D(x) and D(G(z)), as probabilities
+    data/diversity, gen/diversity:  the rms distance of an example to the batch's mean
+    gen/rms_distance, gen/offset:   in the discriminator's features, if it sows them, the same of fakes, and the distance of
+                                    the fakes' mean to the reals'; both over the rms distance of the reals
+    """
+    return {
+        "disc/real": jnp.mean(jax.nn.sigmoid(real.logits)),
+        "disc/fake": jnp.mean(jax.nn.sigmoid(fake.logits)),
+        "data/diversity": _rms_distance(real.x),
+        "gen/diversity": _rms_distance(fake.x),
+        **_compared(real.features, fake.features),
+    }
+
+
+def _compared(real: Array | None, fake: Array | None) -> Metrics:
+    """Fakes against reals in the discriminator's features."""
+    if real is None or fake is None:
+        return {}
+    real, fake = (jax.lax.stop_gradient(x).astype(jnp.float32) for x in (real, fake))
+    scale = _rms_distance(real) + 1e-12
+    offset = batch_axis.mean(jnp.mean(real, axis=0)) - batch_axis.mean(jnp.mean(fake, axis=0))
+    return {"gen/rms_distance": _rms_distance(fake) / scale, "gen/offset": jnp.sqrt(jnp.sum(offset**2)) / scale}
+
+
+def _rms_distance(x: Float[Array, "b ..."]) -> Float[Array, ""]:
+    """The root mean square distance of an example to the mean of the whole batch."""
+    mean = batch_axis.mean(jnp.mean(x, axis=0))
+    return jnp.sqrt(jnp.sum(batch_axis.mean(jnp.mean(jnp.square(x - mean[None]), axis=0))))
+
+
+def _features(intermediates: dict[str, Any]) -> Float[Array, "n f"] | None:
+    """What modules sowed as "features", at whatever depth, as rows side by side."""
+    found = [x for path, sown in flatten_dict(intermediates).items() if path[-1] == "features" for x in sown]
+    return jnp.concatenate([x.reshape(len(x), -1) for x in found], axis=-1) if found else None

@@ -1,0 +1,116 @@
+"""Networks as pairs of functions: linen modules, nnx modules by Flax's bridge, or any two functions."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from gan_jax.core import Variables, split_variables
+from gan_jax.errors import InputError
+
+SOWN = ("intermediates", "losses")  # collections that a forward pass gives and that are not kept
+
+
+class Network(NamedTuple):
+    """A network as two pure functions.
+
+    init:  (key, *inputs) -> variables: "params" and the collections of statistics, if any
+    apply: (variables, *inputs, train=) -> output, the collections that changed
+
+    In training mode `apply` may also give what was sown, as linen does: features in "intermediates", scalars in "losses".
+    """
+
+    init: Callable[..., Variables]
+    apply: Callable[..., tuple[Any, Variables]]
+
+    def start(self, key: Array, *inputs: PyTree) -> Variables:
+        """The first variables, without what was sown."""
+        return {name: value for name, value in self.init(key, *inputs).items() if name not in SOWN}
+
+    def forward(self, variables: Variables, *inputs: PyTree, train: bool) -> tuple[Any, Variables, Variables]:
+        """The output, the variables with the new statistics, and what was sown."""
+        out, new = self.apply(variables, *inputs, train=train)
+        sown = {name: new[name] for name in SOWN if name in new}
+        stats = {name: value for name, value in new.items() if name not in (*SOWN, "params")}
+        return out, {**variables, **stats}, sown
+
+
+AnyNetwork = nn.Module | tuple[Callable[..., Any], Callable[..., Any]]  # what `network` takes
+
+
+def network(given: AnyNetwork) -> Network:
+    """A linen module, an nnx module in Flax's bridge, or the functions `init` and `apply` of a `Network`, as a `Network`.
+
+    A linen module is called as `module(*inputs, train=)`. An nnx module is given as its class and what it is made with,
+    `nnx.bridge.to_linen(Class, *args, **kwargs)`; it is put in training or evaluation mode before each call, and given
+    `train` if it takes that. Raises `InputError` for anything else.
+    """
+    if isinstance(given, nnx.bridge.ToLinen):
+        bridged = given.clone(metadata_fn=None)  # its variables as plain arrays
+        return _linen(bridged, nnx_method=_in_mode)
+    if isinstance(given, nn.Module):
+        return _linen(given)
+    if isinstance(given, tuple) and len(given) == 2 and all(callable(function) for function in given):
+        return Network(*given)
+    raise InputError(
+        f"{type(given).__name__} is no network: give a linen module, nnx.bridge.to_linen(Class, ...) of an nnx module's class, "
+        "or a pair of functions (init, apply)"
+    )
+
+
+def _linen(module: nn.Module, **options: Any) -> Network:
+    def init(key: Array, *inputs: PyTree) -> Variables:
+        return dict(module.init(key, *inputs, train=True, **options))
+
+    def apply(variables: Variables, *inputs: PyTree, train: bool) -> tuple[Any, Variables]:
+        if not train:
+            return module.apply(variables, *inputs, train=False, **options), {}
+        collections = [*split_variables(variables)[1], *SOWN]
+        out, new = module.apply(variables, *inputs, train=True, mutable=collections, **options)
+        return out, dict(new)
+
+    return Network(init, apply)
+
+
+def _in_mode(module: nnx.Module, *inputs: PyTree, train: bool) -> Any:
+    """The call of an nnx module: batch norm and dropout learn their mode from the module, not from an argument."""
+    if train:
+        module.train()
+    else:
+        module.eval()
+    call: Callable[..., Any] = module  # type: ignore[assignment]
+    takes_train = "train" in inspect.signature(call).parameters
+    return call(*inputs, train=train) if takes_train else call(*inputs)
+
+
+def total_sown(sown: Variables) -> Float[Array, ""]:
+    """The sum of the scalars that a forward pass sowed in "losses", at whatever depth; 0 if there are none.
+
+    Raises `InputError` for what is not a scalar.
+    """
+    found = jax.tree_util.tree_leaves_with_path(sown.get("losses", {}))
+    for path, value in found:
+        if jnp.ndim(value):
+            raise InputError(
+                f"losses{jax.tree_util.keystr(path)} has the shape {jnp.shape(value)}: sow scalars in losses, "
+                "means over the batch"
+            )
+    return jnp.asarray(sum(value for _, value in found), jnp.float32)
+
+
+def sown_loss(player: Network, variables: Variables, *inputs: PyTree) -> Float[Array, ""]:
+    """The sum of the scalars that a network sows in "losses" in training mode, as a function of its variables.
+
+    For the generator's loss, whose forward pass is made outside of it; a network that sows none costs nothing.
+    """
+    _, _, sown = jax.eval_shape(partial(player.forward, train=True), variables, *inputs)
+    if "losses" not in sown:
+        return jnp.zeros(())
+    return total_sown(player.forward(variables, *inputs, train=True)[2])

@@ -1,0 +1,120 @@
+"""What a discriminator is shown and what is taken from it: conditions, features, losses of its own, packs."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import core, latents, losses
+from gan_jax.core import Players
+from gan_jax.errors import InputError
+from gan_jax.objectives import image_gan
+from gan_jax.objectives.critic import Critic, game_metrics
+from gan_jax.objectives.networks import network
+
+KEY = jax.random.key(0)
+SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
+POINTS = {"image": np.random.default_rng(0).standard_normal((8, 2)).astype(np.float32)}
+
+
+class Conditioned(nn.Module):
+    """Logits of examples, a text and a low picture given as a pair; sows two features, one of them a level down."""
+
+    @nn.compact
+    def __call__(self, x, t, pair, *, train):
+        h = nn.Dense(3)(jnp.concatenate([x, t, *pair], axis=-1))
+        self.sow("intermediates", "features", h)
+        return Last()(h)
+
+
+class Last(nn.Module):
+    @nn.compact
+    def __call__(self, h):
+        self.sow("intermediates", "features", 2 * h)
+        return nn.Dense(1)(h)[:, 0]
+
+
+def test_conditions_are_passed_on_as_they_are():
+    critic = Critic(network(Conditioned()))
+    x, t, pair = jnp.asarray(POINTS["image"]), jnp.ones((8, 4)), (jnp.ones((8, 1)), jnp.zeros((8, 5)))
+    variables = critic.init(KEY, x, t, pair)
+    assert set(variables) == {"params"}
+    seen = critic.show(variables, x, t, pair, key=KEY)
+    np.testing.assert_array_equal(seen.logits, Conditioned().apply(variables, x, t, pair, train=True))
+    np.testing.assert_array_equal(seen.features[:, 3:], 2 * seen.features[:, :3])
+    np.testing.assert_array_equal(critic.at(variables, t, pair, key=KEY)(x), seen.logits)
+    assert set(seen.variables) == {"params"}
+
+
+def test_game_metrics_by_hand():
+    """Features are 3 x: distances among fakes are twice those among reals, the means 5 apart in x."""
+
+    class Tripled(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            self.sow("intermediates", "features", 3 * x)
+            return nn.Dense(1)(x)[:, 0]
+
+    critic, x = Critic(network(Tripled())), POINTS["image"]
+    mean = x.mean(axis=0)
+    variables = critic.init(KEY, x)
+    real = critic.show(variables, x, key=KEY)
+    fake = critic.show(variables, mean + 2 * (x - mean) + np.float32([3, 4]), key=KEY)
+    distance = np.sqrt(np.mean(np.sum((x - mean) ** 2, axis=1)))
+    wanted = {
+        "disc/real": np.mean(1 / (1 + np.exp(-np.asarray(real.logits)))),
+        "disc/fake": np.mean(1 / (1 + np.exp(-np.asarray(fake.logits)))),
+        "data/diversity": distance,
+        "gen/diversity": 2 * distance,
+        "gen/rms_distance": 2,
+        "gen/offset": 5 / distance,
+    }
+    found = game_metrics(real, fake)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
+    assert "gen/offset" not in game_metrics(real._replace(features=None), fake)
+
+
+class Costly(nn.Module):
+    """A network that sows `cost` times its parameter, and its mean output, a level down."""
+
+    cost: float
+    scalar: bool = True
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        w = self.param("w", nn.initializers.ones, ())
+        out = w * x
+        self.sow("losses", "own", self.cost * w if self.scalar else out)
+        return out[:, 0] if self.cost < 0 else out
+
+
+def test_sown_losses_are_their_own_players():
+    """SGD with rate 1: the parameters move by `cost` more than without, D's by twice that, for real and for fake ones."""
+    moved = {}
+    for cost in (0.0, 0.25):
+        generator, discriminator = Costly(cost), Costly(-1e-9 - cost)
+        objective = image_gan(generator, discriminator, losses.wasserstein, latents.Normal(2))
+        state = core.init_state(objective, SGD, KEY, POINTS)
+        assert (state.gen.stats, state.disc.stats) == ({}, {})
+        for options in ({"schedule": "simultaneous"}, {"accumulate": 2, "schedule": "simultaneous"}):
+            after, metrics = jax.jit(core.make_step(objective, SGD, **options))(state, POINTS)
+            moved[cost, len(options)] = [
+                after.gen.params["w"],
+                after.disc.params["w"],
+                metrics["gen/loss"],
+                metrics["disc/loss"],
+            ]
+    for n in (1, 2):
+        found = np.subtract(moved[0.25, n], moved[0.0, n])
+        np.testing.assert_allclose(found, [-0.25, 0.5, 0.25, -0.5], atol=1e-5)
+
+
+def test_sown_losses_are_scalars():
+    objective = image_gan(Costly(1.0), Costly(-1.0, scalar=False), losses.wasserstein, latents.Normal(2))
+    state = core.init_state(objective, SGD, KEY, POINTS)
+    with pytest.raises(InputError, match=r"losses\['own'\]\[0\] has the shape \(8, 2\): sow scalars"):
+        core.make_step(objective, SGD)(state, POINTS)
