@@ -26,6 +26,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "collapsing": (
         _PENALTY,
         Cure("features of the whole minibatch in the discriminator", "minibatch", "stddev or discrimination"),
+        Cure("packed examples", "pack", "2"),
         Cure("one update of the generator a round", "gen_steps", "1"),
     ),
     "D-winning": (

@@ -81,6 +81,8 @@ class GameFlags:
     """Keep every weight of the discriminator within this distance of 0 after each update (WGAN: 0.01)."""
     augment: AugmentName = "none"
     """Alter what the discriminator sees, real or generated, so that it does not memorise few examples."""
+    pack: int = 1
+    """Examples that the discriminator judges together, as one (PacGAN), against mode collapse."""
     optimizer: OptimizerName = "adam"
     """Optimizer of both players."""
     lr: float = 2e-3
@@ -141,8 +143,13 @@ class GameFlags:
         ]
 
     def parts(self) -> dict[str, Any]:
-        """What `image_gan` and other objectives take of these flags: loss, penalties, augment."""
-        return {"loss": self.costs(), "penalties": self.penalties(), "augment": AUGMENTATIONS[self.augment]}
+        """What `image_gan` takes of these flags: loss, penalties, augment, pack."""
+        return {
+            "loss": self.costs(),
+            "penalties": self.penalties(),
+            "augment": AUGMENTATIONS[self.augment],
+            "pack": self.pack,
+        }
 
     def optimizers(self, steps: int) -> Players:
         """The two optimizers of a run of `steps` rounds."""
