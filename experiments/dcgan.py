@@ -72,7 +72,7 @@ def networks(config: Config, channels: int, num_classes: int) -> tuple[Any, Any]
     label: Any = "projection" if config.label == "projection" else "concat"
     if config.networks == "sngan":
         generator = resnet.Generator(config.size, channels, label=config.gen_label, **shared)
-        return generator, resnet.Discriminator(**shared)
+        return generator, resnet.Discriminator(minibatch=config.minibatch, **shared)
     return (
         dcgan.Generator(
             config.size, channels, norm=config.gen_norm, upsample=config.upsample, label=config.gen_label, **shared

@@ -1,4 +1,4 @@
-"""Features of the whole minibatch, by which a discriminator sees that samples lie too close together."""
+"""Features of the whole minibatch, from which a discriminator can tell that samples are too similar."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,7 @@ class MinibatchDiscrimination(nn.Module):
 
     o(x_i)_k = sum over j != i of exp(-||M_ik - M_jk||_1), M = f(x) T with T (a, kernels, dims) (Salimans et al. 2016,
     arXiv:1606.03498, section 3.2). As in the authors' code the example itself is left out. The sum runs over the whole
-    batch, also where that is spread over devices.
+    batch, also where that is sharded over devices.
     """
 
     kernels: int = 50
@@ -30,12 +30,14 @@ class MinibatchDiscrimination(nn.Module):
         return jnp.concatenate([f, similarity.astype(f.dtype)], axis=-1)
 
 
-def append_stddev(x: Float[Array, "b h w c"], epsilon: float = 1e-8) -> Float[Array, "b h w c_and_1"]:
-    """A constant feature map: the standard deviation over the batch, averaged over places and channels.
+def append_stddev(x: Float[Array, "b ... c"], epsilon: float = 1e-8) -> Float[Array, "b ... c_and_1"]:
+    """The standard deviation over the batch, averaged over positions and channels, as one more channel that is constant.
 
-    (Karras et al. 2017, arXiv:1710.10196, section 3.) The group is the whole batch, also where that is spread over devices.
+    A feature map for (b, h, w, c), a number for (b, c) (Karras et al. 2017, arXiv:1710.10196, section 3). The group is the
+    whole batch, also where that is sharded over devices.
     """
     mean = batch_axis.mean(jnp.mean(x.astype(jnp.float32), axis=0))
     variance = batch_axis.mean(jnp.mean(jnp.square(x.astype(jnp.float32) - mean[None]), axis=0))
     value = jnp.mean(jnp.sqrt(variance + epsilon)).astype(x.dtype)
-    return jnp.concatenate([x, jnp.broadcast_to(jax.lax.expand_dims(value, range(4)), (*x.shape[:3], 1))], axis=-1)
+    channel = jnp.broadcast_to(jax.lax.expand_dims(value, range(x.ndim)), (*x.shape[:-1], 1))
+    return jnp.concatenate([x, channel], axis=-1)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, ConvTranspose, ResizeConv, one_hot_planes
-from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
+from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _init = nn.initializers.normal(0.02)
@@ -96,12 +96,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then one linear unit.
+    """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then `gan_jax.layers.head`.
 
     Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together).
     With `num_classes` the label is concatenated as one-hot feature maps (`label="concat"`) or enters by an inner product
-    with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). `minibatch` lets it see the batch
-    as a whole, before the linear unit: by its standard deviation or by minibatch discrimination (`gan_jax.layers.minibatch`).
+    with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). `minibatch` adds features of the
+    whole batch before the linear unit: its standard deviation or minibatch discrimination (`gan_jax.layers.minibatch`).
     """
 
     width: int = 128
@@ -110,7 +110,7 @@ class Discriminator(nn.Module):
     spectral_norm: bool = False
     num_classes: int = 0
     label: Literal["concat", "projection"] = "concat"
-    minibatch: Literal["none", "stddev", "discrimination"] = "none"
+    minibatch: Minibatch = "none"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -127,14 +127,14 @@ class Discriminator(nn.Module):
             if self.norm == "batch":
                 x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
             x = _leaky_relu(x)
-        if self.minibatch == "stddev":
-            x = append_stddev(x)
-        h = x.reshape(x.shape[0], -1)
-        if self.minibatch == "discrimination":
-            h = MinibatchDiscrimination()(h)
-        self.sow("intermediates", "features", h)
-        logits = layer(nn.Dense(1, kernel_init=_init, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
-        if self.num_classes and self.label == "projection":
-            embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_init, dtype=self.dtype)
-            logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
-        return logits
+        return head(
+            self,
+            x,
+            y,
+            train=train,
+            num_classes=self.num_classes if self.label == "projection" else 0,
+            minibatch=self.minibatch,
+            spectral_norm=self.spectral_norm,
+            kernel_init=_init,
+            dtype=self.dtype,
+        )

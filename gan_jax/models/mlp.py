@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import batch_norm
 
 
@@ -32,12 +33,16 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Points (b, features) to logits (b,) through `depth` hidden layers; `scale` divides the input first."""
+    """Points (b, features) to logits (b,) through `depth` hidden layers; `scale` divides the input first.
+
+    `minibatch` adds features of the whole batch before the linear unit, see `gan_jax.layers.head`.
+    """
 
     width: int = 256
     depth: int = 3
     scale: float = 1.0
     activation: Literal["leaky_relu", "tanh"] = "leaky_relu"
+    minibatch: Minibatch = "none"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b features"], y: None = None, *, train: bool) -> Float[Array, " b"]:
@@ -45,5 +50,4 @@ class Discriminator(nn.Module):
         for _ in range(self.depth):
             x = nn.Dense(self.width)(x)
             x = nn.leaky_relu(x, 0.2) if self.activation == "leaky_relu" else jnp.tanh(x)
-        self.sow("intermediates", "features", x)
-        return nn.Dense(1)(x)[:, 0]
+        return head(self, x, train=train, minibatch=self.minibatch)

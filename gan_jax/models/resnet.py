@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, conv, conv_transpose
+from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _GENERATOR = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}  # channels at 4x4, 8x8, ... in widths
@@ -62,23 +63,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (b, h, w, c) to logits (b,): residual blocks, the sum over all pixels, one linear unit.
+    """Images (b, h, w, c) to logits (b,): residual blocks, the sum over all pixels, then `gan_jax.layers.head`.
 
     `width` is the channels of the first block (None: the paper's, 128 at 32x32 and 64 above). Every kernel is divided by its
     largest singular value unless `spectral_norm=False`. With `num_classes` the label enters by an inner product with the
-    features (Miyato & Koyama 2018, eq. 3). Differs: Flax divides the first weights themselves, too.
+    features (Miyato & Koyama 2018, eq. 3). `minibatch` adds features of the whole batch to the sums, which the paper has not.
+    Differs: Flax divides the first weights themselves, too.
     """
 
     width: int | None = None
     num_classes: int = 0
     spectral_norm: bool = True
+    minibatch: Minibatch = "none"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
         side = _side(*x.shape[1:3])
         width = self.width or (128 if side == 32 else 64)
-        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
 
         x = x.astype(self.dtype)
         for i, n in enumerate(_DISCRIMINATOR[side]):
@@ -87,12 +89,17 @@ class Discriminator(nn.Module):
             )
             x = block(x, train=train)  # b h/2 w/2 c, later b h w c
         h = jnp.sum(nn.relu(x), axis=(1, 2))  # b c
-        self.sow("intermediates", "features", h)
-        logits = layer(nn.Dense(1, kernel_init=_glorot, dtype=self.dtype))(h)[:, 0].astype(jnp.float32)
-        if self.num_classes:
-            embedding = nn.Embed(self.num_classes, h.shape[-1], embedding_init=_glorot, dtype=self.dtype)
-            logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
-        return logits
+        return head(
+            self,
+            h,
+            y,
+            train=train,
+            num_classes=self.num_classes,
+            minibatch=self.minibatch,
+            spectral_norm=self.spectral_norm,
+            kernel_init=_glorot,
+            dtype=self.dtype,
+        )
 
 
 class UpBlock(nn.Module):

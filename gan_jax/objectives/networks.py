@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.variablelib import variable_type_from_name
 from jax import Array
 from jaxtyping import Float, PyTree
 
@@ -50,11 +51,11 @@ def network(given: AnyNetwork) -> Network:
 
     A linen module is called as `module(*inputs, train=)`. An nnx module is given as its class and what it is made with,
     `nnx.bridge.to_linen(Class, *args, **kwargs)`; it is put in training or evaluation mode before each call, and given
-    `train` if it takes that. Raises `InputError` for anything else.
+    `train` if it takes that. It sows by `self.sow("intermediates", "features", h)` and `self.sow("losses", name, scalar)`.
+    Raises `InputError` for anything else.
     """
     if isinstance(given, nnx.bridge.ToLinen):
-        bridged = given.clone(metadata_fn=None)  # its variables as plain arrays
-        return _linen(bridged, nnx_method=_in_mode)
+        return _bridged(given)
     if isinstance(given, nn.Module):
         return _linen(given)
     if isinstance(given, tuple) and len(given) == 2 and all(callable(function) for function in given):
@@ -65,29 +66,43 @@ def network(given: AnyNetwork) -> Network:
     )
 
 
-def _linen(module: nn.Module, **options: Any) -> Network:
+def _linen(module: nn.Module) -> Network:
     def init(key: Array, *inputs: PyTree) -> Variables:
-        return dict(module.init(key, *inputs, train=True, **options))
+        return dict(module.init(key, *inputs, train=True))
 
     def apply(variables: Variables, *inputs: PyTree, train: bool) -> tuple[Any, Variables]:
         if not train:
-            return module.apply(variables, *inputs, train=False, **options), {}
-        collections = [*split_variables(variables)[1], *SOWN]
-        out, new = module.apply(variables, *inputs, train=True, mutable=collections, **options)
+            return module.apply(variables, *inputs, train=False), {}
+        out, new = module.apply(variables, *inputs, train=True, mutable=[*split_variables(variables)[1], *SOWN])
         return out, dict(new)
 
     return Network(init, apply)
 
 
-def _in_mode(module: nnx.Module, *inputs: PyTree, train: bool) -> Any:
-    """The call of an nnx module: batch norm and dropout learn their mode from the module, not from an argument."""
+def _bridged(module: nnx.bridge.ToLinen) -> Network:
+    module = module.clone(metadata_fn=None)  # its variables are plain arrays then
+
+    def init(key: Array, *inputs: PyTree) -> Variables:
+        return dict(module.init(key, *inputs, train=True, nnx_method=_captured))
+
+    def apply(variables: Variables, *inputs: PyTree, train: bool) -> tuple[Any, Variables]:
+        mutable = list(split_variables(variables)[1]) if train else []
+        (out, sown), new = module.apply(variables, *inputs, train=train, nnx_method=_captured, mutable=mutable)
+        return out, {**new, **(sown if train else {})}
+
+    return Network(init, apply)
+
+
+def _captured(module: nnx.Module, *inputs: PyTree, train: bool) -> tuple[Any, Variables]:
+    """The output of an nnx module and what it sowed; batch norm and dropout learn the mode from the module itself."""
     if train:
         module.train()
     else:
         module.eval()
-    call: Callable[..., Any] = module  # type: ignore[assignment]
-    takes_train = "train" in inspect.signature(call).parameters
-    return call(*inputs, train=train) if takes_train else call(*inputs)
+    takes_train = "train" in inspect.signature(type(module).__call__).parameters
+    types = [variable_type_from_name(name, allow_register=True) for name in SOWN]
+    out, *sown = nnx.capture(module, *types)(*inputs, **({"train": train} if takes_train else {}))
+    return out, {name: nnx.to_pure_dict(state) for name, state in zip(SOWN, sown, strict=True) if state}
 
 
 def total_sown(sown: Variables) -> Float[Array, ""]:

@@ -1,12 +1,14 @@
 """Features of the whole minibatch against NumPy, and where the discriminator has them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
-from gan_jax.models import dcgan
+from gan_jax.models import dcgan, mlp, resnet
 
 F = jax.random.normal(jax.random.key(0), (6, 10))
 LAYER = MinibatchDiscrimination(kernels=4, dims=3)
@@ -35,8 +37,8 @@ def test_examples_that_change_places_take_their_features_along():
 
 def test_a_collapsed_batch_is_more_similar():
     collapsed = F[:1] + 0.01 * F
-    spread, near = (LAYER.apply(TENSOR, f)[:, 10:] for f in (F, collapsed))
-    assert float(near.min()) > float(spread.max())
+    apart, near = (LAYER.apply(TENSOR, f)[:, 10:] for f in (F, collapsed))
+    assert float(near.min()) > float(apart.max())
     np.testing.assert_allclose(near, 5, atol=0.5)  # each of the other five counts as nearly the same
 
 
@@ -69,3 +71,29 @@ def test_a_discriminator_that_sees_the_batch(minibatch, more):
     assert logits.shape == (6,)
     others = network.apply(params, x.at[1:].mul(3), train=True)
     assert (float(logits[0]) != float(others[0])) == (minibatch != "none")
+
+
+def test_stddev_of_vectors_is_one_number():
+    x = jax.random.normal(jax.random.key(2), (5, 3)) * jnp.arange(1.0, 4)[None]
+    found = append_stddev(x)
+    np.testing.assert_array_equal(found[:, :3], x)
+    np.testing.assert_allclose(found[:, 3], np.full(5, np.std(np.asarray(x), axis=0).mean()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("minibatch", "more"), [("none", 0), ("stddev", 1), ("discrimination", 50)])
+@pytest.mark.parametrize(
+    ("network", "shape", "width"),
+    [(mlp.Discriminator(width=6, depth=1), (5, 2), 6), (resnet.Discriminator(width=4), (3, 32, 32, 3), 4)],
+    ids=["mlp", "resnet"],
+)
+def test_every_discriminator_may_see_the_batch(network, shape, width, minibatch, more):
+    """The features that it sows, and the kernel of its linear unit, are longer by those of the batch."""
+    x = jnp.zeros(shape)
+    network = network.clone(minibatch=minibatch)
+    init = partial(network.init_with_output, train=True, mutable=["params", "intermediates", "batch_stats"])
+    logits, variables = jax.eval_shape(init, jax.random.key(0), x)
+    assert logits.shape == shape[:1]
+    assert variables["intermediates"]["features"][0].shape == (shape[0], width + more)
+    *_, last = sorted(name for name in variables["params"] if name.startswith("Dense"))
+    assert variables["params"][last]["kernel"].shape == (width + more, 1)
+    assert ("MinibatchDiscrimination_0" in variables["params"]) == (minibatch == "discrimination")

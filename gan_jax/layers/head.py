@@ -1,0 +1,52 @@
+"""The end of a discriminator: features of the batch, the linear unit, the label's projection."""
+
+from functools import partial
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
+from gan_jax.layers.norm import maybe_spectral, require_labels
+
+Minibatch = Literal["none", "stddev", "discrimination"]
+_default_init = nn.initializers.lecun_normal()
+
+
+def head(
+    module: nn.Module,
+    x: Float[Array, "b ... c"],
+    y: Int[Array, " b"] | None = None,
+    *,
+    train: bool,
+    num_classes: int = 0,
+    minibatch: Minibatch = "none",
+    spectral_norm: bool = False,
+    kernel_init: nn.initializers.Initializer = _default_init,
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, " b"]:
+    """Feature maps (b, h, w, c) or vectors (b, c) to logits (b,): psi(h) + <embedding(y), h> with h = features of x.
+
+    h is x as vectors, with the batch's standard deviation (Karras et al. 2017, arXiv:1710.10196, section 3) or minibatch
+    discrimination (Salimans et al. 2016, arXiv:1606.03498, section 3.2) as `minibatch` says; `module` sows it as "features".
+    psi is linear. With `num_classes` the label's embedding is projected on h (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3).
+    `spectral_norm` divides both kernels by their largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+
+    Called from the compact method of `module`, which owns the parameters: they are named as if they were made there. Raises
+    `InputError` if there are classes and no labels.
+    """
+    layer = partial(maybe_spectral, spectral=spectral_norm, train=train)
+    if minibatch == "stddev":
+        x = append_stddev(x)
+    h = x.reshape(x.shape[0], -1)
+    if minibatch == "discrimination":
+        h = MinibatchDiscrimination()(h)
+    module.sow("intermediates", "features", h)
+    logits = layer(nn.Dense(1, kernel_init=kernel_init, dtype=dtype))(h)[:, 0].astype(jnp.float32)
+    if num_classes:
+        embedding = nn.Embed(num_classes, h.shape[-1], embedding_init=kernel_init, dtype=dtype)
+        logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
+    return logits
