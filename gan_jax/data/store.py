@@ -71,7 +71,7 @@ class Store:
         return _open(self.place(name, identity, how))
 
     def build(self, source: Source, how: Preparation) -> Dataset:
-        """Read, fit and keep the data set, also where the cache has it already. Raises as `prepared` does."""
+        """Read, fit and keep the data set, also where the cache has it already; raises `InputError` as `prepared` does."""
         final = self.place(source.name, source.identity, how)
         unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.partial")
         try:

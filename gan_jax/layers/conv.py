@@ -26,7 +26,10 @@ from gan_jax.layers import lowerings
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: int) -> Float[Array, "b i j o"]:
-    """Convolve with `SAME` padding: (b, h, w, c) to (b, h / stride, w / stride, o); h and w must be multiples of `stride`."""
+    """Convolve with `SAME` padding: (b, h, w, c) to (b, h / stride, w / stride, o).
+
+    Raises `InputError` unless h and w are multiples of `stride`.
+    """
     if x.shape[1] % stride or x.shape[2] % stride:
         raise InputError(
             f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it"

@@ -85,7 +85,10 @@ class Critic:
         return split_variables({**variables, "augment": state})[1], numbers
 
     def packed(self, x: Float[Array, "b ..."]) -> Float[Array, "n ..."]:
-        """m consecutive examples side by side along the last axis: (b, h, w, c) to (b/m, h, w, m*c), (b, d) to (b/m, m*d)."""
+        """m consecutive examples side by side along the last axis: (b, h, w, c) to (b/m, h, w, m*c), (b, d) to (b/m, m*d).
+
+        Raises `InputError` for a batch that is no multiple of m.
+        """
         m = self.pack
         if m == 1:
             return x

@@ -100,7 +100,8 @@ class Checkpoints:
 
         `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
         with a warning, and set aside as damaged-STEP once an older one could be read (not where nothing may be written).
-        Raises `InputError` if none can be read, or if they hold another kind of state.
+        Raises `InputError` if none can be read, or if they hold another kind of state, and `RunError` if one may be sound but
+        cannot be read at the moment.
         """
         target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
         candidates = sorted(self.steps, reverse=True)
