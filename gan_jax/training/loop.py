@@ -42,8 +42,8 @@ def fit(
 
     `agree(flag)` says whether any of the processes that play together was asked to stop.
 
-    Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted` after SIGINT or SIGTERM, when
-    the dispatch is finished and the state saved; a second signal stops at once.
+    Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted`
+    after SIGINT or SIGTERM, when the dispatch is finished and the state saved; a second signal stops at once.
     """
     intervals = [save_every, report.interval, *(c.interval for c in callbacks)]
     if min(intervals) < 1:
