@@ -5,8 +5,8 @@ With `SAME` padding a strided convolution is bilinear in its input and its kerne
     T(x, kernel, y) = <conv(x, kernel), y>
 
 is trilinear, and its three partial gradients, `conv` (in y), `_adjoint` (in x) and `_correlate` (in the kernel), are each
-other's derivatives. Writing their transposes with one another keeps gradients of gradients (R1, R2, WGAN-GP) among three
-forms that can each be computed well: on accelerators by XLA's own convolutions, on CPUs as `gan_jax.layers.lowerings` does.
+other's derivatives. Their transposes are defined by one another, so gradients of gradients (R1, R2, WGAN-GP) are among three
+forms that each have a fast implementation: XLA's own convolutions on accelerators, `gan_jax.layers.lowerings` on CPUs.
 Reverse-mode derivatives only: `jax.jvp` through these functions raises.
 """
 
@@ -90,7 +90,7 @@ _correlate.defvjp(_correlate_fwd, _correlate_bwd)
 
 
 def conv_transpose(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: int) -> Float[Array, "b i j o"]:
-    """Fractionally strided convolution, (b, h, w, c) to (b, h * stride, w * stride, o): the talk's "deconvolution".
+    """Fractionally strided convolution, (b, h, w, c) to (b, h * stride, w * stride, o), also called deconvolution.
 
     Equals `flax.linen.ConvTranspose` with `SAME` padding (kernel not flipped). It is the adjoint, not the inverse, of `conv`.
     """
@@ -108,6 +108,7 @@ class _Convolution(nn.Module):
     kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
 
     def parameters(self, channels: int) -> tuple[Array, Array | None]:
+        """Kernel (k, k, channels, features) and bias (features,), None without one, in the type of the computation."""
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype) if self.use_bias else None

@@ -1,4 +1,4 @@
-"""Convolutions and pools of networks that others have trained, in the forms that XLA computes quickest on a CPU."""
+"""Convolutions and pooling of pretrained networks, in the forms that XLA computes fastest on a CPU."""
 
 import itertools
 from functools import reduce
@@ -17,10 +17,10 @@ from gan_jax.layers.conv import conv
 def convolve(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], strides: Any, padding: Any, **options: Any
 ) -> Float[Array, "b i j o"]:
-    """What `flax.linen.Conv` is to call in place of `lax.conv_general_dilated`, which it equals.
+    """Convolution for `flax.linen.Conv(conv_general_dilated=convolve)`: equals `lax.conv_general_dilated` up to rounding.
 
-    1x1 kernels become matrix products; 3x3 ones go by `gan_jax.layers.conv`, whose form of fewer multiplications also keeps
-    all cores busy and has quick gradients. XLA's own convolution uses one core where it makes 128 channels or fewer.
+    1x1 kernels become matrix products; 3x3 kernels use `gan_jax.layers.conv`, which needs fewer multiplications, uses all
+    cores and has fast gradients. XLA's own convolution uses one core for 128 output channels or fewer.
     """
     size, plain = kernel.shape[:2], set(strides) == {1} and isinstance(padding, str)
     if size == (1, 1) and plain:
@@ -31,7 +31,7 @@ def convolve(
 
 
 def _three_by_three(x: Array, kernel: Array, padding: str, precision: lax.Precision) -> Array:
-    """As of an image with an even number of rows and columns, which that form needs."""
+    """The image is padded to an even number of rows and columns, which the Winograd form needs."""
     h, w = x.shape[1:3]
     even = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)))
     with jax.default_matmul_precision(precision.name.lower()):
@@ -42,15 +42,15 @@ def _three_by_three(x: Array, kernel: Array, padding: str, precision: lax.Precis
 def max_pool(
     x: Float[Array, "b h w c"], size: int = 3, stride: int = 2, *, edge: int = 0, ceil: bool = False
 ) -> Float[Array, "b i j c"]:
-    """The largest of size x size pixels, at every `stride`, of an image with `edge` pixels more on each side.
+    """Max pooling over size x size windows at every `stride`, of an image padded by `edge` on each side.
 
-    With `ceil` also of the pixels that are left over at the end. As maxima of shifted images: windows, as flax has them,
-    take three to five times as long on a CPU.
+    With `ceil` the last window may be incomplete. Computed as maxima of shifted images: `flax.linen.max_pool` takes three to
+    five times as long on a CPU.
     """
     for axis in (1, 2):
         n = x.shape[axis] + 2 * edge
-        places = (n - size + (stride - 1) * ceil) // stride + 1
-        reach = (places - 1) * stride + 1
+        positions = (n - size + (stride - 1) * ceil) // stride + 1
+        reach = (positions - 1) * stride + 1
         pads = [(0, 0)] * 4
         pads[axis] = (edge, edge + max(reach + size - 1 - n, 0))
         x = jnp.pad(x, pads, constant_values=-jnp.inf)
@@ -59,7 +59,7 @@ def max_pool(
 
 
 def mean_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """The mean of every pixel and those around it that are inside the image."""
+    """3x3 average pooling with stride 1; padding is not counted."""
     _, h, w, _ = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     total = reduce(jnp.add, [padded[:, i : i + h, j : j + w] for i, j in itertools.product(range(3), repeat=2)])

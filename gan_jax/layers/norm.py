@@ -20,7 +20,8 @@ def _gain(key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> A
 
 
 def batch_norm(**changes: Any) -> nn.BatchNorm:
-    """Batch normalisation as DCGAN uses it, over the whole batch wherever it lies: gains drawn from N(1, 0.02).
+    """Batch normalisation as DCGAN uses it, over the whole batch, also where that is sharded; gains are drawn from
+    N(1, 0.02).
 
     Differs: epsilon 1e-5 (the paper's code has 1e-8), and running statistics are kept for sampling.
     """
@@ -47,7 +48,7 @@ def maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
 
 
 def require_labels(y: Array | None) -> Array:
-    """The labels; raises `InputError` where a class-conditional network is given none."""
+    """y unchanged; raises `InputError` where a class-conditional network is given no labels."""
     if y is None:
         raise InputError("this network is class-conditional (num_classes > 0): it needs labels y of shape (b,)")
     return y

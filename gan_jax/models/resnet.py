@@ -1,7 +1,8 @@
 """The residual networks of SNGAN for 32x32, 64x64 and 128x128 (Miyato et al. 2018, arXiv:1802.05957, appendix B.4).
 
-Those for 64x64 are of the authors' code only (github.com/pfnet-research/sngan_projection), as are the first weights: Glorot's
-uniform ones, times sqrt(2) for the 3x3 kernels in blocks. Labels enter as in Miyato & Koyama 2018, arXiv:1802.05637.
+The networks for 64x64 and the initial weights are those of the authors' code (github.com/pfnet-research/sngan_projection):
+Glorot's uniform initialisation, times sqrt(2) for the 3x3 kernels in blocks. Labels enter as in Miyato & Koyama 2018,
+arXiv:1802.05637.
 """
 
 from functools import partial
@@ -33,8 +34,8 @@ class Generator(nn.Module):
 
     `size` is (32, 32), (64, 64) or (128, 128), `width` the channels before the last layer (None: the paper's, 256 at 32x32
     and 64 above). With `num_classes` the label enters through the blocks' batch norm (`label="batch_norm"`) or as a one-hot
-    vector beside z. `dtype` is the type of the computation; parameters are float32. Biases before batch norm, which takes
-    them away again, are kept: the parameters are those of the authors' code.
+    vector beside z. `dtype` is the type of the computation; parameters are float32. Biases before batch norm,
+    which cancels them, are kept: the parameters are those of the authors' code.
     """
 
     size: tuple[int, int] = (32, 32)
@@ -67,8 +68,8 @@ class Discriminator(nn.Module):
 
     `width` is the channels of the first block (None: the paper's, 128 at 32x32 and 64 above). Every kernel is divided by its
     largest singular value unless `spectral_norm=False`. With `num_classes` the label enters by an inner product with the
-    features (Miyato & Koyama 2018, eq. 3). `minibatch` adds features of the whole batch to the sums, which the paper has not.
-    Differs: Flax divides the first weights themselves, too.
+    features (Miyato & Koyama 2018, eq. 3). `minibatch` adds features of the whole batch to the sums; the paper has none.
+    Differs: Flax's spectral normalisation divides the initial weights, too.
     """
 
     width: int | None = None
@@ -169,7 +170,7 @@ class EnlargedConv(Conv):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j o"]:
         kernel, bias = self.parameters(x.shape[-1])
-        y = conv_transpose(x.astype(self.dtype), _spread(kernel), 2)
+        y = conv_transpose(x.astype(self.dtype), _shifted_sum(kernel), 2)
         return y if bias is None else y + bias[None, None, None]
 
 
@@ -181,11 +182,11 @@ class AveragedConv(Conv):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j o"]:
         kernel, bias = self.parameters(x.shape[-1])
-        y = conv(x.astype(self.dtype), _spread(kernel) / 4, 2)
+        y = conv(x.astype(self.dtype), _shifted_sum(kernel) / 4, 2)
         return y if bias is None else y + bias[None, None, None]
 
 
-def _spread(kernel: Float[Array, "k l c o"]) -> Float[Array, "k+1 l+1 c o"]:
+def _shifted_sum(kernel: Float[Array, "k l c o"]) -> Float[Array, "k+1 l+1 c o"]:
     """The sum of the kernel at its four shifts by one pixel."""
     tall = jnp.pad(kernel, ((0, 1), (0, 0), (0, 0), (0, 0))) + jnp.pad(kernel, ((1, 0), (0, 0), (0, 0), (0, 0)))
     return jnp.pad(tall, ((0, 0), (0, 1), (0, 0), (0, 0))) + jnp.pad(tall, ((0, 0), (1, 0), (0, 0), (0, 0)))

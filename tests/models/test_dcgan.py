@@ -107,10 +107,10 @@ def test_first_weights_are_those_of_the_paper():
     z, x = jnp.zeros((2, 100)), jnp.zeros((2, 16, 16, 3))
     players = [init(Generator(size=(16, 16), width=32), z), init(Discriminator(width=32), x)]
     for name, leaf in [item for v in players for layer in v["params"].values() for item in layer.items()]:
-        mean, spread = {"kernel": (0, 0.02), "scale": (1, 0.02), "bias": (0, 0)}[name]
-        margin = 5 * spread / np.sqrt(leaf.size)
+        mean, std = {"kernel": (0, 0.02), "scale": (1, 0.02), "bias": (0, 0)}[name]
+        margin = 5 * std / np.sqrt(leaf.size)
         assert abs(float(jnp.mean(leaf)) - mean) <= margin
-        assert abs(float(jnp.std(leaf)) - spread) <= margin
+        assert abs(float(jnp.std(leaf)) - std) <= margin
 
 
 def test_generator_ends_in_tanh():

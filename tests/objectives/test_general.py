@@ -1,4 +1,4 @@
-"""The heart is general: other games, written here on `Critic`, run on `make_step` unchanged; the doctor has its signals."""
+"""`make_step` is general: other games, written here on `Critic`, run on it unchanged; the doctor has its signals."""
 
 import flax.linen as nn
 import jax

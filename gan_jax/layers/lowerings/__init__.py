@@ -1,4 +1,4 @@
-"""Ways to compute a convolution and its two gradients; all give the same numbers, but for rounding."""
+"""Ways to compute a convolution and its two gradients; all are equal up to rounding."""
 
 from gan_jax.layers.lowerings.form import Form
 from gan_jax.layers.lowerings.patches import patches

@@ -1,4 +1,4 @@
-"""What a way to compute convolutions offers."""
+"""The interface of an implementation of convolutions."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +20,6 @@ class Form(NamedTuple):
 
 
 def padding(size: int, stride: int) -> tuple[int, int]:
-    """Zeros before and behind the image for `SAME` padding, where the image is a multiple of the stride."""
+    """Zeros before and after the image for `SAME` padding, where the image is a multiple of the stride."""
     low = max(size - stride, 0) // 2
     return low, max(size - stride, 0) - low

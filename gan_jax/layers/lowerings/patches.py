@@ -1,4 +1,4 @@
-"""For CPUs and images of few channels: one matrix product with the patch under every output, as a row of numbers."""
+"""For CPUs and images of few channels: one matrix product with the input patches as rows (im2col)."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -8,13 +8,14 @@ from gan_jax.layers.lowerings.form import Form, padding
 
 
 def conv(x: Array, kernel: Array, stride: int) -> Array:
+    """`Form.conv` as one matrix product."""
     b, h, w, _ = x.shape
     rows = _patches(x, kernel.shape[:2], stride) @ kernel.reshape(-1, kernel.shape[-1])
     return rows.reshape(b, h // stride, w // stride, -1)
 
 
 def adjoint(y: Array, kernel: Array, stride: int) -> Array:
-    """Patches overlap, and what overlaps is added, on a grid of cells of stride x stride pixels."""
+    """`Form.adjoint`: overlapping patches are added, on a grid of cells of stride x stride pixels."""
     (b, i, j, o), (height, width, c, _) = y.shape, kernel.shape
     rows, columns = -(-height // stride), -(-width // stride)  # cells under a patch
     kernel = jnp.pad(kernel, ((0, rows * stride - height), (0, columns * stride - width), (0, 0), (0, 0)))
@@ -31,13 +32,14 @@ def adjoint(y: Array, kernel: Array, stride: int) -> Array:
 
 
 def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
+    """`Form.correlate` as one matrix product."""
     patches = _patches(x, shape, stride)
     rows = optimization_barrier(patches.T) @ y.reshape(-1, y.shape[-1])
     return rows.reshape(*shape, x.shape[-1], y.shape[-1])
 
 
 def _patches(x: Array, shape: tuple[int, ...], stride: int) -> Array:
-    """(b * outputs, k * l * c)."""
+    """The input patch of every output as a row: (b * outputs, k * l * c)."""
     b, h, w, c = x.shape
     pads = [padding(size, stride) for size in shape[:2]]
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))

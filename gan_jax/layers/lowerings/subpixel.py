@@ -12,6 +12,7 @@ from gan_jax.layers.lowerings.plain import NHWC, conv
 
 
 def adjoint(y: Array, kernel: Array, stride: int) -> Array:
+    """`Form.adjoint` as a convolution of stride 1 and a rearrangement of pixels."""
     lows = [padding(size, stride)[0] for size in kernel.shape[:2]]
     fronts = [-low % stride for low in lows]  # zeros that align the kernel's first tap with the coarse grid
     backs = [-(size + front) % stride for size, front in zip(kernel.shape[:2], fronts, strict=True)]
@@ -28,8 +29,9 @@ def adjoint(y: Array, kernel: Array, stride: int) -> Array:
 
 
 def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """Batch and channels change places by explicit transposes: told by dimension numbers alone, XLA's CPU compiler takes a
-    naive loop for the same sum inside `lax.scan`.
+    """`Form.correlate` as a convolution over the batch, with explicit transposes.
+
+    With dimension numbers in their place, XLA's CPU compiler emits a naive loop for the same sum inside `lax.scan`.
     """
     pads = [padding(size, stride) for size in shape]
     full = lax.conv_general_dilated(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.errors import InputError
 from gan_jax.layers.lowerings.form import Form, padding
 
 Matrix = tuple[tuple[float | int, ...], ...]
@@ -35,7 +36,7 @@ class Transforms(NamedTuple):
     y: Matrix
 
 
-_M = 2  # F(4, 2) needs 25/64 of the multiplications, but errs ten times as much and was not faster on a CPU
+_M = 2  # F(4, 2) needs 25/64 of the multiplications, but has ten times the rounding errors and was not faster on a CPU
 _TRANSFORMS = {
     (2, 2): Transforms(  # at 0, 1
         x=((1, -1, 0), (0, 1, 0), (0, -1, 1)),
@@ -64,9 +65,9 @@ class Tiling(NamedTuple):
 
 
 def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling | None:
-    """How kernels of `shape` (k, l, c, o) and images of `outputs` (height, width) are cut, if they can be and it pays."""
+    """The tiling for kernels of `shape` (k, l, c, o) and `outputs` (height, width); None if there is none or it is slower."""
     size, taps = shape[0], -(-shape[0] // stride)
-    if shape[0] != shape[1] or min(shape[2:]) < 32:  # narrow products do not repay the sums
+    if shape[0] != shape[1] or min(shape[2:]) < 32:  # the transforms cost more than narrow products save
         return None
     fits = (_M, taps) in _TRANSFORMS and not any(n % _M for n in outputs)
     pays = (_M + taps - 1) * stride < _M * size  # multiplications along an axis, against plain ones
@@ -74,18 +75,21 @@ def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Til
 
 
 def conv(x: Array, kernel: Array, stride: int) -> Array:
+    """`Form.conv`: products V U at each point."""
     cut = _required(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
     pairs = zip(_image_points(x, cut), _kernel_points(kernel, cut), strict=True)
     return _output([v @ u for v, u in pairs], x.shape, cut)
 
 
 def adjoint(y: Array, kernel: Array, stride: int) -> Array:
+    """`Form.adjoint`: products W U^T at each point."""
     cut = _required(kernel.shape, stride, y.shape[1:3])
     pairs = zip(_output_points(y, cut), _kernel_points(kernel, cut), strict=True)
     return _image([w @ u.T for w, u in pairs], y.shape, cut)
 
 
 def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
+    """`Form.correlate`: products V^T W at each point."""
     cut = _required((*shape, x.shape[-1], y.shape[-1]), stride, y.shape[1:3])
     pairs = zip(_image_points(x, cut), _output_points(y, cut), strict=True)
     return _kernel([v.T @ w for v, w in pairs], shape[0], cut)
@@ -96,19 +100,22 @@ winograd = Form(conv, adjoint, correlate)
 
 def _required(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling:
     cut = tiling(shape, stride, outputs)
-    assert cut is not None  # whoever chose this form has asked
+    if cut is None:
+        raise InputError(f"kernels {shape} of stride {stride} have no Winograd form: ask `tiling` first")
     return cut
 
 
 def _sum(coefficients: Sequence[float | int], terms: Sequence[Array]) -> Array:
     """The linear combination, without the terms that are multiplied by 0."""
-    total = None
-    for a, term in zip(coefficients, terms, strict=True):
-        if a:
-            scaled = term if abs(a) == 1 else abs(a) * term
-            total = (scaled if a > 0 else -scaled) if total is None else (total + scaled if a > 0 else total - scaled)
-    assert total is not None  # no row of a transform is zero
+    (first, term), *rest = [(a, term) for a, term in zip(coefficients, terms, strict=True) if a]  # no row is all zeros
+    total = _scaled(first, term) if first > 0 else -_scaled(-first, term)
+    for a, term in rest:
+        total = total + _scaled(a, term) if a > 0 else total - _scaled(-a, term)
     return total
+
+
+def _scaled(a: float | int, x: Array) -> Array:
+    return x if a == 1 else a * x
 
 
 def _transposed(matrix: Matrix) -> Matrix:
@@ -135,7 +142,7 @@ def _image_points(x: Array, cut: Tiling) -> list[Array]:
 
 
 def _image(products: Sequence[Array], y_shape: tuple[int, ...], cut: Tiling) -> Array:
-    """The transpose of `_image_points`: tiles overlap, and what overlaps is added."""
+    """The transpose of `_image_points`: overlapping tiles are added."""
     m, r, stride, low = cut
     b, t, u = y_shape[0], y_shape[1] // m, y_shape[2] // m
     c, n = products[0].shape[-1] // stride**2, m + r - 1
@@ -143,19 +150,19 @@ def _image(products: Sequence[Array], y_shape: tuple[int, ...], cut: Tiling) -> 
     back = _transposed(cut.transforms.x)
 
     def along(parts: Sequence[Array], axis: int) -> list[Array]:
-        """The m places of every cell, from points of one axis."""
+        """The m positions of every cell, from points of one axis."""
         own = [_shifted(_sum(back[i], parts), axis, 0) for i in range(m)]
         return [own[i] + _shifted(_sum(back[i + m], parts), axis, 1) if i + m < n else own[i] for i in range(m)]
 
-    rows = [along(parts[n * p : n * (p + 1)], 2) for p in range(n)]  # [row's point][place along the columns]
-    cells = [along([row[v] for row in rows], 1) for v in range(m)]  # [place along the columns][along the rows]
+    rows = [along(parts[n * p : n * (p + 1)], 2) for p in range(n)]  # [row's point][position along the columns]
+    cells = [along([row[v] for row in rows], 1) for v in range(m)]  # [position along the columns][along the rows]
     stacked = jnp.stack([jnp.stack([cells[v][i] for v in range(m)], axis=3) for i in range(m)], axis=2)  # b t+1 m u+1 m s s c
     pixels = stacked.transpose(0, 1, 2, 5, 3, 4, 6, 7).reshape(b, m * stride * (t + 1), m * stride * (u + 1), c)
     return pixels[:, low : low + m * stride * t, low : low + m * stride * u]
 
 
 def _shifted(x: Array, axis: int, by: int) -> Array:
-    """One place longer along the axis: zeros behind, or before if shifted by 1."""
+    """One longer along the axis: a zero after, or before if shifted by 1."""
     pads = [(0, 0)] * x.ndim
     pads[axis] = (by, 1 - by)
     return jnp.pad(x, pads)
