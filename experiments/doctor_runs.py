@@ -162,15 +162,14 @@ def play_group(group: Group, seeds: int, rounds: int, together: int) -> list[dic
     sampler = build(group, table, settings[0])[0].sampler  # of no setting's own
     runs = []
     for i, setting in enumerate(settings):
-        rows: list[dict[str, float]] = [row | score for row, score in zip(found.rows[i], found.scores[i], strict=True)]
+        rows = [row | score for row, score in zip(found.rows[i], found.scores[i], strict=True)]
         if i in found.died:
-            rows.append({"step": found.died[i].step, **dict.fromkeys(found.died[i].metrics, math.nan)})
-            became: dict[str, Any] = {"became": "broken"}
+            died, became = found.died[i].metrics, {"became": "broken"}
         else:
             variables = sampling_variables(found.state(i))
             samples, _ = draw(sampler, variables, count(1000), jax.random.key(setting.seed), statistics="batch")
-            became = outcome(group.game, table, samples)
-        runs.append({**group._asdict(), **setting._asdict(), "rows": rows, "outcome": became})
+            died, became = (), outcome(group.game, table, samples)
+        runs.append({**group._asdict(), **setting._asdict(), "rows": rows, "died": died, "outcome": became})
     return runs
 
 
@@ -251,13 +250,18 @@ def report(runs: list[dict[str, Any]], out: Path) -> None:
     plot(runs, out / "signals.png")
 
 
+def seen(run: dict[str, Any]) -> list[dict[str, float]]:
+    """The rows that the doctor sees: of a run that died a last one has the metrics that were not finite."""
+    return [*run["rows"], *([dict.fromkeys(run["died"], math.nan)] if run["died"] else [])]
+
+
 def write_fixture(runs: list[dict[str, Any]], path: Path) -> None:
     """The last rows of each run with the metrics that the doctor's signals are made of, to 4 significant digits."""
     kept = []
     for run in runs:
-        last = run["rows"][-WINDOW:]
-        rows = {name: [_rounded(row.get(name)) for row in last] for name in READ}
-        kept.append({**{name: run[name] for name in FACTS}, "became": run["outcome"]["became"], "rows": rows})
+        rows = {name: [float(f"{row[name]:.4g}") for row in run["rows"][-WINDOW:]] for name in READ}
+        facts = {name: run[name] for name in FACTS}
+        kept.append({**facts, "became": run["outcome"]["became"], "died": run["died"], "rows": rows})
     with whole(path) as unfinished:
         unfinished.write_text("[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
 
@@ -266,19 +270,15 @@ def read_fixture(path: Path) -> list[dict[str, Any]]:
     """Runs as `confusion` takes them, with the last rows only."""
     runs = json.loads(path.read_text())
     for run in runs:
-        rows = [dict(zip(run["rows"], values, strict=True)) for values in zip(*run["rows"].values(), strict=True)]
-        run["rows"] = [{name: value for name, value in row.items() if value is not None} for row in rows]
+        columns = run["rows"]
+        run["rows"] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         run["outcome"] = {"became": run.pop("became")}
     return runs
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
-
-
 def confusion(runs: list[dict[str, Any]]) -> list[str]:
     """Rows: what became of a run; columns: what the doctor says of its end."""
-    said = [(run["outcome"]["became"], diagnose(run["rows"]).state) for run in runs]
+    said = [(run["outcome"]["became"], diagnose(seen(run)).state) for run in runs]
     states = sorted({state for _, state in said})
     lines = [f"{'':10}" + "".join(f"{state:>13}" for state in states)]
     for became in ("healthy", "between", "broken"):
@@ -290,7 +290,7 @@ def confusion(runs: list[dict[str, Any]]) -> list[str]:
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
     """Each signal at the end of every run: healthy, between, broken."""
-    found = [(run["outcome"]["became"], signals(run["rows"])) for run in runs]
+    found = [(run["outcome"]["became"], signals(seen(run))) for run in runs]
     names = sorted({name for _, each in found for name in each})
     figure = Figure(figsize=(2.2 * len(names), 3), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
