@@ -91,7 +91,11 @@ def distance(measured):
     def call(objective, state, data, key):
         inputs = objective.sampler.inputs(key, data)
         fakes, _ = objective.sampler.sample(state.gen.variables, inputs, key, True)
-        return {"distance": jnp.mean(jnp.abs(fakes - data["point"])), "at": state.step.astype(jnp.float32)}
+        return {
+            "distance": jnp.mean(jnp.abs(fakes - data["point"])),
+            "noise": jax.random.normal(key),
+            "at": state.step.astype(jnp.float32),
+        }
 
     return Measure(8, call, measured)
 
@@ -173,6 +177,9 @@ def test_rows_scores_and_deaths_in_the_folder_of_each_member(whole, capsys):
         assert read_rows(folder / "eval.jsonl") == found.scores[i]
     assert [score["at"] for score in found.scores[0]] == [8, 12]
     assert len({score["distance"] for scores in found.scores[:4] for score in scores}) == 8
+    noise = [[score["noise"] for score in scores] for scores in found.scores]
+    assert len({*noise[0], *noise[1], *noise[2]}) == 6
+    assert noise[3] == noise[1]  # the same seed
     assert found.scores[4] == []
     assert "members     4 of 5 lived; not finite: member 4 at step" in (directory / "log.txt").read_text()
     assert guarded(lambda: doctor.main(doctor.Config(directory / "members" / "000"))) == 0
@@ -281,8 +288,8 @@ def test_data_are_arguments_of_the_program():
     """The program's text does not grow with the data, training and held-out."""
 
     def lengths(n):
-        looked = distance({"point": np.zeros((n, 2), np.float32)})
         given = rounds(n=n)
+        looked = distance({"point": 1 + given.arrays["point"]})
         program = members.Program(build, MAKE, given, False, looked, run_mesh(jax.devices()[:1]))
         chunk = program.chunk(SETTINGS, 4)
         begun = chunk.begin()
