@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_jax.core import Metrics
 from gan_jax.runs.run import Run, read_rows, rewind
-from gan_jax.training.doctor import ADVICE
+from gan_jax.training.doctor import advice
 from gan_jax.training.members import Record
 from gan_jax.training.report import Row
 
@@ -84,7 +84,7 @@ class MemberRows:
         evidence = f"{', '.join(death.metrics)} was not finite at step {death.step}"
         setting = ", ".join(f"{name} {value:g}" for name, value in self._settings[i].items())
         self.show(f"died        member {self.first + i} ({setting}): {evidence}")
-        row = {"step": death.step, "state": "nan", "advice": ADVICE["nan"], "evidence": evidence, "metrics": death.metrics}
+        row = {"step": death.step, "state": "nan", "advice": advice("nan"), "evidence": evidence, "metrics": death.metrics}
         self._write(i, "diagnosis.jsonl", row)
 
     def _finish_rows(self, step: int, alive: np.ndarray) -> None:
