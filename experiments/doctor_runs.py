@@ -1,16 +1,18 @@
-"""Runs that go well and runs that do not, to teach the doctor (`gan_jax.training.doctor`) and to examine it.
+"""Runs that go well and runs that do not, to fit the rules of the doctor (`gan_jax.training.doctor`) and to examine them.
 
-    python -m experiments.doctor_runs                 160 runs, 13 minutes on two CPU cores with other work beside it
-    python -m experiments.doctor_runs --quick         a few short runs
+    python -m experiments.doctor_runs                 160 runs, 30 minutes on two CPU cores with much other work beside it
+    python -m experiments.doctor_runs --quick         30 short runs
 
 Games in the plane (a ring of 8, a grid of 25) and DCGANs on digits are played with good and bad settings: learning rates too
-high, too low or unequal, no penalty, the saturating cost, the wrong player moving often, few pictures. Whole groups of
-settings train in one program, vmapped over learning rates, penalty weights and seeds. What a run came to is told by its
-samples alone (modes covered; digits recognised, classes, copies), never by what the doctor looks at. Even seeds teach,
-odd ones examine. runs.json, confusion.txt and signals.png lie in --out.
+high, too low or unequal, no penalty, the saturating cost, many generator updates a round, few pictures. The settings of a
+group and their seeds are one population (`gan_jax.training.train_population`). The outcome of a run is told by its samples
+alone (modes covered; digits recognised, classes, copies), never by the doctor's signals. Even seeds fit the rules, odd ones
+examine them. runs.json, confusion.txt and signals.png are written to --out, and the last rows of each run, all that a
+diagnosis needs, to --fixture.
 
-Found of the examining half (80 runs): 26 of 26 broken runs are told, 4 of 42 healthy ones are called ill, all 4 as memorising:
-their discriminators had 40 pictures by heart (`overfit` 0.56 to 1.6) when their samples were still good.
+Examined on 80 runs: 25 of 26 broken runs are told; the other one, a grid with both learning rates at 1e-2, covers 15 of its 25
+modes. 4 of 42 healthy runs are called ill, all of them memorising: their discriminators have memorised 40 pictures (`overfit`
+1.2 to 1.5) while their samples are still good.
 """
 
 import json
@@ -103,7 +105,7 @@ DIGITS = [
 @dataclass(frozen=True)
 class Config:
     seeds: int = 4
-    """Runs of each setting; even ones teach, odd ones examine."""
+    """Seeds of each setting; the even ones fit the rules, the odd ones examine them."""
     rounds: int = 1500
     """Rounds of each run."""
     together: int = 16
@@ -174,7 +176,7 @@ def play_group(group: Group, seeds: int, rounds: int, together: int) -> list[dic
 
 
 def build(group: Group, table: Table, setting: Setting) -> tuple[Objective, Players]:
-    """The game of a setting."""
+    """Objective and optimizers of a setting."""
     objective = image_gan(
         *table.networks,
         losses.LOSSES[group.loss],
@@ -240,7 +242,7 @@ def _word(healthy: bool, broken: bool) -> str:
 
 
 def report(runs: list[dict[str, Any]], out: Path) -> None:
-    """Print and write the confusion table of the runs that teach and of those that examine, and plot their signals."""
+    """Print and write the confusion tables of even and of odd seeds, and plot the signals of all."""
     lines = []
     for name, chosen in (("taught by", 0), ("examined on", 1)):
         part = [run for run in runs if run["seed"] % 2 == chosen]
@@ -251,7 +253,7 @@ def report(runs: list[dict[str, Any]], out: Path) -> None:
 
 
 def seen(run: dict[str, Any]) -> list[dict[str, float]]:
-    """The rows that the doctor sees: of a run that died a last one has the metrics that were not finite."""
+    """The rows that the doctor sees; those of a run that died end with the metrics that were not finite."""
     return [*run["rows"], *([dict.fromkeys(run["died"], math.nan)] if run["died"] else [])]
 
 
