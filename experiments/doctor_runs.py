@@ -1,16 +1,18 @@
-"""Runs that go well and runs that do not, to teach the doctor (`gan_jax.training.doctor`) and to examine it.
+"""Runs that go well and runs that do not, to fit the rules of the doctor (`gan_jax.training.doctor`) and to examine them.
 
-    python -m experiments.doctor_runs                 160 runs, 13 minutes on two CPU cores with other work beside it
-    python -m experiments.doctor_runs --quick         a few short runs
+    python -m experiments.doctor_runs                 160 runs, 30 minutes on two CPU cores with much other work beside it
+    python -m experiments.doctor_runs --quick         30 short runs
 
 Games in the plane (a ring of 8, a grid of 25) and DCGANs on digits are played with good and bad settings: learning rates too
-high, too low or unequal, no penalty, the saturating cost, the wrong player moving often, few pictures. Whole groups of
-settings train in one program, vmapped over learning rates, penalty weights and seeds. What a run came to is told by its
-samples alone (modes covered; digits recognised, classes, copies), never by what the doctor looks at. Even seeds teach,
-odd ones examine. runs.json, confusion.txt and signals.png lie in --out.
+high, too low or unequal, no penalty, the saturating cost, many generator updates a round, few pictures. The settings of a
+group and their seeds are one population (`gan_jax.training.train_population`). The outcome of a run is told by its samples
+alone (modes covered; digits recognised, classes, copies), never by the doctor's signals. Even seeds fit the rules, odd ones
+examine them. runs.json, confusion.txt and signals.png are written to --out, and the last rows of each run, all that a
+diagnosis needs, to --fixture.
 
-Found of the examining half (80 runs): 26 of 26 broken runs are told, 4 of 42 healthy ones are called ill, all 4 as memorising:
-their discriminators had 40 pictures by heart (`overfit` 0.56 to 1.6) when their samples were still good.
+Examined on 80 runs: 25 of 26 broken runs are told; the other one, a grid with both learning rates at 1e-2, covers 15 of its 25
+modes. 4 of 42 healthy runs are called ill, all of them memorising: their discriminators have memorised 40 pictures (`overfit`
+1.2 to 1.5) while their samples are still good.
 """
 
 import json
@@ -29,10 +31,10 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from gan_jax import cli, core, losses, penalties
-from gan_jax.core import Players
-from gan_jax.data.digits import digits
-from gan_jax.data.mixtures import ring, square_grid
+from gan_jax.core import Batch, Metrics, Objective, Players, TrainState
+from gan_jax.data import Order, Rounds, digits, ring, square_grid
 from gan_jax.evaluation.judge import train_judge
+from gan_jax.files import whole
 from gan_jax.images.convert import to_uint8
 from gan_jax.latents import Normal
 from gan_jax.metrics.memorised import memorised
@@ -40,9 +42,24 @@ from gan_jax.metrics.modes import mode_coverage
 from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
 from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
-from gan_jax.training.doctor import diagnose, overfit, signals
+from gan_jax.runs.conditions import count
+from gan_jax.sampling import draw, sampling_variables
+from gan_jax.training import Measure, train_population
+from gan_jax.training.callbacks import overfit
+from gan_jax.training.doctor import WINDOW, diagnose, signals
 
 INTERVAL = 25  # rounds a row
+FACTS = ("game", "loss", "disc_steps", "gen_steps", "few", "lr_gen", "lr_disc", "r1", "seed")
+READ = (  # what the doctor's signals are made of
+    "disc/real",
+    "disc/fake",
+    "disc/loss",
+    "gen/diversity",
+    "data/diversity",
+    "gen/rms_distance",
+    "gen/offset",
+    "overfit",
+)
 MIXTURES = {"ring": ring(sigma=0.05), "grid": square_grid(sigma=0.2)}  # wide enough to be learned in a minute
 
 
@@ -61,10 +78,10 @@ class Group(NamedTuple):
 class Setting(NamedTuple):
     """What varies within a program."""
 
-    lr_gen: Array
-    lr_disc: Array
-    r1: Array
-    seed: Array
+    lr_gen: float
+    lr_disc: float
+    r1: float
+    seed: int
 
 
 PLANE = [
@@ -88,7 +105,7 @@ DIGITS = [
 @dataclass(frozen=True)
 class Config:
     seeds: int = 4
-    """Runs of each setting; even ones teach, odd ones examine."""
+    """Seeds of each setting; the even ones fit the rules, the odd ones examine them."""
     rounds: int = 1500
     """Rounds of each run."""
     together: int = 16
@@ -99,6 +116,8 @@ class Config:
     """Two seeds, 100 rounds, two groups."""
     out: Path = Path("runs/doctor")
     """Where everything goes."""
+    fixture: Path | None = None
+    """Also write what the diagnosis of each run needs to this file (JSON)."""
 
 
 class Table(NamedTuple):
@@ -119,31 +138,45 @@ def main(config: Config) -> None:
     for group in tqdm(groups, desc="groups"):
         runs += play_group(group, seeds, rounds, config.together)
         (config.out / "runs.json").write_text(json.dumps(runs) + "\n")
-    report(config.out)
+    report(runs, config.out)
+    if config.fixture:
+        write_fixture(runs, config.fixture)
 
 
 def play_group(group: Group, seeds: int, rounds: int, together: int) -> list[dict[str, Any]]:
     """Rows of metrics, and what became of it, for every setting and seed."""
     table = table_of(group)
-    settings = [(lr[0], lr[1], r1, seed) for lr in group.rates for r1 in group.r1 for seed in range(seeds)]
-    size = 1 if group.game == "digits" and jax.devices()[0].platform == "cpu" else together
-    play = jax.jit(jax.vmap(partial(run, group, table, rounds)))
-    found = []
-    for start in tqdm(range(0, len(settings), size), desc=f"{group.game} {group.loss}", leave=False):
-        part = settings[start : start + size]
-        padded = part + [part[-1]] * (size - len(part))
-        columns = list(zip(*padded, strict=True))
-        lr_gen, lr_disc, r1 = (jnp.asarray(column, jnp.float32) for column in columns[:3])
-        rows, samples = jax.device_get(play(Setting(lr_gen, lr_disc, r1, jnp.asarray(columns[3], jnp.int32))))
-        for i, setting in enumerate(part):
-            series = {name: np.asarray(value[i], float).tolist() for name, value in rows.items()}
-            named = dict(zip(Setting._fields, setting, strict=True))
-            found.append({**group._asdict(), **named, "rows": series, "outcome": outcome(group.game, table, samples[i])})
-    return found
+    settings = [Setting(*lr, r1, seed) for lr in group.rates for r1 in group.r1 for seed in range(seeds)]
+    one_by_one = group.game == "digits" and jax.devices()[0].platform == "cpu"
+    order = Order(0, len(next(iter(table.data.values()))), table.batch)  # of which each run uses its own seed's
+    found = train_population(
+        partial(build, group, table),
+        settings,
+        Rounds(table.data, order, core.minibatches_per_round(group.disc_steps, group.gen_steps)),
+        steps=rounds,
+        log_every=INTERVAL,
+        save_every=rounds,
+        make=partial(core.make_step, disc_steps=group.disc_steps, gen_steps=group.gen_steps, ema=0.99),
+        measure=Measure(INTERVAL, overfit_now, (table.data, table.held_out)),
+        together=1 if one_by_one else together,
+        show=lambda line: None,
+    )
+    sampler = build(group, table, settings[0])[0].sampler  # of no setting's own
+    runs = []
+    for i, setting in enumerate(settings):
+        rows = [row | score for row, score in zip(found.rows[i], found.scores[i], strict=True)]
+        if i in found.died:
+            died, became = found.died[i].metrics, {"became": "broken"}
+        else:
+            variables = sampling_variables(found.state(i))
+            samples, _ = draw(sampler, variables, count(1000), jax.random.key(setting.seed), statistics="batch")
+            died, became = (), outcome(group.game, table, samples)
+        runs.append({**group._asdict(), **setting._asdict(), "rows": rows, "died": died, "outcome": became})
+    return runs
 
 
-def run(group: Group, table: Table, rounds: int, setting: Setting) -> tuple[dict[str, Array], Array]:
-    """One whole run, as a pure function of its setting: rows of metrics, and samples at the end."""
+def build(group: Group, table: Table, setting: Setting) -> tuple[Objective, Players]:
+    """Objective and optimizers of a setting."""
     objective = image_gan(
         *table.networks,
         losses.LOSSES[group.loss],
@@ -151,28 +184,8 @@ def run(group: Group, table: Table, rounds: int, setting: Setting) -> tuple[dict
         penalties=((setting.r1, penalties.r1),),
         real="point" if "point" in table.data else "image",
     )
-    tx = Players(gen=optax.adam(setting.lr_gen, b1=0.0, b2=0.99), disc=optax.adam(setting.lr_disc, b1=0.0, b2=0.99))
-    step = core.make_step(objective, tx, disc_steps=group.disc_steps, gen_steps=group.gen_steps, ema=0.99)
-    key_state, key_order, key_held, key_samples = jax.random.split(jax.random.key(setting.seed), 4)
-    data = {name: jnp.asarray(value) for name, value in table.data.items()}
-    size = len(next(iter(data.values())))
-    parts = core.minibatches_per_round(group.disc_steps, group.gen_steps)
-
-    def play_round(state: core.TrainState, t: Array) -> tuple[core.TrainState, dict[str, Array]]:
-        chosen = jax.random.randint(jax.random.fold_in(key_order, t), (table.batch * parts,), 0, size)
-        return step(state, {name: value[chosen] for name, value in data.items()})
-
-    def interval(state: core.TrainState, i: Array) -> tuple[core.TrainState, dict[str, Array]]:
-        state, metrics = jax.lax.scan(play_round, state, i * INTERVAL + jnp.arange(INTERVAL))
-        return state, {name: jnp.mean(value) for name, value in metrics.items()} | {
-            "overfit": overfit_now(objective, state, table, jax.random.fold_in(key_held, i))
-        }
-
-    state = core.init_state(objective, tx, key_state, {name: value[:2] for name, value in data.items()})
-    state, rows = jax.lax.scan(interval, state, jnp.arange(rounds // INTERVAL))
-    inputs = objective.inputs(key_samples, {"n": jnp.zeros(1000)})
-    samples, _ = objective.sample(core.sampling_variables(state), inputs, key_samples, True)
-    return rows, samples
+    adam = partial(optax.adam, b1=0.0, b2=0.99)
+    return objective, Players(gen=adam(setting.lr_gen), disc=adam(setting.lr_disc))
 
 
 def table_of(group: Group) -> Table:
@@ -184,25 +197,24 @@ def table_of(group: Group) -> Table:
     mixture = MIXTURES[group.game]
     scale = float(np.abs(mixture.means).max())
     networks = mlp.Generator(width=64, scale=scale), mlp.Discriminator(width=64, scale=scale)
-    train, held_out = (mixture.dataset(20_000, seed=seed).train for seed in (1, 2))
+    train, held_out = ({"point": mixture.dataset(20_000, seed=seed).train["point"]} for seed in (1, 2))
     return Table(networks, Normal(8), train, held_out, batch=128)
 
 
-def overfit_now(objective: core.Objective, state: core.TrainState, table: Table, key: Array) -> Array:
+def overfit_now(objective: Objective, state: TrainState, data: tuple[Batch, Batch], key: Array) -> Metrics:
+    """`overfit` on 128 training and 128 held-out examples drawn at random."""
     key_train, key_held, key_play = jax.random.split(key, 3)
-    batches = []
-    for key_rows, arrays in ((key_train, table.data), (key_held, table.held_out)):
-        size = len(next(iter(arrays.values())))
-        chosen = jax.random.randint(key_rows, (128,), 0, size)
-        batches.append({name: jnp.asarray(value)[chosen] for name, value in arrays.items()})
-    train, held_out = batches
-    return overfit(objective, state, train, held_out, key_play)
+    train, held_out = data
+
+    def some(arrays: Batch, key: Array) -> Batch:
+        chosen = jax.random.randint(key, (128,), 0, len(next(iter(arrays.values()))))
+        return {name: value[chosen] for name, value in arrays.items()}
+
+    return {"overfit": overfit(objective, state, some(train, key_train), some(held_out, key_held), key_play)}
 
 
 def outcome(game: str, table: Table, samples: np.ndarray) -> dict[str, Any]:
     """What became of a run, by its 1,000 samples alone: "healthy", "broken", or "between", and the numbers that say so."""
-    if not np.isfinite(samples).all():
-        return {"became": "broken"}
     if game == "digits":
         return _outcome_digits(table, samples)
     mixture = MIXTURES[game]
@@ -229,18 +241,8 @@ def _word(healthy: bool, broken: bool) -> str:
     return "healthy" if healthy else "broken" if broken else "between"
 
 
-def rows_of(run: dict[str, Any]) -> list[dict[str, float]]:
-    """The rows of a run up to the first that is not finite, which stays in."""
-    rows = [dict(zip(run["rows"], values, strict=True)) for values in zip(*run["rows"].values(), strict=True)]
-    for i, row in enumerate(rows):
-        if not all(map(math.isfinite, row.values())):
-            return rows[: i + 1]
-    return rows
-
-
-def report(out: Path) -> None:
-    """Print and write the confusion table of the runs that examine, and plot their signals."""
-    runs = json.loads((out / "runs.json").read_text())
+def report(runs: list[dict[str, Any]], out: Path) -> None:
+    """Print and write the confusion tables of even and of odd seeds, and plot the signals of all."""
     lines = []
     for name, chosen in (("taught by", 0), ("examined on", 1)):
         part = [run for run in runs if run["seed"] % 2 == chosen]
@@ -250,9 +252,35 @@ def report(out: Path) -> None:
     plot(runs, out / "signals.png")
 
 
+def seen(run: dict[str, Any]) -> list[dict[str, float]]:
+    """The rows that the doctor sees; those of a run that died end with the metrics that were not finite."""
+    return [*run["rows"], *([dict.fromkeys(run["died"], math.nan)] if run["died"] else [])]
+
+
+def write_fixture(runs: list[dict[str, Any]], path: Path) -> None:
+    """The last rows of each run with the metrics that the doctor's signals are made of, to 4 significant digits."""
+    kept = []
+    for run in runs:
+        rows = {name: [float(f"{row[name]:.4g}") for row in run["rows"][-WINDOW:]] for name in READ}
+        facts = {name: run[name] for name in FACTS}
+        kept.append({**facts, "became": run["outcome"]["became"], "died": run["died"], "rows": rows})
+    with whole(path) as unfinished:
+        unfinished.write_text("[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
+
+
+def read_fixture(path: Path) -> list[dict[str, Any]]:
+    """Runs as `confusion` takes them, with the last rows only."""
+    runs = json.loads(path.read_text())
+    for run in runs:
+        columns = run["rows"]
+        run["rows"] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        run["outcome"] = {"became": run.pop("became")}
+    return runs
+
+
 def confusion(runs: list[dict[str, Any]]) -> list[str]:
     """Rows: what became of a run; columns: what the doctor says of its end."""
-    said = [(run["outcome"]["became"], diagnose(rows_of(run)).state) for run in runs]
+    said = [(run["outcome"]["became"], diagnose(seen(run)).state) for run in runs]
     states = sorted({state for _, state in said})
     lines = [f"{'':10}" + "".join(f"{state:>13}" for state in states)]
     for became in ("healthy", "between", "broken"):
@@ -264,7 +292,7 @@ def confusion(runs: list[dict[str, Any]]) -> list[str]:
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
     """Each signal at the end of every run: healthy, between, broken."""
-    found = [(run["outcome"]["became"], signals(rows_of(run))) for run in runs]
+    found = [(run["outcome"]["became"], signals(seen(run))) for run in runs]
     names = sorted({name for _, each in found for name in each})
     figure = Figure(figsize=(2.2 * len(names), 3), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):

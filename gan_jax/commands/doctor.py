@@ -25,10 +25,10 @@ def main(config: Config) -> Diagnosis:
     Raises `InputError` for a directory without metrics.
     """
     rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
-    if not rows:
+    stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
+    if not rows and not stopped:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
     flags = (read_json(config.run / "config.json") or {}).keys()
-    stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
     before = ""
     for i, row in enumerate(rows):
         state = diagnose(rows[max(0, i - WINDOW) : i + 1]).state

@@ -21,6 +21,14 @@ def room_on_device(nbytes: int, share: float = 0.3) -> bool:
     return nbytes * len(devices) <= share * _free_memory()
 
 
+def free_memory(devices: int = 1) -> int:
+    """Bytes that each of so many devices of this process can give now; CPUs share what the host has."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if limit := stats.get("bytes_limit"):
+        return int(limit - stats.get("bytes_in_use", 0))
+    return _free_memory() // devices
+
+
 def _free_memory() -> int:
     """Free bytes of the host and of its container's limit; half of the host's memory where neither is known."""
     known = []
@@ -58,11 +66,14 @@ def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = Non
     shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
         compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
-    seconds = time.perf_counter() - start
-    memory: Any = compiled.memory_analysis()
+    return Analysis(*account(compiled), time.perf_counter() - start)
+
+
+def account(compiled: Any) -> tuple[int, int]:
+    """Bytes that a compiled program takes on each device: at the peak, and in its arguments."""
+    memory = compiled.memory_analysis()
     held = memory.argument_size_in_bytes
-    peak = held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return Analysis(peak, held, seconds)
+    return held + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes, held
 
 
 def _shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:

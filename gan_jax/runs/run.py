@@ -23,6 +23,7 @@ from gan_jax.parallel.processes import require_same
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.spec import json_default, sampler_spec
 
+ROWS = ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl")
 FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -115,10 +116,7 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Drop rows after `step` and an incomplete last one: they will be written again."""
-        for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
-            kept = [row for row in read_rows(self.directory / name) if row["step"] <= step]
-            with whole(self.path(name)) as unfinished:
-                unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        rewind(self.directory, step)
 
     def describe_model(
         self, sampler: Callable[[], Sampler], facts: Mapping[str, Any], rows: Mapping[str, Any] | None = None
@@ -176,6 +174,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+def rewind(directory: Path, step: int) -> None:
+    """Drop the rows after `step` from the files of rows in `directory`, and an incomplete last one."""
+    for name in ROWS:
+        kept = [row for row in read_rows(directory / name) if row["step"] <= step]
+        with whole(directory / name) as unfinished:
+            unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _environment(fingerprint: str) -> dict[str, Any]:

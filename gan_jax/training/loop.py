@@ -6,25 +6,36 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from gan_jax.core import Advance, TrainState
+from gan_jax.core import Metrics
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.training.report import Report, Row
 
-Save = Callable[[int, TrainState, Row], None]  # writes a checkpoint with the scores measured at this step
+Save = Callable[[int, Any, Row], None]  # writes a checkpoint of a state with the scores measured at this step
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """What has a number of rounds: the state of a run, or of a population."""
+
+    @property
+    def step(self) -> Any: ...
+
+
+S = TypeVar("S", bound=Stepped)
 
 
 class Every(NamedTuple):
     """Call `call(step, state)` after every `interval` rounds and after the last; what it returns are scores."""
 
     interval: int
-    call: Callable[[int, TrainState], Row | None]
+    call: Callable[[int, Any], Row | None]
 
 
 def fit(
-    state: TrainState,
-    advance: Advance,
+    state: S,
+    advance: Callable[[S, int, int], tuple[S, Metrics]],
     *,
     steps: int,
     save: Save,
@@ -33,7 +44,7 @@ def fit(
     callbacks: Sequence[Every] = (),
     dispatch: int = 10,
     agree: Callable[[bool], bool] = bool,
-) -> TrainState:
+) -> S:
     """Play rounds from `state.step` up to `steps`, `dispatch` or fewer at a time, and return the last state.
 
     Dispatches end at multiples of the greatest common divisor of `dispatch` and all intervals, so that a run cut anywhere

@@ -1,6 +1,8 @@
-"""The doctor's rules by rows made by hand, and in a run."""
+"""The doctor's rules by rows made by hand, in a run, and by the runs that examine it."""
 
 import math
+from collections import Counter
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -8,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.doctor_runs import read_fixture, seen
 from gan_jax import core, latents, losses
 from gan_jax.core import Players
 from gan_jax.models import mlp
@@ -100,7 +103,7 @@ def test_nan():
 
 
 @pytest.fixture(scope="module")
-def learned_by_heart():
+def memorised_game():
     """A game on 8 points, its discriminator trained far ahead; its state, these points, others, and its last metrics."""
     objective = image_gan(
         mlp.Generator(width=16), mlp.Discriminator(width=64), losses.non_saturating, latents.Normal(4), real="point"
@@ -113,21 +116,21 @@ def learned_by_heart():
     return objective, state, seen, unseen, {name: float(value[-1]) for name, value in metrics.items()}
 
 
-def test_overfit_is_between_training_and_fakes(learned_by_heart):
-    objective, state, seen, unseen, _ = learned_by_heart
+def test_overfit_is_between_training_and_fakes(memorised_game):
+    objective, state, seen, unseen, _ = memorised_game
     assert 0.3 < float(overfit(objective, state, seen, unseen, jax.random.key(1))) < 1.2
     assert float(overfit(objective, state, seen, seen, jax.random.key(1))) == 0
 
 
-def test_overfit_of_a_discriminator_that_knows_nothing_is_0(learned_by_heart):
-    objective, state, seen, unseen, _ = learned_by_heart
+def test_overfit_of_a_discriminator_that_knows_nothing_is_0(memorised_game):
+    objective, state, seen, unseen, _ = memorised_game
     blank = jax.tree.map(np.zeros_like, state.disc.params)
     blank_state = state._replace(disc=state.disc._replace(params=blank))
     assert float(overfit(objective, blank_state, seen, unseen, jax.random.key(1))) == 0
 
 
-def test_an_image_gan_gives_all_signals(learned_by_heart):
-    metrics = learned_by_heart[-1]
+def test_an_image_gan_gives_all_signals(memorised_game):
+    metrics = memorised_game[-1]
     assert set(signals([metrics | {"overfit": 0.1}] * 3)) == set(SIGNALS)
     assert metrics["gen/rms_distance"] > 0
     assert metrics["gen/offset"] > 0.5  # the discriminator has drawn them apart
@@ -151,3 +154,38 @@ def test_a_wrapped_discriminator_gives_all_signals():
 def test_rows_of_older_runs_are_read_by_their_present_names():
     joined = with_scores([{"step": 5, "gen/spread": 0.2, "gen/gap": 0.3}], [{"step": 4, "overfit": 0.7}])
     assert joined == [{"step": 5, "gen/rms_distance": 0.2, "gen/offset": 0.3, "overfit": 0.7}]
+
+
+@pytest.fixture(scope="module")
+def known_runs():
+    """Last rows of 160 runs: `python -m experiments.doctor_runs --fixture tests/training/doctor_runs.json`."""
+    return read_fixture(Path(__file__).parent / "doctor_runs.json")
+
+
+def test_the_runs_that_examine(known_runs):
+    """25 of 26 broken runs are told; the other one, a grid, covers 15 of its 25 modes. 4 of 42 healthy ones are called ill."""
+    told = Counter((run["outcome"]["became"], diagnose(seen(run)).state) for run in known_runs if run["seed"] % 2)
+    assert told == {
+        ("broken", "D-winning"): 7,
+        ("broken", "collapsing"): 12,
+        ("broken", "oscillating"): 2,
+        ("broken", "G-winning"): 4,
+        ("broken", "ok"): 1,
+        ("between", "D-winning"): 2,
+        ("between", "ok"): 10,
+        ("healthy", "memorising"): 4,
+        ("healthy", "ok"): 38,
+    }
+
+
+def test_how_many_runs_each_rule_holds_for(known_runs):
+    """Each by itself, whichever comes first, so that a threshold that is moved shows."""
+    found = [signals(run["rows"]) for run in known_runs]
+    assert {state: sum(is_so(each) for each in found) for state, is_so in RULES.items()} == {
+        "diverging": 0,
+        "D-winning": 19,
+        "collapsing": 35,
+        "memorising": 8,
+        "oscillating": 10,
+        "G-winning": 32,
+    }
