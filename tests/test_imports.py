@@ -45,7 +45,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
         "sampling",
     },
     "cli": {"parallel"},
-    "commands": {"augment", "data", "evaluation", "images", "metrics", "models", "parallel", "runs", "training"},
+    "commands": {"augment", "data", "evaluation", "images", "metrics", "models", "parallel", "runs", "sampling", "training"},
     "__init__": {"core", "latents", "losses", "objectives", "parallel", "penalties", "sampling"},
     "__main__": {"cli", "commands"},
 }

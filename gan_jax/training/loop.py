@@ -20,7 +20,8 @@ class Stepped(Protocol):
     """What has a number of rounds: the state of a run, or of a population."""
 
     @property
-    def step(self) -> Any: ...
+    def step(self) -> Any:
+        """Rounds so far."""
 
 
 S = TypeVar("S", bound=Stepped)
