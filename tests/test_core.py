@@ -9,15 +9,16 @@ import pytest
 from gan_jax import core, latents, losses, parallel, penalties
 from gan_jax.core import Objective, Players, Sampler
 from gan_jax.errors import InputError
-from gan_jax.models import dcgan, mlp
+from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.runs.checkpoint import state_hash
+from tests.game import Discriminator, Generator, batches, begin
 
 
 def small_gan(**changes):
-    """A DCGAN of 16x16 with batch norm, spectral norm, labels and a penalty: every kind of state there is."""
-    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, num_classes=3, label="batch_norm")
-    discriminator = dcgan.Discriminator(width=4, norm="none", spectral_norm=True, num_classes=3, label="projection")
+    """A game with batch norm, spectral norm, labels and a penalty: every kind of state there is."""
+    generator = Generator(num_classes=3)
+    discriminator = Discriminator(spectral=True, num_classes=3)
     return image_gan(generator, discriminator, losses.non_saturating, latents.Normal(5), ((0.5, penalties.r1),), **changes)
 
 
@@ -25,16 +26,14 @@ TX = Players(gen=optax.adam(1e-3, b1=0.5), disc=optax.adam(1e-3, b1=0.5))
 
 
 def images(n=8, seed=0):
-    generator = np.random.default_rng(seed)
-    pictures = generator.integers(0, 256, (n, 16, 16, 1)).astype(np.uint8)
-    return {"image": jnp.asarray(pictures), "label": jnp.asarray(generator.integers(0, 3, n), jnp.int32)}
+    return jax.tree.map(jnp.asarray, batches(seed + 1, size=n)[seed])
 
 
 @pytest.fixture(scope="module")
 def played():
     """The state before and after two rounds (after one, the first Adam moments of some biases may still be zero)."""
     objective = small_gan()
-    before = core.init_state(objective, TX, jax.random.key(0), images())
+    before = begin(objective, TX, jax.random.key(0), images())
     step = jax.jit(core.make_step(objective, TX))
     middle, _ = step(before, images())
     after, metrics = step(middle, images(seed=1))
@@ -58,7 +57,7 @@ def test_every_leaf_changes_but_the_key(played):
 @pytest.mark.parametrize("idle", ["gen", "disc"])
 def test_one_players_turn_leaves_the_other_alone(idle):
     objective, tx = small_gan(), TX._replace(**{idle: optax.set_to_zero()})
-    state = core.init_state(objective, tx, jax.random.key(0), images())
+    state = begin(objective, tx, jax.random.key(0), images())
     after, _ = jax.jit(core.make_step(objective, tx))(state, images())
     for old, new in zip(
         jax.tree.leaves(getattr(state, idle).params), jax.tree.leaves(getattr(after, idle).params), strict=True
@@ -108,7 +107,7 @@ SGD = Players(gen=optax.sgd(1.0), disc=optax.sgd(1.0))
 def test_schedule(options, disc, gen):
     objective = counting_objective()
     batch = {"x": jnp.asarray([1.0, 2.0])}
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     state, _ = core.make_step(objective, SGD, **options)(state, batch)
     assert float(state.disc.params["w"]) == disc
     assert float(state.gen.params["w"]) == gen
@@ -118,7 +117,7 @@ def test_count_is_the_number_of_updates_made_before():
     objective = counting_objective()
     batch = {"x": jnp.asarray([1.0, 2.0])}
     step = core.make_step(objective, SGD, disc_steps=2)
-    state, first = step(core.init_state(objective, SGD, jax.random.key(0), batch), batch)
+    state, first = step(begin(objective, SGD, jax.random.key(0), batch), batch)
     _, second = step(state, batch)
     assert float(first["disc/count"]) == 0.5  # the mean of 0 and 1
     assert float(second["disc/count"]) == 2.5
@@ -126,7 +125,7 @@ def test_count_is_the_number_of_updates_made_before():
 
 def test_moving_average_with_and_without_warmup():
     objective, batch = counting_objective(), {"x": jnp.ones(2)}
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     for options, rate in (({"ema": 0.9}, 2 / 11), ({"ema": 0.9, "ema_warmup": False}, 0.9), ({"ema": 0.0}, 0.0)):
         after, _ = core.make_step(objective, SGD, **options)(state, batch)
         np.testing.assert_allclose(after.ema_params["w"], (1 - rate) * after.gen.params["w"], rtol=1e-6)
@@ -134,10 +133,8 @@ def test_moving_average_with_and_without_warmup():
 
 def test_accumulated_gradients_equal_those_of_the_whole_batch():
     """Without noise and batch norm the mean over parts is the mean over the whole."""
-    discriminator = dcgan.Discriminator(width=4, norm="none")
-    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, norm="none")
-    objective = image_gan(generator, discriminator, losses.least_squares, lambda key, n: jnp.ones((n, 5)))
-    state = core.init_state(objective, SGD, jax.random.key(0), images())
+    objective = image_gan(Generator(norm="none"), Discriminator(), losses.least_squares, lambda key, n: jnp.ones((n, 5)))
+    state = begin(objective, SGD, jax.random.key(0), images())
     whole, _ = jax.jit(core.make_step(objective, SGD))(state, images())
     parts, _ = jax.jit(core.make_step(objective, SGD, accumulate=4))(state, images())
     for a, b in zip(jax.tree.leaves(whole.disc.params), jax.tree.leaves(parts.disc.params), strict=True):
@@ -146,16 +143,16 @@ def test_accumulated_gradients_equal_those_of_the_whole_batch():
 
 @pytest.mark.parametrize("name", ["jit", "scan", "vmap"])
 def test_drivers_equal_the_plain_step(name):
-    """Ten rounds with SGD: jit agrees to the bit, scan and vmap over seeds (grouped convolutions) to rounding."""
+    """Ten rounds with SGD: jit agrees to the bit, scan and vmap over seeds to rounding."""
     objective, batches = small_gan(), jax.tree.map(lambda *x: jnp.stack(x), *[images(seed=i) for i in range(10)])
     tx = Players(gen=optax.sgd(0.01), disc=optax.sgd(0.01))
     step = core.make_step(objective, tx)
     seeds = [jax.random.key(seed) for seed in range(4)]
-    reference = [core.init_state(objective, tx, key, images()) for key in seeds]
+    reference = [begin(objective, tx, key, images()) for key in seeds]
     single = parallel.jit_step(step)
     for i in range(10):
         reference = [single(state, jax.tree.map(lambda x: x[i], batches))[0] for state in reference]
-    start = core.init_state(objective, tx, seeds[0], images())
+    start = begin(objective, tx, seeds[0], images())
     if name == "jit":
         for i in range(10):
             start, _ = jax.jit(step)(start, jax.tree.map(lambda x: x[i], batches))
@@ -165,7 +162,7 @@ def test_drivers_equal_the_plain_step(name):
         assert metrics["disc/loss"].shape == (10,)
         assert_close(start, reference[0], atol=1e-6)
     else:
-        population = jax.vmap(lambda key: core.init_state(objective, tx, key, images()))(jnp.stack(seeds))
+        population = jax.vmap(lambda key: begin(objective, tx, key, images()))(jnp.stack(seeds))
         many = parallel.vmap_step(step)
         for i in range(10):
             population, _ = many(population, jax.tree.map(lambda x: x[i], batches))
@@ -189,7 +186,7 @@ def test_one_trace_over_ten_steps():
         return step(state, batch)
 
     run = parallel.jit_step(counted)
-    state = jax.jit(lambda key: core.init_state(objective, TX, key, images()))(jax.random.key(0))
+    state = jax.jit(lambda key: begin(objective, TX, key, images()))(jax.random.key(0))
     for i in range(10):
         state, _ = run(state, images(seed=i))
     assert len(traces) == 1
@@ -214,7 +211,7 @@ def test_where_each_makes_one_update_the_fakes_are_made_once(options, passes):
         traces.append(1)
         return objective.sampler.sample(*args)
 
-    state = jax.eval_shape(lambda: core.init_state(objective, SGD, jax.random.key(0), images()))
+    state = jax.eval_shape(lambda: begin(objective, SGD, jax.random.key(0), images()))
     jax.eval_shape(
         core.make_step(objective._replace(sampler=objective.sampler._replace(sample=sample)), SGD, **options), state, images()
     )
@@ -227,7 +224,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
     z = jax.random.normal(jax.random.key(7), (8, 5))
     objective = image_gan(generator, discriminator, losses.non_saturating, lambda key, n: z)
     batch, key = {"image": jax.random.normal(jax.random.key(8), (8, 2))}, jax.random.key(1)
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     turn = core.Turn(batch, {"z": z}, key, key, state.step, state.gen.variables)
 
     def moved(player, loss):
@@ -272,7 +269,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
 def test_no_key_is_used_twice():
     objective = small_gan()
     with jax.debug_key_reuse(True):
-        state = core.init_state(objective, TX, jax.random.key(0), images())
+        state = begin(objective, TX, jax.random.key(0), images())
         step = jax.jit(core.make_step(objective, TX, disc_steps=2, accumulate=2))
         state, _ = step(state, images())
         step(state, images())
@@ -293,7 +290,7 @@ def test_every_update_has_a_key_of_its_own():
 
     objective = counting_objective()._replace(disc_loss=disc_loss, gen_loss=gen_loss)
     batch = {"x": jnp.ones(4)}
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     step = jax.jit(core.make_step(objective, SGD))
     drawn = []
     for _ in range(3):
@@ -310,7 +307,7 @@ def test_every_update_has_a_key_of_its_own():
 def test_rounds_and_updates_draw_new_noise():
     """The same batch and parameters, but another round: another loss."""
     objective = small_gan()
-    state = core.init_state(objective, TX, jax.random.key(0), images())
+    state = begin(objective, TX, jax.random.key(0), images())
     step = jax.jit(core.make_step(objective, TX))
     first, again = step(state, images())[1], step(state, images())[1]
     later = step(state._replace(step=state.step + 1), images())[1]
@@ -318,13 +315,14 @@ def test_rounds_and_updates_draw_new_noise():
 
 
 def test_bf16_computes_with_f32_parameters():
-    generator = dcgan.Generator(size=(16, 16), channels=1, width=4, dtype=jnp.bfloat16)
-    discriminator = dcgan.Discriminator(width=4, dtype=jnp.bfloat16)
-    objective = image_gan(generator, discriminator, losses.hinge, latents.Uniform(5))
-    state = core.init_state(objective, TX, jax.random.key(0), images())
-    after, metrics = jax.jit(core.make_step(objective, TX))(state, images())
+    half = jnp.bfloat16
+    objective = image_gan(Generator(dtype=half), Discriminator(dtype=half), losses.hinge, latents.Uniform(5))
+    state = begin(objective, TX, jax.random.key(0), images())
+    step = core.make_step(objective, TX)
+    after, metrics = jax.jit(step)(state, images())
     assert {x.dtype for x in jax.tree.leaves((after.gen.params, after.disc.params))} == {jnp.dtype("float32")}
     assert all(np.isfinite(value) for value in metrics.values())
+    assert "bf16" in str(jax.make_jaxpr(step)(state, images()))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +345,7 @@ def test_impossible_schedules_are_named(options, message):
 def test_a_batch_that_cannot_be_cut():
     objective = counting_objective()
     batch = {"x": jnp.ones(3)}
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     with pytest.raises(InputError, match="cannot be cut into 2"):
         core.make_step(objective, SGD, disc_steps=2)(state, batch)
 
@@ -380,7 +378,7 @@ def test_unrolling_answers_the_discriminator_to_come(k):
     rate, x, g, d = 0.1, 2.0, 0.5, 0.25
     tx, batch = Players(gen=optax.sgd(1.0), disc=optax.sgd(rate)), {"x": jnp.full(2, x)}
     objective = linear_gan()
-    state = core.init_state(objective, tx, jax.random.key(0), batch)
+    state = begin(objective, tx, jax.random.key(0), batch)
     after, _ = jax.jit(core.make_step(objective, tx, unroll=k))(state, batch)
     d_now = d - rate * (d - (x - g))
     np.testing.assert_allclose(after.disc.params["w"], d_now, rtol=1e-6)  # what was unrolled is not kept
@@ -391,9 +389,8 @@ def test_unrolling_answers_the_discriminator_to_come(k):
 
 
 def test_unrolling_needs_a_discriminator_without_batch_statistics():
-    generator, discriminator = dcgan.Generator(size=(16, 16), channels=1, width=4), dcgan.Discriminator(width=4)
-    objective = image_gan(generator, discriminator, losses.non_saturating, latents.Normal(5))
-    state = jax.eval_shape(lambda: core.init_state(objective, TX, jax.random.key(0), images()))
+    objective = image_gan(Generator(), Discriminator(norm="batch"), losses.non_saturating, latents.Normal(5))
+    state = jax.eval_shape(lambda: begin(objective, TX, jax.random.key(0), images()))
     with pytest.raises(InputError, match="unroll needs a discriminator without batch statistics"):
         jax.eval_shape(core.make_step(objective, TX, unroll=1), state, images())
 
@@ -403,7 +400,7 @@ def test_unrolling_through_adam_is_finite():
     objective = image_gan(mlp.Generator(width=8), mlp.Discriminator(width=8), losses.non_saturating, latents.Normal(4))
     batch = {"image": jnp.ones((4, 2))}
     step = jax.jit(core.make_step(objective, tx, unroll=3))
-    state = core.init_state(objective, tx, jax.random.key(0), batch)
+    state = begin(objective, tx, jax.random.key(0), batch)
     for _ in range(3):
         state, metrics = step(state, batch)
     assert all(np.isfinite(value) for value in metrics.values())
@@ -418,7 +415,7 @@ def test_the_generators_loss_may_depend_on_its_parameters():
         return value + turn.gen["params"]["w"] ** 2 / 2, metrics
 
     batch = {"x": jnp.full(4, 2.0)}
-    state = core.init_state(objective, SGD, jax.random.key(0), batch)
+    state = begin(objective, SGD, jax.random.key(0), batch)
     for options in ({}, {"schedule": "gen_first"}, {"accumulate": 2}):
         plain, _ = core.make_step(objective, SGD, **options)(state, batch)
         more, _ = core.make_step(objective._replace(gen_loss=gen_loss), SGD, **options)(state, batch)

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,21 +16,18 @@ from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.runs.run import read_rows
 from gan_jax.runs.transfer import load_weights
-from tests.game import numbers
+from tests.game import numbers, ring
 
 ROOT = Path(__file__).parents[2]
-STEPS, BOUND = 100, 1e-4  # parameters move by more than 1e-2 in ten steps; the largest difference measured was 5e-7
-SMALL = {"image_size": "16", "width": 4, "batch": 16, "latent_dim": 8, "statistics": "running", "steps": STEPS}
-CADENCE = {"log_every": 10, "save_every": 10, "sample_every": 100, "eval_every": 100}
+STEPS, BOUND = 100, 1e-4  # parameters move by more than 1e-2 in ten steps; the largest difference measured was XXX
+FLAGS = {"steps": STEPS, "lr": 1e-2, "log_every": 10, "save_every": 10, "sample_every": 100, "eval_every": 100}
 
 
 def start(outdir: Path, port: int, process: int, **changes) -> subprocess.Popen:
     """Process `process` of two, with two devices."""
-    asked = {**SMALL, **CADENCE, "outdir": outdir, **changes}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
-    place = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={process}"]
+    place = {"coordinator": f"127.0.0.1:{port}", "processes": 2, "process": process}
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.dcgan", "--eval-metrics=none", *flags, *place],
+        ring(outdir, **{**FLAGS, **changes}, **place),
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": several(2)},
         stdout=subprocess.PIPE,
@@ -42,10 +38,8 @@ def start(outdir: Path, port: int, process: int, **changes) -> subprocess.Popen:
 
 def train(outdir: Path, devices: int) -> str:
     """One process with eight devices, of which `devices` are used (0: all); what it says."""
-    asked = {**SMALL, **CADENCE, "eval_metrics": "none", "outdir": outdir, "devices": devices}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.dcgan", *flags],
+        ring(outdir, **FLAGS, devices=devices),
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": several(8)},
         capture_output=True,
@@ -118,7 +112,7 @@ def test_a_lost_process_ends_the_other_and_the_run_goes_on_elsewhere(victim, alo
 
 def test_processes_of_different_flags_are_refused(free_port, tmp_path):
     """Both say so; nothing is written and nobody waits for the other."""
-    started = [start(tmp_path / "run", free_port, i, lr=2e-3 * (1 + i)) for i in (0, 1)]
+    started = [start(tmp_path / "run", free_port, i, lr=1e-2 * (1 + i)) for i in (0, 1)]
     said = [process.communicate(timeout=100) for process in started]
     assert [process.returncode for process in started] == [2, 2], said
     assert all("process 1 has different flags from process 0" in complaint for _, complaint in said)
@@ -130,12 +124,10 @@ def test_a_process_that_cannot_go_on_ends_the_other(free_port, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     started = [start(tmp_path / "run", free_port, i) for i in (0, 1)]
-    begin = time.monotonic()
-    said = [process.communicate(timeout=100) for process in reversed(started)][::-1]
+    said = [process.communicate(timeout=90) for process in reversed(started)][::-1]
     assert "not empty and is no run" in said[0][1]
     assert "process 0 was lost" in said[1][1]
     assert started[1].returncode == 1
-    assert time.monotonic() - begin < 90
 
 
 @pytest.mark.parametrize(
