@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	$(RUN) -m experiments.dcgan --outdir runs/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # These train for long: their programs are worth optimising, which those of the quick tests are not (tests/conftest.py).
 test-slow: $(VENV)/.dev

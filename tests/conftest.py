@@ -11,7 +11,7 @@ os.environ.setdefault(  # compiling takes most of the time here: without optimis
 )
 os.environ.setdefault("NPROC", "16")  # collectives of XLA on CPUs with few cores dead-lock otherwise (jax < 0.12)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["GAN_JAX_CACHE"] = str(Path(__file__).parents[1] / ".cache" / "pictures")
 

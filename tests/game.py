@@ -170,7 +170,7 @@ def ring(outdir: Path, **flags: object) -> list[str]:
     return [sys.executable, "-c", PLAY, *(f"--{name.replace('_', '-')}={value}" for name, value in asked.items())]
 
 
-def two_devices() -> str:
-    """XLA_FLAGS of a process of its own, with two devices."""
+def flags_of(devices: int) -> str:
+    """XLA_FLAGS of a process of its own, with so many devices."""
     others = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
-    return " ".join([*others, "--xla_force_host_platform_device_count=2"])
+    return " ".join([*others, f"--xla_force_host_platform_device_count={devices}"])

@@ -54,6 +54,13 @@ def test_every_leaf_changes_but_the_key(played):
     np.testing.assert_array_equal(jax.random.key_data(before.key), jax.random.key_data(after.key))
 
 
+def test_the_moving_average_begins_at_the_parameters():
+    state = begin(small_gan(), TX, jax.random.key(0), images())
+    assert jax.tree.structure(state.ema_params) == jax.tree.structure(state.gen.params)
+    for average, new in zip(jax.tree.leaves(state.ema_params), jax.tree.leaves(state.gen.params), strict=True):
+        np.testing.assert_array_equal(average, new)
+
+
 @pytest.mark.parametrize("idle", ["gen", "disc"])
 def test_one_players_turn_leaves_the_other_alone(idle):
     objective, tx = small_gan(), TX._replace(**{idle: optax.set_to_zero()})
@@ -121,6 +128,44 @@ def test_count_is_the_number_of_updates_made_before():
     _, second = step(state, batch)
     assert float(first["disc/count"]) == 0.5  # the mean of 0 and 1
     assert float(second["disc/count"]) == 2.5
+
+
+@pytest.mark.parametrize(("options", "disc", "gen"), [({"accumulate": 4}, 4, 4), ({"disc_steps": 2}, 2, 1), ({}, 1, 1)])
+def test_statistics_go_on_from_part_to_part(options, disc, gen):
+    """Each player's count of its own forward passes."""
+    plain = counting_objective()
+
+    def counted(variables):
+        return {"passes": variables["passes"] + 1}
+
+    def init(key, batch):
+        return Players(*({**variables, "passes": jnp.zeros(())} for variables in plain.init(key, batch)))
+
+    def sample(gen_vars, inputs, key, train):
+        return gen_vars["params"]["w"], counted(gen_vars)
+
+    def disc_loss(disc_vars, fake, turn):
+        value, (_, metrics) = plain.disc_loss(disc_vars, fake, turn)
+        return value, (counted(disc_vars), metrics)
+
+    objective = plain._replace(init=init, sampler=plain.sampler._replace(sample=sample), disc_loss=disc_loss)
+    batch = {"x": jnp.arange(4.0)}
+    state = begin(objective, SGD, jax.random.key(0), batch)
+    state, _ = core.make_step(objective, SGD, **options)(state, batch)
+    assert (float(state.disc.stats["passes"]), float(state.gen.stats["passes"])) == (disc, gen)
+
+
+def test_optimizers_go_on_from_update_to_update():
+    """Adam's count of its updates, and heavy-ball momentum by hand: three equal gradients g move by g, 1.5 g, 1.75 g."""
+    objective, batch = counting_objective(), {"x": jnp.asarray([1.0, 1.0])}
+    tx = Players(gen=optax.adam(1e-3), disc=optax.sgd(1.0, momentum=0.5))
+    step = core.make_step(objective, tx, disc_steps=2)
+    state = begin(objective, tx, jax.random.key(0), batch)
+    frozen = state.gen._replace(params={"w": jnp.zeros(())})  # so that D's gradient stays -1
+    for wanted in (2.5, 2.5 + 1.75 + 1.875):
+        state, _ = step(state._replace(gen=frozen._replace(opt_state=state.gen.opt_state)), batch)
+        np.testing.assert_allclose(state.disc.params["w"], wanted)
+    assert int(state.gen.opt_state[0].count) == 2
 
 
 def test_moving_average_with_and_without_warmup():
@@ -386,6 +431,23 @@ def test_unrolling_answers_the_discriminator_to_come(k):
     d_then = share * d_now + (1 - share) * (x - g)
     slope = -d_then - (1 - share) * (x - g)  # of d_k (x - g) in g, through d_k too
     np.testing.assert_allclose(after.gen.params["w"], g - slope, rtol=1e-5)
+
+
+def test_unrolled_updates_draw_for_themselves():
+    """No key of the look-ahead is that of another of its updates, of the update that is kept or of the generator's loss."""
+    objective, seen = linear_gan(), []
+
+    def watched(loss):
+        def play(disc_vars, fake, turn):
+            seen.append(tuple(np.asarray(jax.random.key_data(turn.key)).tolist()))
+            return loss(disc_vars, fake, turn)
+
+        return play
+
+    watching = objective._replace(disc_loss=watched(objective.disc_loss), gen_loss=watched(objective.gen_loss))
+    batch = {"x": jnp.full(2, 2.0)}
+    core.make_step(watching, SGD, unroll=3)(begin(objective, SGD, jax.random.key(0), batch), batch)
+    assert len(seen) == len(set(seen)) == 1 + 3 + 1
 
 
 def test_unrolling_needs_a_discriminator_without_batch_statistics():

@@ -1,9 +1,12 @@
 """Latent codes: their distribution, and that they are a function of the key."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
+from gan_jax import batch_axis
 from gan_jax.latents import Normal, Uniform
 
 N = 20_000
@@ -33,7 +36,23 @@ def test_a_function_of_the_key(latent):
 
 
 @pytest.mark.parametrize("latent", BOTH)
-def test_values(latent):
-    assert latent == type(latent)(3)
-    assert hash(latent) == hash(type(latent)(3))
-    assert latent.dim == 3
+def test_rows_and_coordinates_are_drawn_apart(latent):
+    """Neighbours are uncorrelated: rows that follow each other, and coordinates of a row; 0.03 is four deviations."""
+    z = np.asarray(latent(jax.random.key(2), N), np.float64)
+    centred = z / z.std(axis=0)
+    assert np.abs(np.mean(centred[1:] * centred[:-1], axis=0)).max() < 0.03
+    assert np.abs(np.mean(centred * np.roll(centred, 1, axis=1), axis=0)).max() < 0.03
+    assert len(np.unique(z)) > 0.99 * z.size
+
+
+@pytest.mark.parametrize("latent", BOTH)
+def test_a_batch_over_devices_has_the_codes_of_the_whole(latent):
+    """By `batch_axis.draw`, as objectives draw: two parts of 4 are the 8 of one device, in order."""
+    whole = latent(jax.random.key(3), 8)
+    parts = jax.pmap(lambda _: batch_axis.draw(partial(latent, jax.random.key(3)), 4), axis_name=batch_axis.AXIS)(np.zeros(2))
+    np.testing.assert_array_equal(parts.reshape(8, 3), whole)
+
+
+def test_equal_ones_share_what_was_compiled():
+    """They are static arguments: equal values must be equal keys, and others not."""
+    assert len({Normal(3), Normal(3), Uniform(3), Uniform(3), Normal(4)}) == 3

@@ -18,7 +18,7 @@ from gan_jax import core, parallel
 from gan_jax.core import Players
 from gan_jax.errors import InputError
 from gan_jax.parallel.mesh import require_shares
-from tests.game import GAMES, batches, game, numbers, start, two_devices
+from tests.game import GAMES, batches, flags_of, game, numbers, start
 
 ROOT = Path(__file__).parents[2]
 BOUND = 5e-6  # after five rounds; parameters are of size 0.1 to 1 and move by 5e-3 or more
@@ -185,7 +185,7 @@ processes.leave()
 
 
 def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
-    environment = {**os.environ, "XLA_FLAGS": two_devices()}
+    environment = {**os.environ, "XLA_FLAGS": flags_of(2)}
     started = [
         subprocess.Popen(
             [sys.executable, "-c", TWO, f"127.0.0.1:{free_port}", str(i), str(tmp_path)],
