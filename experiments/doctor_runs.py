@@ -227,8 +227,7 @@ def outcome(game: str, table: Table, samples: np.ndarray) -> dict[str, Any]:
 def _outcome_digits(table: Table, samples: np.ndarray) -> dict[str, Any]:
     judge = train_judge(digits(16))
     pictures = to_uint8(samples)
-    logits = judge.see(pictures).logits
-    assert logits is not None
+    logits = judge.see(pictures).known_logits()
     recognised, entropy = float(recognised_share(logits)), float(class_entropy(class_counts(logits)))
     fake, train, held_out = (x.reshape(len(x), -1) / 255 for x in (pictures, table.data["image"], table.held_out["image"]))
     copies = memorised(fake, train, held_out).share

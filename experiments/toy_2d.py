@@ -35,9 +35,10 @@ from gan_jax.runs import read_rows
 from gan_jax.sampling import Inputs, Statistics
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 
+NO_PENALTY = {"r1": 0.0, "r2": 0.0, "wgan_gp": 0.0, "dragan": 0.0, "clip": 0.0, "label_smoothing": 0.0}
 RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
-    "regularised": {"loss": "relativistic_paired", "r1": 0.1, "r2": 0.1},
-    "plain": {"loss": "non_saturating", "r1": 0.0, "r2": 0.0},
+    "regularised": {**NO_PENALTY, "loss": "relativistic_paired", "r1": 0.1, "r2": 0.1},
+    "plain": {**NO_PENALTY, "loss": "non_saturating"},
     "own": {},
 }
 SAMPLES = 2500  # PacGAN's protocol
@@ -86,9 +87,9 @@ class Config(ExperimentFlags):
 
 def main(config: Config) -> None:
     outdir = config.outdir or Path("runs") / f"toy_2d-{config.data}"
-    for name in config.recipes:
-        run_experiment(build, "toy_2d", replace(config, outdir=outdir / name, **RECIPES[name]))
-    compare(outdir, config.recipes)
+    runs = [run_experiment(build, "toy_2d", replace(config, outdir=outdir / name, **RECIPES[name])) for name in config.recipes]
+    if all(run is not None and run.writes for run in runs):
+        compare(outdir, config.recipes)
 
 
 def build(config: Config, dataset: Dataset) -> Game:

@@ -163,9 +163,10 @@ def make_step(
     `accumulate` equal parts of its minibatch, taken one after the other. `ema` is the decay of the generator's moving average,
     after t rounds at most (1 + t) / (10 + t) if `ema_warmup`; 0 keeps the newest parameters.
 
-    With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch,
-    differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8 to 10); these updates are not kept. Give Adam an
-    `eps_root` then: without it the derivative of its update is not finite where a gradient is exactly 0.
+    With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch (the
+    same part of it, where gradients are accumulated), differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8
+    to 10); these updates are not kept. Give Adam an `eps_root` then: else the derivative of its update is not finite where
+    a gradient is exactly 0.
 
     Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update, and
     the generator not the first, its forward pass is made once, and its gradient goes back through that.
@@ -206,10 +207,13 @@ def make_step(
         def train_gen(gen: Player, disc: Player) -> tuple[Player, Metrics]:
             def gradients(gen: Player, turn: Turn) -> Gradients:
                 played = shared or _play(objective.sampler, gen, turn)
-                return _gen_gradients(objective, gen, played, turn, partial(_look_ahead, objective, tx.disc, disc, unroll))
+                return _gen_gradients(
+                    objective, gen, played, turn, partial(_look_ahead, objective, tx.disc, disc, unroll, made)
+                )
 
             return _updates("gen", gradients, tx.gen, gen, gen_turns)
 
+        made = (state.step + (schedule == "disc_first")) * disc_steps  # updates of D before those that are unrolled
         gen, disc = state.gen, state.disc
         if schedule == "gen_first":
             gen, gen_metrics = train_gen(gen, disc)
@@ -327,7 +331,13 @@ def _moved(player: Player, tx: optax.GradientTransformation, grads: PyTree, stat
 
 
 def _look_ahead(
-    objective: Objective, tx: optax.GradientTransformation, disc: Player, steps: int, fakes: PyTree, turn: Turn
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    disc: Player,
+    steps: int,
+    made: Array,
+    fakes: PyTree,
+    turn: Turn,
 ) -> Player:
     """The discriminator after `steps` more updates on this turn, as a function of the fakes; its statistics stay."""
     if steps and "batch_stats" in disc.stats:
@@ -336,7 +346,7 @@ def _look_ahead(
             "normalisation there, or spectral normalisation"
         )
     for i in range(steps):
-        ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1))
+        ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1), updates=made + i)
         grads, _, _ = _disc_gradients(objective, disc, fakes, ahead)
         disc = _moved(disc, tx, batch_axis.mean(grads), disc.stats)
     return disc

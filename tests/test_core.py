@@ -482,3 +482,21 @@ def test_the_generators_loss_may_depend_on_its_parameters():
         plain, _ = core.make_step(objective, SGD, **options)(state, batch)
         more, _ = core.make_step(objective._replace(gen_loss=gen_loss), SGD, **options)(state, batch)
         np.testing.assert_allclose(plain.gen.params["w"] - more.gen.params["w"], state.gen.params["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("schedule", "counts"), [("disc_first", [2, 3, 4]), ("simultaneous", [0, 1, 2])])
+def test_unrolled_updates_are_counted_as_the_discriminators(schedule, counts):
+    """With two updates of D a round: lazy penalties come when they would."""
+    seen = []
+    objective = linear_gan()
+
+    def disc_loss(disc_vars, fake, turn):
+        jax.debug.callback(lambda n: seen.append(int(n)), turn.updates)
+        return objective.disc_loss(disc_vars, fake, turn)
+
+    tx, batch = Players(gen=optax.sgd(0.1), disc=optax.sgd(0.1)), {"x": jnp.full(4, 2.0)}
+    state = core.init_state(objective, tx, jax.random.key(0), batch)
+    step = core.make_step(objective._replace(disc_loss=disc_loss), tx, disc_steps=2, unroll=3, schedule=schedule)
+    jax.block_until_ready(step(state, batch))
+    jax.effects_barrier()
+    assert sorted(seen) == sorted([0, 1, *counts])

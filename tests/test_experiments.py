@@ -199,6 +199,8 @@ def test_weights_of_another_run(run, tmp_path):
         ({"crop": 16}, InputError, "choose 1 to 15"),
         ({"save_every": 0}, InputError, "at least 1"),
         ({"loss": "wasserstein"}, InputError, "--wgan-gp 10, --clip 0.01"),
+        ({"pack": 3}, InputError, "16 examples cannot be packed by 3"),
+        ({"pack": 2, "label": "projection"}, InputError, "Use pack=1"),
         ({"unroll": 1, "disc_norm": "batch"}, InputError, "unroll needs a discriminator without batch statistics"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),
@@ -308,6 +310,25 @@ def test_toy_2d_compares_two_recipes(tmp_path, capsys):
     assert (configs["plain"]["loss"], configs["plain"]["r1"]) == ("non_saturating", 0.0)
     with pytest.raises(InputError, match="makes points, not images"):
         sample.main(sample.Config(run=tmp_path / "plain"))
+
+
+def test_a_packed_run_is_looked_at_in_whole_packs(tmp_path):
+    train(tiny(tmp_path / "run", eval_metrics="kid", features="pixels", pack=8, steps=2))
+    assert {"kid", "overfit"} <= read_rows(tmp_path / "run" / "eval.jsonl")[-1].keys()
+
+
+def test_toy_2d_keeps_its_recipes_whatever_the_flags_say(tmp_path, capsys):
+    small = {"width": 8, "depth": 1, "batch": 16, "steps": 2, "devices": 1, **CADENCE}
+    own = {"recipes": ("plain", "own"), "loss": "wasserstein", "wgan_gp": 0.5}
+    toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path, **small, **own))
+    configs = {name: json.loads((tmp_path / name / "config.json").read_text()) for name in ("plain", "own")}
+    assert (configs["plain"]["loss"], configs["plain"]["wgan_gp"]) == ("non_saturating", 0.0)
+    assert (configs["own"]["loss"], configs["own"]["wgan_gp"]) == ("wasserstein", 0.5)
+    capsys.readouterr()
+    toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path / "dry", dry_run=True, **small))
+    assert capsys.readouterr().out.count("MiB at the peak") == 2
+    with pytest.raises(InputError, match="ring has no pictures to compute these scores on"):
+        toy_2d.main(toy_2d.Config(data="ring", outdir=tmp_path / "kid", eval_metrics="kid", **small))
 
 
 def command(*args: str) -> subprocess.CompletedProcess:

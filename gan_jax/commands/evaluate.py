@@ -78,7 +78,7 @@ def main(config: Config) -> dict[str, Any]:
     else:
         dataset, split = _reference_of_run(config)
         source = _of_run(config, trained, dataset)
-        labelled = bool(trained.classes)
+        labelled = bool(trained.classes) and trained.classes == dataset.class_names
     if source.times < config.repeats:
         print(
             f"{config.samples} has samples for {source.times} of {config.repeats} repeats of {source.n}: ask for fewer by --n"
@@ -144,12 +144,14 @@ class _Source(NamedTuple):
 
 def _of_run(config: Config, trained: Trained, dataset: Dataset) -> _Source:
     asked = _asked_as_in(dataset, trained, config.n)
+    same = not trained.classes or trained.classes == dataset.class_names  # else its labels are not those of the reference
+    known = {name: rows for name, rows in asked.items() if same or name != "label"}
 
     def drawn(repeat: int) -> _Draw:
         samples = trained.draw(config.n, config.seed + repeat, **asked)
         if samples.ndim != 4:
             raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
-        return _Draw(samples, asked)
+        return _Draw(samples, known)
 
     return _Source(drawn, config.n, config.repeats)
 

@@ -1,4 +1,4 @@
-"""What a user may say about devices, the same in all experiments."""
+"""The flags on devices and processes, the same in all experiments."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.parallel.mesh import batch_mesh, require_shares
 
-FREE = {"may_change": True}  # may differ when a run is continued, see `gan_jax.runs.run.may_change`
+FREE = {"may_change": True}  # metadata of a flag that may differ when a run is continued (`gan_jax.runs.run.may_change`)
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class DeviceFlags:
     """The flags that say where a run is computed."""
 
     devices: int = field(default=0, metadata=FREE)
-    """Use so many devices, of one process; 0 for all of all processes."""
+    """Number of devices to use, of a single process; 0 for all devices of all processes."""
     coordinator: str | None = field(default=None, metadata=FREE)
-    """Several processes: HOST:PORT of process 0. Not needed on Cloud TPU and under SLURM."""
+    """HOST:PORT of process 0, for training with several processes; not needed on Cloud TPU and under SLURM."""
     processes: int | None = field(default=None, metadata=FREE)
-    """Several processes: how many there are."""
+    """Number of processes that train together."""
     process: int | None = field(default=None, metadata=FREE)
-    """Several processes: the number of this one, from 0."""
+    """Number of this process, from 0, for training with several processes."""
     precision: Literal["f32", "bf16"] = "f32"
     """Type of the computation; parameters are always float32."""
     dry_run: bool = field(default=False, metadata=FREE)

@@ -30,6 +30,8 @@ def connect(coordinator: str | None, processes: int | None, process: int | None,
     stays a single one. When a process is lost, the others end with a message and exit status 1 within seconds; under SLURM and
     the like within half a minute, by jax's own heartbeat. Raises `InputError` if not all connect within `timeout` seconds.
     """
+    if jax.distributed.is_initialized():  # by an earlier call
+        return
     if coordinator is None:
         if processes is not None or process is not None:
             raise InputError("a number of processes needs a coordinator, HOST:PORT, the address of process 0")

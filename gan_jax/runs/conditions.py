@@ -70,6 +70,8 @@ def _column(name: str, wanted: Any, facts: Facts, n: int) -> np.ndarray:
         row = kind.parse(str(wanted), facts)
         return np.broadcast_to(row, (n, *row.shape))
     rows = np.asarray(wanted)
+    if rows.ndim == 0:  # one for all
+        rows = np.full(n, rows)
     if len(rows) != n:
         raise InputError(f"{n} samples need {n} rows of {name}, not {len(rows)}")
     if reason := kind.check(rows, facts):

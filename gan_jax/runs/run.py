@@ -19,6 +19,7 @@ import numpy as np
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 from gan_jax.files import whole
+from gan_jax.parallel.flags import FREE
 from gan_jax.parallel.processes import require_same
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.spec import json_default, sampler_spec
@@ -72,10 +73,10 @@ class Run:
         different = [key for key in keys if saved.get(key) != asked.get(key)]
         if different:
             rows = "".join(f"\n  {key}: {saved.get(key)!r} in the run, {asked.get(key)!r} now" for key in different)
-            raise InputError(
-                f"{self.directory} holds a run of another configuration:{rows}\n"
-                "give the same configuration to continue it, or choose another directory"
-            )
+            cure = "give the same configuration to continue it, or choose another directory"
+            if saved.keys() != asked.keys():
+                cure = "it was made by another version of gan_jax or another experiment: it cannot be continued, only used"
+            raise InputError(f"{self.directory} holds a run of another configuration:{rows}\n{cure}")
         known = (self.read_json("env.json") or {}).get("data", fingerprint)
         if known != fingerprint:
             raise InputError(
@@ -136,9 +137,6 @@ class Run:
         return Checkpoints(self.directory / "checkpoints", metric=metric, mode=mode)
 
 
-FREE = {"may_change": True}  # metadata of a dataclass's field: a flag that may differ when a run is continued
-
-
 def may_change(config: Any) -> set[str]:
     """The fields of a dataclass that may differ when a run is continued, without those that `config.fixed` names.
 
@@ -148,7 +146,7 @@ def may_change(config: Any) -> set[str]:
         field.name
         for cls in type(config).__mro__
         for field in vars(cls).get("__dataclass_fields__", {}).values()
-        if field.metadata.get("may_change")
+        if FREE.items() <= field.metadata.items()
     }
     return marked - set(getattr(config, "fixed", ()))
 

@@ -4,6 +4,7 @@ model.json may come from anywhere. Only functions of `gan_jax.objectives` that g
 `gan_jax.models`, and latents are looked up, each checked before anything is imported or called, unless its author is trusted.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -31,6 +32,8 @@ def to_spec(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     if type(value) in (tuple, list):
         return [to_spec(item) for item in value]
     if isinstance(value, type(to_spec)):
@@ -40,12 +43,12 @@ def to_spec(value: Any) -> Any:
         names = [f.name for f in dataclasses.fields(value) if f.init and f.name not in _SKIPPED]
     if names is not None:
         return {"class": address(type(value)), "fields": {name: to_spec(getattr(value, name)) for name in names}}
-    try:
-        return jnp.dtype(value).name
-    except TypeError:
-        raise InputError(
-            f"{value!r} cannot be written to model.json: use numbers, strings, tuples, modules, dataclasses and functions"
-        ) from None
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)) or hasattr(value, "dtype"):
+        with contextlib.suppress(TypeError):
+            return jnp.dtype(value).name
+    raise InputError(
+        f"{value!r} cannot be written to model.json: use numbers, strings, tuples, dtypes, modules, dataclasses and functions"
+    )
 
 
 def sampler_spec(sampler: Callable[[], Sampler]) -> dict[str, Any]:
@@ -61,9 +64,12 @@ def sampler_spec(sampler: Callable[[], Sampler]) -> dict[str, Any]:
 
 def open_sampler(spec: dict[str, Any], trust: bool = False) -> Sampler:
     """The sampler that `sampler_spec` described; see `from_spec`."""
-    parts = {name: from_spec(part, trust) for name, part in spec["parts"].items()}
-    sampler = _find(spec["sampler"], trust)(**parts)
-    return sampler if isinstance(sampler, Sampler) else Sampler(*sampler)
+    try:
+        parts = {name: from_spec(part, trust) for name, part in spec["parts"].items()}
+        sampler = _find(spec["sampler"], trust)(**parts)
+        return sampler if isinstance(sampler, Sampler) else Sampler(*sampler)
+    except (KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f"this description of a sampler is damaged: {type(error).__name__}: {error}") from error
 
 
 def from_spec(spec: Any, trust: bool = False) -> Any:
@@ -92,6 +98,8 @@ def address(value: Any) -> str:
         main = sys.modules["__main__"]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
         module = spec.name if spec else re.sub(r"^.*/|\.py$", "", file or "__main__")
+    if "<" in value.__qualname__:
+        raise InputError(f"{module}:{value.__qualname__} cannot be written to model.json: define it at the top of its module")
     return f"{module}:{value.__qualname__}"
 
 

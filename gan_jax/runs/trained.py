@@ -17,6 +17,7 @@ import numpy as np
 from gan_jax import images
 from gan_jax.core import Sampler, Variables
 from gan_jax.errors import InputError
+from gan_jax.files import DAMAGED
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.conditions import ASK, Rows, ask, population
 from gan_jax.runs.run import FORMAT, read_json
@@ -73,7 +74,7 @@ class Trained:
         return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
 
     def _number(self, n: int | None, wanted: Mapping[str, Any]) -> int:
-        found = [len(rows) for rows in wanted.values() if not isinstance(rows, str | Path)]
+        found = [len(rows) for rows in wanted.values() if np.ndim(rows) and not isinstance(rows, str | Path)]
         if n is None and not found:
             raise InputError("say how many samples to draw")
         return found[0] if n is None else n
@@ -84,7 +85,12 @@ class Trained:
         if given.keys() != expected.keys():
             raise InputError(f"this generator takes {', '.join(expected)}, not {', '.join(given) or 'nothing'}")
         for name, like in expected.items():
-            if name not in ASK and given[name].shape[1:] != like.shape[1:]:
+            if given[name].ndim == 0:
+                raise InputError(f"give a row of {name} for each sample, not one number")
+            if name in ASK:
+                if reason := ASK[name].check(np.asarray(given[name]), self.facts):
+                    raise InputError(reason)
+            elif given[name].shape[1:] != like.shape[1:]:
                 raise InputError(f"a row of {name} has the shape {like.shape[1:]}, not {given[name].shape[1:]}")
         if len({len(value) for value in given.values()}) > 1:
             raise InputError("give as many rows of each: " + ", ".join(f"{len(value)} {name}" for name, value in given.items()))
@@ -108,6 +114,8 @@ def open_trained(
         raise InputError(f"{run} is no run that can be sampled: it has no model.json")
     if model.get("format", 1) > FORMAT:
         raise InputError(f"{run} was made by a newer gan_jax (format {model['format']}, known here {FORMAT}): update gan_jax")
+    if missing := {"sampler", "parts", "metric", "statistics"} - model.keys():
+        raise InputError(f"{run / 'model.json'} is damaged: it lacks {', '.join(sorted(missing))}")
     variables, step = _load(run, checkpoint, model["metric"], model.get("mode", "max"), averaged)
     sampler = open_sampler(model, trust)
     facts = {"classes": (), **model, "rows": _rows(run / "asked.npz")}
@@ -123,7 +131,7 @@ def _rows(path: Path) -> Rows:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is damaged: {error}") from error
 
 

@@ -80,8 +80,9 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     game = build(config, dataset)
     rounds = rounds_of(config, dataset, game)
     step = config.step(game.objective, game.tx)
-    like = {name: np.zeros((2, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
+    like = {name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
     state = jax.jit(core.init_state, static_argnums=(0, 1))(game.objective, game.tx, jax.random.key(config.seed), like)
+    jax.eval_shape(step, state, rounds.like())  # what the step refuses is told now
     if config.dry_run:
         print(analyse(step, state, rounds.like(), mesh))
         return None
@@ -137,10 +138,11 @@ def _directory(name: str, dataset: Dataset) -> str:
 
 def metrics_of(config: ExperimentFlags, dataset: Dataset) -> tuple[str, ...]:
     """What pictures are scored by; none for data that are no pictures. Raises `InputError` for an unknown name."""
-    if "image" not in dataset.train:
-        return ()
-    if config.eval_metrics != "auto":
-        return parse_metrics(config.eval_metrics)
+    asked = () if config.eval_metrics == "auto" else parse_metrics(config.eval_metrics)
+    if "image" not in dataset.train and asked:
+        raise InputError(f"--eval-metrics {config.eval_metrics}: {dataset.name} has no pictures to compute these scores on")
+    if "image" not in dataset.train or config.eval_metrics != "auto":
+        return asked
     labelled = bool(dataset.class_names) and bool(dataset.held_out)
     return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid",)
 
@@ -190,14 +192,15 @@ def _callbacks(
     if game.score is not None:
         calls.append(Every(config.eval_every, _scores(game.score, take(asked, seed=SCORE_SEED))))
     if scored and len(next(iter(dataset.held_out.values()), ())) >= LEAST_HELD_OUT:
-        looks = (_some(arrays, asks.names, game) for arrays in (dataset.train, dataset.held_out))
+        looks = (_some(arrays, asks.names, game, config.pack) for arrays in (dataset.train, dataset.held_out))
         calls.append(Every(config.eval_every, overfit_check(game.objective, *looks)))
     return calls
 
 
-def _some(arrays: Arrays, names: Sequence[str], game: Game) -> Arrays:
-    """Examples that memorising is measured on."""
-    return examples({name: arrays[name] for name in names}, game.vary, min(HELD_OUT_LOOK, len(arrays[names[0]])))
+def _some(arrays: Arrays, names: Sequence[str], game: Game, pack: int) -> Arrays:
+    """Examples that memorising is measured on, a multiple of `pack` of them."""
+    n = min(HELD_OUT_LOOK, len(arrays[names[0]]))
+    return examples({name: arrays[name] for name in names}, game.vary, n - n % pack)
 
 
 def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[..., Take]) -> Call:

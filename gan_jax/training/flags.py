@@ -28,7 +28,7 @@ else:  # a command line offers what the tables have
 
 @dataclass(frozen=True)
 class RunFlags(FeatureFlags):
-    """The flags of a run: where, how long, how it samples, how often it tells, scores and saves."""
+    """The flags of a run: directory, length, sampling, and the intervals of logging, scores and checkpoints."""
 
     outdir: Path | None = field(default=None, metadata=FREE)
     """Directory of the run; default runs/EXPERIMENT-DATA."""
@@ -41,7 +41,8 @@ class RunFlags(FeatureFlags):
     feed: Feed = field(default="auto", metadata=FREE)
     """Where the data lie while training: on the device if there is room, or on the host."""
     statistics: Statistics = "standing"
-    """Batch-norm statistics when sampling."""
+    """Batch-norm statistics when sampling: running averages of training, those of each batch of samples, or standing ones,
+    re-estimated for the averaged weights."""
     init_from: Path | None = None
     """Begin with the weights of the run in this directory (to continue a run, repeat its command instead)."""
     log_every: int = 50
@@ -64,7 +65,7 @@ class GameFlags:
     """The flags of the game: costs, penalties, optimizers, who moves when."""
 
     loss: LossName = "non_saturating"
-    """Costs of the two players."""
+    """Loss function of the two players."""
     label_smoothing: float = 0.0
     """One-sided label smoothing: real examples are asked to score this much less than 1."""
     r1: float = 0.0
@@ -90,7 +91,7 @@ class GameFlags:
     disc_lr: float | None = None
     """Learning rate of the discriminator; default that of both."""
     b1: float = 0.0
-    """Adam's decay of the mean gradient, for both players."""
+    """Adam's decay of the mean gradient, for both players (only Adam has it)."""
     disc_b1: float | None = None
     """Adam's decay of the mean gradient for the discriminator; default that of both."""
     b2: float = 0.99
@@ -124,7 +125,7 @@ class GameFlags:
 
     def costs(self) -> Loss:
         """The loss; raises `InputError` for smoothing where there are no targets, and for a Wasserstein loss without bound."""
-        if self.loss == "wasserstein" and not (self.wgan_gp or self.dragan or self.clip or self.bounded):
+        if self.loss == "wasserstein" and not (max(self.wgan_gp, self.dragan, self.clip) > 0 or self.bounded):
             raise InputError(
                 "--loss wasserstein needs a discriminator whose slope is bounded: add --wgan-gp 10, --clip 0.01, or spectral "
                 "normalisation"
@@ -133,7 +134,9 @@ class GameFlags:
         return losses.smooth_labels(loss, 1 - self.label_smoothing) if self.label_smoothing else loss
 
     def penalties(self) -> list[penalties.Term]:
-        """The penalties that have a weight; raises `InputError` for `lazy` below 1."""
+        """The penalties that have a weight; raises `InputError` for `lazy` below 1 and weights below 0."""
+        if negative := [name for name in (*penalties.PENALTIES, "clip") if getattr(self, name) < 0]:
+            raise InputError(f"--{negative[0].replace('_', '-')} {getattr(self, negative[0])}: choose 0 or more")
         if self.lazy < 1:
             raise InputError(f"--lazy {self.lazy}: penalties are applied at every n-th update, n at least 1")
         return [
@@ -163,7 +166,7 @@ class GameFlags:
         return Players(gen=gen, disc=optax.chain(disc, penalties.clip_weights(self.clip)) if self.clip else disc)
 
     def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
-        if lr <= 0 or not (0 <= b1 < 1 and 0 <= b2 < 1):
+        if not lr > 0 or not (0 <= b1 < 1 and 0 <= b2 < 1):
             raise InputError(f"a learning rate must be above 0 and decays in [0, 1), not {lr}, {b1} and {b2}")
         rate = _DECAYS[self.decay](lr, max(updates, 1))
         if self.optimizer == "adam":  # eps_root: unrolling differentiates the square root of what may be exactly 0
@@ -171,7 +174,7 @@ class GameFlags:
         return optax.rmsprop(rate, decay=b2) if self.optimizer == "rmsprop" else optax.sgd(rate)
 
     def step(self, objective: Objective, tx: Players) -> Step:
-        """One round of the game as these flags want it."""
+        """One round of the game with these flags."""
         return core.make_step(
             objective,
             tx,

@@ -132,14 +132,23 @@ def _checked(settings: Sequence[Setting], size: int, devices: int) -> list[dict[
     for each in found:
         if each.keys() != found[0].keys() or "seed" not in each:
             raise InputError(f"all settings need the same names and `seed`: one has {', '.join(each)}")
-        if bad := [name for name, value in each.items() if np.ndim(value) or not np.isfinite(float(value))]:
-            raise InputError(f"a setting consists of finite numbers: {bad[0]} is {each[bad[0]]}")
+        if bad := [name for name, value in each.items() if not _is_number(value)]:
+            raise InputError(f"a setting consists of finite numbers: {bad[0]} is {each[bad[0]]!r}")
+        if each["seed"] < 0 or each["seed"] != int(each["seed"]):
+            raise InputError(f"the seed of a setting is a whole number, 0 or more, not {each['seed']}")
     for members in sorted({min(size, len(found)), len(found) % size} - {0}):
         if members % devices:
             near = sorted({max(members // devices, 1) * devices, -(-members // devices) * devices})
             choices = " or ".join(map(str, near))
             raise InputError(f"{members} members together cannot be shared by {devices} devices: choose {choices}")
     return [{name: np.asarray(value).item() for name, value in each.items()} for each in found]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not np.ndim(value) and bool(np.isfinite(float(value)))
+    except (TypeError, ValueError):
+        return False
 
 
 def _train(chunk: Chunk, kept: MemberRows, run: Run | None, steps: int, save_every: int, dispatch: int) -> TrainState:

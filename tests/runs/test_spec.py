@@ -5,6 +5,7 @@ from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gan_jax import latents
@@ -46,8 +47,16 @@ def test_functions_and_nested_values():
     assert from_spec([1, [2, 3]]) == (1, (2, 3))
     spec = to_spec(spy)
     assert spec["function"].endswith(":spy")
-    with pytest.raises(InputError, match="cannot be written to model.json"):
-        to_spec(object())
+    assert to_spec((np.float32(0.5), np.dtype("int32"), jnp.bfloat16)) == [0.5, "int32", "bfloat16"]
+    for value in (object(), {}, latents.Normal, lambda: 0, nn.initializers.normal(0.02)):
+        with pytest.raises(InputError, match="cannot be written to model.json"):
+            to_spec(value)
+
+
+@pytest.mark.parametrize("spec", [{}, {"sampler": 5, "parts": {}}, {"parts": {"a": {"class": "gan_jax.latents:Normal"}}}])
+def test_a_damaged_description_is_told(spec):
+    with pytest.raises(InputError, match="damaged"):
+        open_sampler(spec)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,29 @@ def test_says_what_it_cannot_render(plain, call, message):
         call(open_trained(plain))
 
 
+def test_conditions_are_checked(conditional):
+    trained = open_trained(conditional)
+    np.testing.assert_array_equal(trained.draw(3, label=1), trained.draw(3, label="b"))
+    z = trained.inputs(2)["z"]
+    for labels in ([99, -5], [0.5, 1.7]):
+        with pytest.raises(InputError, match="whole numbers from 0 to 2"):
+            trained.render(z=z, label=labels)
+    with pytest.raises(InputError, match="a row of label for each sample"):
+        trained.render(z=z, label=1)
+
+
+def test_damaged_files_are_told(plain, tmp_path):
+    shutil.copytree(plain, tmp_path / "run")
+    (tmp_path / "run" / "asked.npz").write_bytes(b"PK torn")
+    with pytest.raises(InputError, match="asked.npz is damaged"):
+        open_trained(tmp_path / "run")
+    model = json.loads((tmp_path / "run" / "model.json").read_text())
+    del model["parts"]
+    (tmp_path / "run" / "model.json").write_text(json.dumps(model))
+    with pytest.raises(InputError, match="is damaged: it lacks parts"):
+        open_trained(tmp_path / "run")
+
+
 def test_unequal_rows(conditional):
     with pytest.raises(InputError, match="give as many rows of each: 2 z, 3 label"):
         open_trained(conditional).render(z=np.zeros((2, 5)), label=[0, 1, 2])

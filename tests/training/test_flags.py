@@ -103,6 +103,10 @@ def test_clipped_weights_are_the_discriminators():
     ("changes", "message"),
     [
         ({"lr": 0.0}, "a learning rate must be above 0"),
+        ({"lr": float("nan")}, "a learning rate must be above 0"),
+        ({"r1": -1.0}, "--r1 -1.0: choose 0 or more"),
+        ({"clip": -0.01}, "--clip -0.01: choose 0 or more"),
+        ({"loss": "wasserstein", "wgan_gp": -3.0}, "slope is bounded"),
         ({"disc_b1": 1.0}, "decays in"),
         ({"lazy": 0, "r1": 1.0}, "--lazy 0"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "label smoothing needs a loss with targets"),
