@@ -55,6 +55,21 @@ def test_given_inputs_are_rendered(game):
     assert (look[0] != look[2]).any()
 
 
+def test_noise_is_drawn_by_the_key_and_for_each_chunk():
+    """A generator that shows its latents and noise of its own: (b, 2), drawn apart."""
+
+    def sample(variables, inputs, key, train):
+        return jnp.stack([inputs["z"], jax.random.normal(key, inputs["z"].shape)], axis=1), {}
+
+    sampler = Sampler(lambda key, batch: {"z": jax.random.normal(key, (len(batch["row"]),))}, sample)
+    asked = {"row": np.arange(10)}
+    one, same, other = (sampling.draw(sampler, {"params": {}}, asked, jax.random.key(i), chunk=5)[0] for i in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert len(np.unique(np.stack([one, other]))) == 40
+    latents, _ = sampling.draw(sampler, {"params": {}}, {"row": np.arange(5)}, jax.random.key(0))
+    assert not np.isclose(latents[:, 0], latents[:, 1]).any()
+
+
 def test_settling_sees_rows_of_the_whole_population():
     """300 labels, 16 at a time; statistics that note which ones they saw."""
 

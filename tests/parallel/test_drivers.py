@@ -33,6 +33,7 @@ def played(name):
         state, metrics = run(state, batch)
     moved = [np.abs(a - b).max() for a, b in zip(numbers(state.gen), numbers(start(objective).gen), strict=True)]
     assert max(moved) > 1e-3
+    assert "augment" not in state.disc.stats or state.disc.stats["augment"]["p"] > 0.2
     return objective, step, state, metrics
 
 
@@ -53,7 +54,7 @@ def test_jit_over_a_mesh_equals_one_device(name, devices):
     run, state = parallel.sharded_step(step, mesh), parallel.replicate(start(objective), mesh)
     for batch in batches():
         state, found = run(state, batch)
-    assert len(state.gen.params["Dense_0"]["kernel"].sharding.device_set) == devices
+    assert all(len(x.sharding.device_set) == devices and x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
     assert_equal((state, found), (wanted, metrics))
     alone = parallel.local(state)
     assert {len(x.sharding.device_set) for x in jax.tree.leaves(alone)} == {1}

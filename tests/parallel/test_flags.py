@@ -92,7 +92,7 @@ def test_analysis_counts_what_the_step_holds():
 
 def test_analysis_of_a_step_spread_over_devices():
     """Four devices have a quarter of the batch each; the state lies on all of them."""
-    objective, step = game("batch norm, R1, standard deviation")
+    objective, step = game("DCGAN, R1")
     state, batch = start(objective), batches(1, size=64)[0]
     alone, shared = (analyse(step, state, batch, mesh) for mesh in (None, batch_mesh(jax.devices()[:4])))
     assert shared.peak < alone.peak
