@@ -314,7 +314,7 @@ def test_a_round_is_a_gradient_of_each_players_loss():
 def test_no_key_is_used_twice():
     objective = small_gan()
     with jax.debug_key_reuse(True):
-        state = begin(objective, TX, jax.random.key(0), images())
+        state = core.init_state(objective, TX, jax.random.key(0), images())  # not a program from before
         step = jax.jit(core.make_step(objective, TX, disc_steps=2, accumulate=2))
         state, _ = step(state, images())
         step(state, images())

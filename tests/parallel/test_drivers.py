@@ -43,8 +43,8 @@ def assert_equal(found, wanted):
         np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)
 
 
-FIRST, *_, CONVOLUTIONAL = GAMES
-CASES = list(zip(GAMES, (8, 2, 4, 2), strict=True))
+FIRST, AUGMENTED, _, CONVOLUTIONAL = GAMES
+CASES = list(zip(GAMES, (8, 4, 4, 2), strict=True))
 
 
 @pytest.mark.parametrize(("name", "devices"), CASES)
@@ -59,6 +59,19 @@ def test_jit_over_a_mesh_equals_one_device(name, devices):
     alone = parallel.local(state)
     assert {len(x.sharding.device_set) for x in jax.tree.leaves(alone)} == {1}
     assert_equal(alone, wanted)
+
+
+def test_the_state_stays_on_every_device():
+    """Also an array with an entry for each example, which the compiler would leave where the examples are."""
+
+    def step(state, batch):
+        return state._replace(ema_params=state.ema_params + batch["x"]), {}
+
+    mesh = parallel.batch_mesh(jax.devices()[:4])
+    state = parallel.replicate(core.TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), (), (), jnp.zeros(8)), mesh)
+    after, _ = parallel.sharded_step(step, mesh)(state, {"x": np.arange(8, dtype=np.float32)})
+    assert after.ema_params.sharding.is_fully_replicated
+    np.testing.assert_array_equal(after.ema_params, np.arange(8))
 
 
 @pytest.mark.parametrize(("name", "devices"), CASES)
@@ -107,8 +120,8 @@ def test_feeds_over_a_mesh_equal_those_on_one_device(feed):
 
 
 def test_noise_and_fakes_are_computed_in_parts():
-    """With eight devices each does an eighth of the arithmetic, the generator's included."""
-    objective, step = game(FIRST)
+    """With eight devices each does an eighth of the arithmetic, the generator's and DiffAugment's noise included."""
+    objective, step = game(AUGMENTED)
     mesh = parallel.batch_mesh(jax.devices())
     state, batch = start(objective), batches(1, size=256)[0]
     alone = jax.jit(step).lower(state, batch).compile().cost_analysis()["flops"]
