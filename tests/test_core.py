@@ -320,6 +320,18 @@ def test_no_key_is_used_twice():
         step(state, images())
 
 
+def test_the_run_does_not_draw_by_the_key_of_the_parameters():
+    objective, given = counting_objective(), []
+
+    def init(key, batch):
+        given.append(jax.random.key_data(key))
+        return objective.init(key, batch)
+
+    state = core.init_state(objective._replace(init=init), SGD, jax.random.key(0), {"x": jnp.ones(2)})
+    keys = [*given, jax.random.key_data(state.key), jax.random.key_data(jax.random.key(0))]
+    assert len({tuple(key.tolist()) for key in keys}) == 3
+
+
 def test_every_update_has_a_key_of_its_own():
     """Players, rounds, updates of a round and parts of a minibatch: the first number drawn from each key is another one."""
 
