@@ -63,7 +63,7 @@ def sampler_spec(sampler: Callable[[], Sampler]) -> dict[str, Any]:
 
 
 def open_sampler(spec: dict[str, Any], trust: bool = False) -> Sampler:
-    """The sampler that `sampler_spec` described; see `from_spec`."""
+    """The sampler that `sampler_spec` described; raises `InputError` for a damaged description, and as `from_spec` does."""
     try:
         parts = {name: from_spec(part, trust) for name, part in spec["parts"].items()}
         sampler = _find(spec["sampler"], trust)(**parts)
@@ -92,7 +92,10 @@ def from_spec(spec: Any, trust: bool = False) -> Any:
 
 
 def address(value: Any) -> str:
-    """ "package.module:name" of a class or function; of the program that runs, by the name it can be imported by."""
+    """ "package.module:name" of a class or function; of the running program, by the name that it can be imported by.
+
+    Raises `InputError` for what is not defined at the top of its module.
+    """
     module = value.__module__
     if module == "__main__":
         main = sys.modules["__main__"]

@@ -152,7 +152,7 @@ def test_scores_of_what_is_no_picture(tmp_path):
             score=lambda samples: {"mean": float(samples.mean())},
         )
 
-    run_experiment(build, "points", Points(outdir=tmp_path / "run"))
+    run_experiment(build, "points", Points(outdir=tmp_path / "run", eval_metrics="auto"))
     rows = read_rows(tmp_path / "run" / "eval.jsonl")
     assert [row["step"] for row in rows] == [0, 2]
     assert rows[-1].keys() == {"step", "source", "mean"}

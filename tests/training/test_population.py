@@ -325,7 +325,7 @@ def test_memory_is_that_of_the_devices():
         ([{"lr": 0.1}], {}, "`seed`: one has lr"),
         ([{"lr": 0.1, "seed": 0}, {"seed": 0}], {}, "the same names"),
         ([Setting(lr=np.nan)], {}, "finite numbers: lr is nan"),
-        ([Setting(seed=-1)], {}, "seed of the data order must be 0 or more"),
+        ([Setting(seed=-1)], {}, "the seed of a setting is a whole number"),
         (SETTINGS, {"log_every": 0}, "at least 1"),
         (SETTINGS[:3], {"mesh": 2}, "3 members together cannot be shared by 2 devices: choose 2 or 4"),
         (SETTINGS * 2, {"mesh": 2, "together": 5}, "cannot be shared by 2 devices: choose"),
