@@ -98,7 +98,7 @@ def build(config: Config, dataset: Dataset) -> Game:
     scale = float(np.abs(mixture.means).max())
     generator = mlp.Generator(width=config.width, depth=config.depth, scale=scale)
     discriminator = mlp.Discriminator(width=config.width, depth=config.depth, scale=scale)
-    kind = config.loss.replace("_", " ")
+    kind = str(config.loss).replace("_", " ")
     surface = jax.jit(lambda variables, x: discriminator.apply(variables, x, train=False))
 
     def show(points: np.ndarray, inputs: Inputs, state: TrainState) -> np.ndarray:
