@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from gan_jax import cli
 from gan_jax.data import Dataset, PictureFlags, VariationFlags
-from gan_jax.latents import LATENTS
+from gan_jax.latents import LATENTS, LatentName
 from gan_jax.models import dcgan, resnet
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.training import ExperimentFlags, Game, run_experiment
@@ -34,7 +34,7 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     """DCGAN's networks, or the residual ones of SNGAN (32, 64 and 128 pixels; its own norms, labels by projection)."""
     width: int = 16
     """Channels next to the image, doubled at each halving of the size (the paper: 128)."""
-    latent: Literal["normal", "uniform"] = "normal"
+    latent: LatentName = "normal"
     """Distribution of the latent code."""
     latent_dim: int = 64
     """Length of the latent code (the paper: 100)."""

@@ -6,7 +6,7 @@ derivatives (of gradient penalties) pass through. An `Augment` is the interface;
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -291,3 +291,8 @@ def ada(target: float = 0.6, images: int = 500_000, every: int = 4) -> Augment:
 
 
 AUGMENTATIONS: dict[str, Augment] = {"none": none, "diffaugment": diffaugment(), "ada": ada()}
+
+if TYPE_CHECKING:
+    AugmentName = str
+else:  # a command line offers what the table has
+    AugmentName = Literal[tuple(AUGMENTATIONS)]

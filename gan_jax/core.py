@@ -196,24 +196,18 @@ def make_step(
         disc_turns = _turns(dealt, slice(disc_steps), key_disc, state.step)
         gen_turns = _turns(dealt, slice(parts - gen_steps, parts), key_gen, state.step)
         shared = _play(objective.sampler, state.gen, jax.tree.map(lambda x: x[0, 0], disc_turns)) if plays_once else None
+        made = (state.step + (schedule == "disc_first")) * disc_steps  # updates of D before those that are unrolled
+
+        def play(gen: Player, turn: Turn) -> _Played:
+            return shared or _play(objective.sampler, gen, turn)
 
         def train_disc(disc: Player, gen: Player) -> tuple[Player, Metrics]:
-            def gradients(disc: Player, turn: Turn) -> Gradients:
-                fakes = (shared or _play(objective.sampler, gen, turn)).fakes
-                return _disc_gradients(objective, disc, fakes, turn._replace(gen=gen.variables))
-
-            return _updates("disc", gradients, tx.disc, disc, disc_turns)
+            return _updates("disc", partial(_disc_gradients, objective, play, gen), tx.disc, disc, disc_turns)
 
         def train_gen(gen: Player, disc: Player) -> tuple[Player, Metrics]:
-            def gradients(gen: Player, turn: Turn) -> Gradients:
-                played = shared or _play(objective.sampler, gen, turn)
-                return _gen_gradients(
-                    objective, gen, played, turn, partial(_look_ahead, objective, tx.disc, disc, unroll, made)
-                )
+            look_ahead = partial(_look_ahead, objective, tx.disc, disc, unroll, made)
+            return _updates("gen", partial(_gen_gradients, objective, play, look_ahead), tx.gen, gen, gen_turns)
 
-            return _updates("gen", gradients, tx.gen, gen, gen_turns)
-
-        made = (state.step + (schedule == "disc_first")) * disc_steps  # updates of D before those that are unrolled
         gen, disc = state.gen, state.disc
         if schedule == "gen_first":
             gen, gen_metrics = train_gen(gen, disc)
@@ -283,10 +277,17 @@ def _play(sampler: Sampler, gen: Player, turn: Turn) -> _Played:
     return _Played(*jax.vjp(forward, gen.params, has_aux=True))
 
 
+Play = Callable[[Player, Turn], _Played]
 Gradients = tuple[PyTree, PyTree, Metrics]  # gradients, new statistics, metrics
 
 
-def _disc_gradients(objective: Objective, disc: Player, fakes: PyTree, turn: Turn) -> Gradients:
+def _disc_gradients(objective: Objective, play: Play, gen: Player, disc: Player, turn: Turn) -> Gradients:
+    return _disc_answer(objective, play(gen, turn).fakes, disc, turn._replace(gen=gen.variables))
+
+
+def _disc_answer(objective: Objective, fakes: PyTree, disc: Player, turn: Turn) -> Gradients:
+    """The discriminator's gradients at given fakes."""
+
     def loss(params: PyTree) -> tuple[Array, tuple[PyTree, Metrics]]:
         return objective.disc_loss({"params": params, **disc.stats}, fakes, turn)
 
@@ -295,9 +296,10 @@ def _disc_gradients(objective: Objective, disc: Player, fakes: PyTree, turn: Tur
 
 
 def _gen_gradients(
-    objective: Objective, gen: Player, played: _Played, turn: Turn, look_ahead: Callable[[PyTree, Turn], Player]
+    objective: Objective, play: Play, look_ahead: Callable[[PyTree, Turn], Player], gen: Player, turn: Turn
 ) -> Gradients:
     """Through the fakes, by the forward pass that was played, and of what the loss takes from the parameters directly."""
+    played = play(gen, turn)
 
     def loss(params: PyTree, fakes: PyTree) -> tuple[Array, Metrics]:
         now = turn._replace(gen={"params": params, **gen.stats})
@@ -347,7 +349,7 @@ def _look_ahead(
         )
     for i in range(steps):
         ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1), updates=made + i)
-        grads, _, _ = _disc_gradients(objective, disc, fakes, ahead)
+        grads, _, _ = _disc_answer(objective, fakes, disc, ahead)
         disc = _moved(disc, tx, batch_axis.mean(grads), disc.stats)
     return disc
 

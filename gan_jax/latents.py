@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import jax
 from jax import Array
@@ -31,3 +32,8 @@ class Uniform:
 
 
 LATENTS: dict[str, Callable[[int], Latent]] = {"normal": Normal, "uniform": Uniform}
+
+if TYPE_CHECKING:
+    LatentName = str
+else:  # a command line offers what the table has
+    LatentName = Literal[tuple(LATENTS)]

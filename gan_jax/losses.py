@@ -8,7 +8,7 @@ tutorial is left out.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -123,3 +123,8 @@ LOSSES: dict[str, Loss] = {
     "hinge": hinge,
     "relativistic_paired": relativistic_paired,
 }
+
+if TYPE_CHECKING:
+    LossName = str
+else:  # a command line offers what the table has
+    LossName = Literal[tuple(LOSSES)]

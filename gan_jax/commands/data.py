@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from gan_jax import images
-from gan_jax.augment import AUGMENTATIONS
+from gan_jax.augment import AUGMENTATIONS, AugmentName
 from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
 from gan_jax.data.check import check
 from gan_jax.data.load import open_source
@@ -28,7 +28,7 @@ class Config(VariationFlags, PictureFlags):
     """The data, as for --data."""
     image_size: str = "64"
     """Height and width of the pictures, such as 64 or 64x96."""
-    augment: Literal["none", "diffaugment", "ada"] = "none"
+    augment: AugmentName = "none"
     """Preview: what the discriminator sees in place of the pictures."""
     strength: float = 0.6
     """Preview: the probability p of ADA's transformations, which training finds by itself."""

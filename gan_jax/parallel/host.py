@@ -40,10 +40,10 @@ def keep_memory(share: float = 0.25, most: int = 2**31 - 2**25) -> bool:
     libc.free.argtypes, libc.madvise.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for option, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1)):
         libc.mallopt(option, value)
-    piece = libc.malloc(size)
-    if not piece:
+    block = libc.malloc(size)
+    if not block:
         return False
-    start = -(-piece // _HUGE_PAGE) * _HUGE_PAGE
-    libc.madvise(start, (piece + size - start) // _HUGE_PAGE * _HUGE_PAGE, _MADV_HUGEPAGE)
-    libc.free(piece)
+    start = -(-block // _HUGE_PAGE) * _HUGE_PAGE
+    libc.madvise(start, (block + size - start) // _HUGE_PAGE * _HUGE_PAGE, _MADV_HUGEPAGE)
+    libc.free(block)
     return True

@@ -8,22 +8,34 @@ from typing import TYPE_CHECKING, Any, Literal
 import optax
 
 from gan_jax import core, losses, penalties
-from gan_jax.augment import AUGMENTATIONS
+from gan_jax.augment import AUGMENTATIONS, AugmentName
 from gan_jax.core import Objective, Players, Schedule, Step
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.flags import FeatureFlags
-from gan_jax.losses import Loss
+from gan_jax.losses import Loss, LossName
 from gan_jax.parallel.flags import DeviceFlags
 from gan_jax.runs.run import FREE
 from gan_jax.sampling import Statistics
 from gan_jax.training.trainer import Feed
 
+Rate = float | optax.Schedule
+
+OPTIMIZERS: dict[str, Callable[[Rate, float, float, float], optax.GradientTransformation]] = {  # rate, b1, b2, eps_root
+    "adam": lambda rate, b1, b2, eps_root: optax.adam(rate, b1=b1, b2=b2, eps_root=eps_root),
+    "rmsprop": lambda rate, b1, b2, eps_root: optax.rmsprop(rate, decay=b2),
+    "sgd": lambda rate, b1, b2, eps_root: optax.sgd(rate),
+}
+DECAYS: dict[str, Callable[[float, int], Rate]] = {  # learning rate, updates of the run
+    "constant": lambda lr, updates: lr,
+    "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
+    "cosine": optax.cosine_decay_schedule,
+}
+
 if TYPE_CHECKING:
-    LossName = AugmentName = OptimizerName = DecayName = str
+    OptimizerName = DecayName = str
 else:  # a command line offers what the tables have
-    LossName, AugmentName = Literal[tuple(losses.LOSSES)], Literal[tuple(AUGMENTATIONS)]
-    OptimizerName, DecayName = Literal["adam", "rmsprop", "sgd"], Literal["constant", "linear", "cosine"]
+    OptimizerName, DecayName = Literal[tuple(OPTIMIZERS)], Literal[tuple(DECAYS)]
 
 
 @dataclass(frozen=True)
@@ -168,10 +180,9 @@ class GameFlags:
     def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
         if not lr > 0 or not (0 <= b1 < 1 and 0 <= b2 < 1):
             raise InputError(f"a learning rate must be above 0 and decays in [0, 1), not {lr}, {b1} and {b2}")
-        rate = _DECAYS[self.decay](lr, max(updates, 1))
-        if self.optimizer == "adam":  # eps_root: unrolling differentiates the square root of what may be exactly 0
-            return optax.adam(rate, b1=b1, b2=b2, eps_root=1e-16 if self.unroll else 0.0)
-        return optax.rmsprop(rate, decay=b2) if self.optimizer == "rmsprop" else optax.sgd(rate)
+        rate = DECAYS[self.decay](lr, max(updates, 1))
+        eps_root = 1e-16 if self.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
+        return OPTIMIZERS[self.optimizer](rate, b1, b2, eps_root)
 
     def step(self, objective: Objective, tx: Players) -> Step:
         """One round of the game with these flags."""
@@ -194,10 +205,3 @@ class ExperimentFlags(DeviceFlags, GameFlags, RunFlags):
     def load(self) -> Dataset:
         """The data set, such as `PictureFlags` gives one."""
         raise NotImplementedError
-
-
-_DECAYS: dict[str, Callable[[float, int], Any]] = {
-    "constant": lambda lr, updates: lr,
-    "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
-    "cosine": optax.cosine_decay_schedule,
-}
