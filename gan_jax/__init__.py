@@ -15,7 +15,8 @@ from gan_jax.core import (
 from gan_jax.errors import InputError, RunError
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.parallel.drivers import jit_step, pmap_step, scan_step, sharded_step, vmap_step
-from gan_jax.parallel.mesh import batch_mesh, replicate
+from gan_jax.parallel.mesh import batch_mesh, replicate, run_mesh
+from gan_jax.parallel.population import init_population
 from gan_jax.sampling import draw, render, sampling_variables, settle
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "draw",
     "image_gan",
     "image_sampler",
+    "init_population",
     "init_state",
     "jit_step",
     "latents",
@@ -41,6 +43,7 @@ __all__ = [
     "pmap_step",
     "render",
     "replicate",
+    "run_mesh",
     "sampling_variables",
     "scan_step",
     "settle",

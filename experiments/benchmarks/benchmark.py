@@ -45,7 +45,6 @@ from experiments.benchmarks.benchmark_report import REPORTS, plot
 from experiments.benchmarks.turns import Turn, alternate, median_ratio, medians, rate, seconds_of
 from gan_jax import cli, core
 from gan_jax.errors import InputError
-from gan_jax.parallel.drivers import jit_step
 from gan_jax.parallel.flags import require_precision
 
 Part = Literal["games", "penalties", "populations", "growth", "compile"]
@@ -292,7 +291,7 @@ def measure_compile(config: Config) -> dict[str, Any]:
 
 
 def compile_step(game: Game, state: core.TrainState, batch: core.Batch) -> None:
-    jit_step(game.build()[1]).lower(state, batch).compile()  # type: ignore[attr-defined]
+    jax.jit(game.build()[1], donate_argnums=0).lower(state, batch).compile()
 
 
 if __name__ == "__main__":

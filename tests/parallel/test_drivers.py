@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from gan_jax import core, parallel
 from gan_jax.core import Players
 from gan_jax.errors import InputError
 from gan_jax.parallel.mesh import require_shares
-from tests.game import GAMES, batches, flags_of, game, numbers, start
+from tests.game import GAMES, SGD, batches, flags_of, game, numbers, start
 
 ROOT = Path(__file__).parents[2]
 BOUND = 5e-6  # after five rounds; parameters are of size 0.1 to 1 and move by 5e-3 or more
@@ -142,17 +143,14 @@ def test_populations_equal_runs_of_their_own(name, devices):
     step, batch = core.make_step(objective, tx), batches(1)[0]
     rates = jnp.asarray([0.05, 0.02] * 4)
 
-    def begin(key, rate):
-        state = core.init_state(objective, tx, key, batch)
-        state.gen.opt_state.hyperparams["learning_rate"] = rate
+    def one(i):
+        state = core.init_state(objective, tx, jax.random.split(jax.random.key(0), 8)[i], batch)
+        state.gen.opt_state.hyperparams["learning_rate"] = rates[i]
         return state
 
-    def one(i):
-        return begin(jax.random.split(jax.random.key(0), 8)[i], jnp.asarray([0.05, 0.02] * 4)[i])
-
-    keys = jax.random.split(jax.random.key(0), 8)
     run = parallel.vmap_step(step, parallel.run_mesh(jax.devices()[:devices]) if devices > 1 else None)
-    population = jax.vmap(begin)(keys, rates)
+    keys = jax.random.split(jax.random.key(0), 8)
+    population = parallel.init_population(objective, tx, keys, batch, {"gen.learning_rate": rates})
     for _ in range(3):
         population, metrics = run(population, batch)
     assert metrics["gen/loss"].shape == (8,)
@@ -183,7 +181,7 @@ import sys
 import jax, numpy as np
 from gan_jax import parallel
 from gan_jax.parallel import processes
-from tests.game import GAMES, batches, game, numbers, start
+from tests.game import GAMES, SGD, batches, game, numbers, start
 processes.connect(sys.argv[1], 2, int(sys.argv[2]))
 objective, step = game(next(iter(GAMES)))
 mesh = parallel.batch_mesh()
@@ -217,3 +215,69 @@ def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
     with np.load(tmp_path / "state.npz") as found:
         for a, b in zip(found.values(), numbers((state, metrics)), strict=True):
             np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)
+
+
+def test_members_may_have_batches_of_their_own():
+    objective, step = game(FIRST)
+    own = batches(2)
+    keys = jax.random.split(jax.random.key(0), 2)
+    states = parallel.init_population(objective, SGD, keys, own[0])
+    stacked = {name: np.stack([batch[name] for batch in own]) for name in own[0]}
+    run = parallel.vmap_step(step, own_batches=True)
+    found, _ = run(states, stacked)
+    for i, batch in enumerate(own):
+        alone, _ = jax.jit(step)(core.init_state(objective, SGD, keys[i], batch), batch)
+        assert_equal(jax.tree.map(lambda x, i=i: x[i], found), alone)
+    with pytest.raises(InputError, match="image .* with own_batches the first axis is that of 2 runs"):
+        run(found, own[0])
+    with pytest.raises(InputError, match="leading axis of runs: make it by gan_jax.init_population"):
+        run(start(objective), stacked)
+
+
+@pytest.mark.parametrize(
+    ("hyper", "message"),
+    [
+        ({"gen.learning_rate": np.ones(3)}, "shape (3,), and there are 2 keys"),
+        ({"gen.lr": np.ones(2)}, "no number 'lr' that can be set; it has learning_rate"),
+        ({"disc.learning_rate": np.ones(2)}, "make it by optax.inject_hyperparams"),
+        ({"learning_rate": np.ones(2)}, "names are gen. or disc."),
+    ],
+)
+def test_numbers_of_members_that_cannot_be_set(hyper, message):
+    objective, _ = game(FIRST)
+    tx = Players(gen=optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.sgd)(0.1)), disc=optax.sgd(0.1))
+    with pytest.raises(InputError, match=re.escape(message)):
+        parallel.init_population(objective, tx, jax.random.split(jax.random.key(0), 2), batches(1)[0], hyper)
+
+
+@pytest.mark.parametrize("keys", [jax.random.key(0), jnp.arange(3)])
+def test_keys_of_members_are_typed(keys):
+    with pytest.raises(InputError, match="keys are typed keys"):
+        parallel.init_population(game(FIRST)[0], SGD, keys, batches(1)[0])
+
+
+def test_an_array_that_stands_twice_in_a_state_is_donated_once():
+    objective, _ = game(FIRST)
+    sgd = optax.inject_hyperparams(optax.sgd)
+    tx = Players(gen=sgd(0.05), disc=sgd(0.05))
+    state, rate = core.init_state(objective, tx, jax.random.key(0), batches(1)[0]), jnp.asarray(0.02)
+    for player in (state.gen, state.disc):
+        player.opt_state.hyperparams["learning_rate"] = rate
+    state = state._replace(ema_params=state.gen.params)
+    new, _ = parallel.jit_step(core.make_step(objective, tx))(state, batches(1)[0])
+    assert new.gen.opt_state.hyperparams["learning_rate"] == new.disc.opt_state.hyperparams["learning_rate"] == 0.02
+
+
+def test_a_state_of_one_device_is_refused_by_steps_of_several():
+    objective, step = game(FIRST)
+    devices, batch = jax.devices()[:2], batches(1)[0]
+    with pytest.raises(InputError, match="lies on 1 device, the mesh has 2 devices: give gan_jax.replicate"):
+        parallel.sharded_step(step, parallel.batch_mesh(devices))(start(objective), batch)
+    with pytest.raises(InputError, match="lies on the host, the mesh has 2 devices"):
+        parallel.sharded_step(step, parallel.batch_mesh(devices))(start(objective)._replace(step=np.int32(0)), batch)
+    run = parallel.pmap_step(step, devices)
+    with pytest.raises(InputError, match="no leading axis of 2 devices .*: give flax.jax_utils.replicate"):
+        run(start(objective), parallel.split(batch, 2))
+    several = flax.jax_utils.replicate(start(objective), devices)
+    with pytest.raises(InputError, match="image .* no leading axis of 2 devices: give gan_jax.parallel.split"):
+        run(several, batch)
