@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Compiling takes most of the time here: without optimisation it takes a quarter of that.
-flags = (
+os.environ.setdefault(
+    "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false"
+    * version("jaxlib").startswith("0.10."),  # a flag that is unknown ends the process
 )
-if version("jaxlib").startswith("0.10."):  # a flag that is not known ends the process
-    flags += " --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", flags)
 os.environ.setdefault("NPROC", "16")  # collectives of XLA on CPUs with few cores dead-lock otherwise (jax < 0.12)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")

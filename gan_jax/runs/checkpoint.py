@@ -84,16 +84,33 @@ class Checkpoints:
         return self._manager.best_step() if self.metric else None
 
     def save(self, step: int, state: PyTree, metrics: Mapping[str, float] | None = None) -> None:
-        """Begin to write `state`; raises `RunError` if an earlier checkpoint could not be written."""
+        """Begin to write `state`, of one run or of a population (its `step` has an axis of runs).
+
+        Members of a population that are not finite are saved as they are, and marked (see `not_finite`). Raises `RunError` if
+        an earlier checkpoint could not be written, and for a state of which no run is finite.
+        """
         host = jax.tree.map(_to_host, state)
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
+        finite = _finite(host)
+        if not finite.any():
             raise RunError(f"the state of step {step} has values that are not finite and was not saved")
-        items = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave({"crc32": _checksums(host)}))
+        dead = [int(member) for member in np.flatnonzero(~finite)]
+        if dead:
+            logging.getLogger(__name__).warning("members %s are not finite at step %s: saved as they are, marked", dead, step)
+        meta = {"crc32": _checksums(host), "not_finite": dead}
+        items = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         scored = dict(metrics) if metrics and self.metric in metrics else None
         try:
             self._manager.save(step, args=items, metrics=scored, force=step not in self._manager.all_steps())
         except Exception as error:  # Orbax raises many types, and those of an earlier background write
             raise RunError(f"the checkpoint of step {step} could not be written: {_cause(error)}") from error
+
+    def not_finite(self, step: int) -> list[int]:
+        """Members of the population saved at `step` that were not finite; raises `InputError` if it cannot be read."""
+        try:
+            items = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        except Exception as error:
+            raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
+        return items["meta"].get("not_finite", [])
 
     def restore(self, like: PyTree) -> tuple[PyTree, int] | None:
         """The newest state that is whole, with its step; None if there is none.
@@ -163,6 +180,14 @@ def _alone() -> ocp.options.MultiprocessingOptions:
 
 def _to_host(x: Array | np.ndarray) -> np.ndarray:
     return np.asarray(keys.data(x))
+
+
+def _finite(host: PyTree) -> np.ndarray:
+    """Whether each member of a population is finite, (members,); of one run the same as (1,)."""
+    step = getattr(host, "step", np.zeros(()))
+    members = len(step) if step.ndim == 1 else 1
+    rows = [np.isfinite(leaf.reshape(members, -1)).all(axis=1) for leaf in jax.tree.leaves(host)]
+    return np.all(rows, axis=0)
 
 
 def _checksums(tree: PyTree) -> dict[str, int]:
