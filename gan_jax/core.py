@@ -19,7 +19,7 @@ import optax
 from jax import Array
 from jaxtyping import Int, PyTree
 
-from gan_jax import batch_axis
+from gan_jax import batch_axis, keys
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
@@ -117,8 +117,12 @@ Advance = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]  # a step
 def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> TrainState:
     """The state before the first round; `batch` gives shapes and types only.
 
-    Raises `InputError` where the batch lacks an array that the objective needs.
+    `key` is a typed key, `jax.random.key(0)`. Raises `InputError` for what is no key, no objective or no pair of optimizers,
+    and where the batch lacks an array that the objective needs.
     """
+    _require_game(objective, tx)
+    if not keys.is_key(key) or key.ndim:
+        raise InputError(f"key is a typed key such as jax.random.key(0), not {_described(key)}")
     if missing := [name for name in objective.needs if name not in batch]:
         raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(batch)}")
     key_init, key_run = jax.random.split(key)
@@ -126,6 +130,20 @@ def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> T
     gen, disc = (_new_player(v, t) for v, t in zip(variables, tx, strict=True))
     ema_params = jax.tree.map(jnp.copy, gen.params)  # a buffer of its own: the state is donated
     return TrainState(jnp.zeros((), jnp.int32), key_run, gen, disc, ema_params)
+
+
+def _require_game(objective: Objective, tx: Players) -> None:
+    if not isinstance(objective, Objective):
+        raise InputError(f"objective is an Objective, such as image_gan(...) gives, not {_described(objective)}")
+    if not isinstance(tx, Players) or not all(hasattr(one, "init") and hasattr(one, "update") for one in tx):
+        raise InputError(f"tx is Players(gen=optax.adam(2e-4), disc=optax.adam(2e-4)), not {_described(tx)}")
+
+
+def _described(value: Any) -> str:
+    """A value in an error message: short, and an array by its shape."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array {value.dtype}{list(value.shape)}"
+    return f"the {type(value).__name__} {str(value)[:60]!r}"
 
 
 def _new_player(variables: Variables, tx: optax.GradientTransformation) -> Player:
@@ -172,9 +190,11 @@ def make_step(
     the generator not the first, its forward pass is made once, and its gradient goes back through that.
 
     Metrics: those of the objective, averaged over the updates of a round, and for each player `loss` and `grad_norm`.
-    Raises `InputError` for numbers that cannot be, where the batch cannot be cut, and for `unroll` of a discriminator with
-    batch statistics, which would follow the updates that are not kept.
+    Raises `InputError` for what is no objective or no pair of optimizers, for numbers that cannot be, where the batch cannot be
+    cut, where the objective does not give its statistics back, and for `unroll` of a discriminator with batch statistics,
+    which would follow the updates that are not kept.
     """
+    _require_game(objective, tx)
     for name, number, least in (
         ("disc_steps", disc_steps, 1),
         ("gen_steps", gen_steps, 1),
@@ -321,10 +341,22 @@ def _updates(
             return stats, (grads, metrics)
 
         stats, (grads, metrics) = batch_axis.mean(_loop(part, player.stats, turns))
+        _require_statistics(name, player.stats, stats)
         metrics[f"{name}/grad_norm"] = optax.tree.norm(grads)
         return _moved(player, tx, grads, stats), metrics
 
     return _loop(update, player, turns)
+
+
+def _require_statistics(name: str, old: PyTree, new: PyTree) -> None:
+    """Raises `InputError` for an objective that does not give the statistics back: they would be lost with this update."""
+    paths = [[path for path, _ in jax.tree_util.tree_leaves_with_path(stats)] for stats in (old, new)]
+    if paths[0] != paths[1]:
+        where = {"disc": "disc_loss gives loss, (new_disc_stats, metrics)", "gen": "sampler.sample gives fakes, new_gen_stats"}
+        raise InputError(
+            f"the objective's {where[name]}: these statistics have the collections {sorted(new) or 'none'}, and the "
+            f"{name} player has {sorted(old) or 'none'}. Give back the new ones, or the old ones where nothing changed"
+        )
 
 
 def _moved(player: Player, tx: optax.GradientTransformation, grads: PyTree, stats: PyTree) -> Player:

@@ -3,8 +3,9 @@
 `critic` maps a batch (b, ...) to logits (b,). Norms are taken over all axes but the first.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +77,24 @@ class Term(NamedTuple):
     every: int = 1
 
 
+def terms(given: Sequence[Term | tuple[Any, ...]]) -> list[Term]:
+    """(weight, penalty) or (weight, penalty, every) each, as terms.
+
+    Raises `InputError` for anything else, a weight that is negative or not finite, and `every` below 1.
+    """
+    if not isinstance(given, Sequence) or not all(isinstance(one, tuple) and len(one) in (2, 3) for one in given):
+        raise InputError(f"penalties are (weight, penalty) or (weight, penalty, every), ((1.0, penalties.r1),), not {given!r}")
+    found = [Term(*one) for one in given]
+    for weight, penalty, every in found:
+        if not callable(penalty):
+            raise InputError(f"a penalty is a function such as penalties.r1, not {penalty!r}")
+        if isinstance(weight, int | float) and not 0 <= weight < math.inf:
+            raise InputError(f"the weight of a penalty is at least 0 and finite, not {weight}")
+        if every < 1:
+            raise InputError(f"a penalty is applied every n-th update, n at least 1, not {every}")
+    return found
+
+
 def total(
     terms: Sequence[Term], critic: Critic, real: Batch, fake: Batch, key: Array, count: Int[Array, ""]
 ) -> Float[Array, ""]:
@@ -91,8 +110,6 @@ def total(
 def _lazily(penalty: Penalty, every: int, count: Array) -> Penalty:
     if every == 1:
         return penalty
-    if every < 1:
-        raise InputError(f"a penalty is applied every n-th update, n at least 1, not {every}")
 
     def lazy(critic: Critic, real: Batch, fake: Batch, key: Array) -> Array:
         return jax.lax.cond(count % every == 0, lambda: every * penalty(critic, real, fake, key), lambda: jnp.zeros(()))

@@ -114,6 +114,17 @@ class Critic:
         return conditions
 
 
+def require_alike(name: str, real: Array | np.ndarray, fake: jax.ShapeDtypeStruct) -> None:
+    """Raises `InputError` unless real and generated examples have one shape."""
+    if real.shape[1:] != fake.shape[1:]:
+        missing = len(real.shape) == len(fake.shape) - 1
+        cure = "add the axis of channels, x[..., None]" if missing else "choose networks of that size, or other data"
+        raise InputError(
+            f"the batch's {name} is {real.shape[1:]} an example, and the generator makes {fake.shape[1:]}: {cure} "
+            "(pictures are height, width, channels)"
+        )
+
+
 def game_metrics(real: Judged, fake: Judged) -> Metrics:
     """The signals of a game that `gan_jax.training.doctor` reads.
 

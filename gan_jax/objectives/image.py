@@ -13,9 +13,10 @@ from gan_jax import batch_axis
 from gan_jax import penalties as penalty
 from gan_jax.augment import Augment
 from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Variables, split_variables
+from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
-from gan_jax.objectives.critic import Critic, game_metrics
+from gan_jax.objectives.critic import Critic, game_metrics, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 
@@ -42,9 +43,12 @@ def image_gan(
     real and for generated examples.
 
     Metrics: `disc/penalty`; those of `gan_jax.objectives.critic.game_metrics`; ADA's `augment/p` and `augment/r`.
-    Raises `InputError` for what is no network, for `pack` below 1 or with conditions, and where a batch cannot be packed.
+    Raises `InputError` for what is no network, loss, latent or penalty, for `pack` below 1 or with conditions, and where a
+    batch cannot be packed or is not of the generator's size.
     """
-    terms = [penalty.Term(*term) for term in penalties]
+    if not isinstance(loss, Loss):
+        raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
+    terms = penalty.terms(penalties)
     player, critic = network(generator), Critic(network(discriminator), augment, pack)
     sampler = image_sampler(generator, latent, needs)
 
@@ -52,7 +56,9 @@ def image_gan(
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         z, *conditions = _arguments(sampler.needs, inputs)
+        _require_labels(inputs)
         gen_vars = player.start(key_gen, z, *conditions)
+        require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
         return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], *conditions))
 
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
@@ -80,9 +86,11 @@ def image_sampler(generator: AnyNetwork, latent: Latent, needs: Sequence[str] | 
     """The sampler of an image GAN, which needs the generator alone.
 
     Inputs are latents `z` and the arrays of the batch that `needs` names, given to the generator in this order: the label
-    where it has `num_classes`, unless given. Raises `InputError` for what is no network.
+    where it has `num_classes`, unless given. Raises `InputError` for what is no network or latent.
     """
     player = network(generator)
+    if not callable(latent):
+        raise InputError(f"latent is a distribution such as latents.Normal(64), not {latent!r}")
     if needs is None:
         needs = ("label",) if getattr(generator, "num_classes", 0) else ()
     needs = tuple(needs)
@@ -98,6 +106,16 @@ def image_sampler(generator: AnyNetwork, latent: Latent, needs: Sequence[str] | 
         return images, split_variables(new)[1]
 
     return Sampler(inputs, sample, needs)
+
+
+def _require_labels(inputs: dict[str, Array]) -> None:
+    """Raises `InputError` for labels that are no class numbers; their range is not known here."""
+    label = inputs.get("label")
+    if label is not None and (label.ndim != 1 or not jnp.issubdtype(label.dtype, jnp.integer)):
+        raise InputError(
+            f"label is an integer a picture, (b,), not {label.dtype}{list(label.shape)}: "
+            "of one-hot rows take labels.argmax(axis=1)"
+        )
 
 
 def _arguments(needs: Sequence[str], inputs: dict[str, Array]) -> list[Array]:
