@@ -1,5 +1,6 @@
 """Generative adversarial networks as pure functions: `state, metrics = step(state, batch)`."""
 
+from gan_jax import _startup as _startup  # before all else
 from gan_jax import latents, losses, penalties
 from gan_jax.core import (
     Objective,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
+from gan_jax import interrupts
 from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.parallel import host, processes
 
@@ -18,9 +19,13 @@ def run_command(main: Callable[[C], object], config: type[C], description: str, 
 
     Exit status: 0 done, 1 the run failed, 2 the input cannot work, 130 interrupted.
     """
-    asked = tyro.cli(config, prog=_program(), description=description, args=args)
-    host.prepare()
-    sys.exit(guarded(lambda: main(asked)))
+
+    def call() -> None:
+        asked = tyro.cli(config, prog=_program(), description=description, args=args)
+        host.prepare()
+        main(asked)
+
+    _run(call)
 
 
 def run_subcommand(
@@ -35,8 +40,23 @@ def run_subcommand(
         about = sys.modules[config.__module__].__doc__ or ""
         choices.append(Annotated[config, tyro.conf.subcommand(name, description=about, prefix_name=False)])
     chosen: Any = Union[tuple(choices)]  # noqa: UP007
-    asked = tyro.cli(chosen, prog=_program(), description=description, args=args)
-    sys.exit(guarded(lambda: by_config[type(asked)](asked)))
+
+    def call() -> None:
+        asked = tyro.cli(chosen, prog=_program(), description=description, args=args)
+        by_config[type(asked)](asked)
+
+    _run(call)
+
+
+def _run(call: Callable[[], object]) -> None:
+    with interrupts.program():
+        try:
+            status = guarded(call)
+        except KeyboardInterrupt:
+            processes.leave(done=False)
+            sys.stdout.flush()
+            interrupts.leave()  # not by the interpreter's own end, which waits for a compilation that goes on
+    sys.exit(status)
 
 
 def _program() -> str | None:
@@ -46,16 +66,13 @@ def _program() -> str | None:
 
 
 def guarded(call: Callable[[], object]) -> int:
-    """Call and return the exit status; errors of other types keep their stack trace."""
+    """Call and return the exit status; errors of other types, and KeyboardInterrupt, keep their stack trace."""
     try:
         call()
         processes.leave()
     except Interrupted:  # all processes stop
         processes.leave()
-        return 130
-    except KeyboardInterrupt:
-        processes.leave(done=False)
-        return 130
+        return interrupts.STATUS
     except InputError as error:
         return _complain(str(error), 2)
     except RunError as error:

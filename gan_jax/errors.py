@@ -1,11 +1,18 @@
 """Errors: the input cannot work, or a run that began cannot continue."""
 
 
-class InputError(ValueError):
+class _Told:
+    """An error whose message says all: a notebook shows it as one line, without a stack trace."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InputError(_Told, ValueError):
     """A flag, size, file or directory is unusable; the message says what is wrong and what to do. Exit status 2."""
 
 
-class RunError(RuntimeError):
+class RunError(_Told, RuntimeError):
     """A run stopped for a reason that is not its input, such as a NaN or a full disk. Exit status 1."""
 
 
@@ -17,9 +24,9 @@ class NotFinite(RunError):
         self.step = step
 
 
-class Interrupted(Exception):
-    """Training was stopped by a signal after the state had been saved."""
+class Interrupted(_Told, Exception):
+    """Training was stopped by a signal: at `step`, after the state had been saved, or before the first round if not `saved`."""
 
-    def __init__(self, step: int):
-        super().__init__(f"stopped and saved at step {step}")
-        self.step = step
+    def __init__(self, step: int, saved: bool = True):
+        super().__init__(f"stopped and saved at step {step}" if saved else "stopped before a round was played")
+        self.step, self.saved = step, saved

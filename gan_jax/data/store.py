@@ -4,12 +4,11 @@ A data set in one preparation is a folder NAME-KEY with a file of bytes for each
 another name and renamed when it is complete, so that a killed process leaves nothing that could pass for a data set.
 """
 
+import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
-import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.data.pictures import Fit, decode, is_grey
 from gan_jax.data.source import Source, Split, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.locks import Lock, one_at_a_time
 from gan_jax.rows import chunks
 
 FORMAT = 1  # version of the folders; those of another version are not used
@@ -73,10 +73,13 @@ class Store:
     def build(self, source: Source, how: Preparation) -> Dataset:
         """Read, fit and keep the data set, also where the cache has it already; raises `InputError` as `prepared` does."""
         final = self.place(source.name, source.identity, how)
-        unfinished = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.partial")
+        unfinished = final.with_name(f"{final.name}.{uuid.uuid4().hex}.partial")
+        lock = Lock(unfinished.with_name(f"{unfinished.name}.lock"))
         try:
-            unfinished.mkdir(parents=True)
-            _forget_dead(final)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            unfinished.mkdir()
+            _forget_dead(self.folder)
             _check_room(source, how, self.folder)
             _write(source, how, unfinished)
             return _settle(unfinished, final)
@@ -87,20 +90,17 @@ class Store:
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+            lock.remove()
 
 
 def _settle(unfinished: Path, final: Path) -> Dataset:
     """Rename the folder, unless another process has completed the same one; one process at a time."""
-    place = os.open(final.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
+    with one_at_a_time(final.parent / ".lock"):
         if (dataset := _open(final)) is not None:
             return dataset
         shutil.rmtree(final, ignore_errors=True)  # damaged
         unfinished.rename(final)
         return _read(final)
-    finally:
-        os.close(place)
 
 
 def _open(folder: Path) -> Dataset | None:
@@ -248,19 +248,11 @@ def _check_room(source: Source, how: Preparation, folder: Path) -> None:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free")
 
 
-def _forget_dead(final: Path) -> None:
-    """Remove unfinished folders of killed processes of this machine."""
-    for path in final.parent.glob(f"{final.name}.{socket.gethostname()}.*.partial"):
-        pid = int(path.suffixes[-3][1:])
-        if not _alive(pid):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _forget_dead(folder: Path) -> None:
+    """Remove the unfinished folders of processes that have ended, whatever their data and their machine."""
+    for path in folder.glob("*.partial"):
+        lock = Lock(path.with_name(f"{path.name}.lock"))
+        with contextlib.suppress(OSError):
+            if lock.acquire():
+                shutil.rmtree(path, ignore_errors=True)
+                lock.remove()

@@ -1,13 +1,10 @@
 """The training loop: rounds, checks, reports, callbacks, checkpoints."""
 
-import contextlib
 import math
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from gan_jax import interrupts
 from gan_jax.core import Metrics
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.training.report import Report, Row
@@ -45,6 +42,7 @@ def fit(
     callbacks: Sequence[Every] = (),
     dispatch: int = 10,
     agree: Callable[[bool], bool] = bool,
+    watch: Callable[[], None] = lambda: None,
 ) -> S:
     """Play rounds from `state.step` up to `steps`, `dispatch` or fewer at a time, and return the last state.
 
@@ -52,23 +50,28 @@ def fit(
     plays the same dispatches when it is continued. A checkpoint is written every `save_every` rounds, where callbacks gave
     scores, and at the end, always after the metrics so far were checked to be finite.
 
-    `agree(flag)` says whether any of the processes that play together was asked to stop.
+    `agree(flag)` says whether any of the processes that play together was asked to stop. `watch()` is called after every
+    dispatch, and raises what makes it useless to go on, such as a checkpoint that could not be written.
 
     Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted`
-    after SIGINT or SIGTERM, when the dispatch is finished and the state saved; a second signal stops at once.
+    after SIGINT, SIGTERM or SIGHUP, when the dispatch is finished and the state saved; a second signal stops at once.
     """
     intervals = [save_every, report.interval, *(c.interval for c in callbacks)]
     if min(intervals) < 1:
         raise InputError("intervals of logging, sampling, scoring and saving must be at least 1 step")
     dispatch = math.gcd(dispatch, *intervals)
     step = int(state.step)
-    with _deferred_signals() as stop_asked, report:
+    with interrupts.deferred() as stop, report:
         while step < steps:
+            if not stop.playing and agree(stop.asked):
+                raise Interrupted(step, saved=False)
             n = min(dispatch - step % dispatch, steps - step)
             state, metrics = advance(state, step, n)
+            stop.begun()
             step += n
             report.add(step, metrics)
-            stopping, last = agree(stop_asked()), step == steps
+            watch()
+            stopping, last = agree(stop.asked), step == steps
             due = [c for c in callbacks if last or step % c.interval == 0]
             if due or stopping or last or step % save_every == 0:
                 report.flush()
@@ -81,28 +84,3 @@ def fit(
             if stopping:
                 raise Interrupted(step)
     return state
-
-
-@contextlib.contextmanager
-def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """The first SIGINT or SIGTERM sets a flag; the second one has its usual effect."""
-    asked = False
-    kinds = (signal.SIGINT, signal.SIGTERM)
-
-    def handle(number: int, frame: object) -> None:
-        nonlocal asked
-        asked = True
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-        os.write(2, b"\nfinishing this step and saving; once more to leave at once\n")
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # only the main thread may handle signals
-        before = {kind: signal.getsignal(kind) for kind in kinds}
-        for kind in kinds:
-            signal.signal(kind, handle)
-    try:
-        yield lambda: asked
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

@@ -1,5 +1,7 @@
 """Decoded pictures on disk: whole or not there, and equal to what was read."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ from gan_jax.data import captions
 from gan_jax.data.source import Example, Source, Split, Unreadable
 from gan_jax.data.store import Preparation, Store
 from gan_jax.errors import InputError
+from gan_jax.locks import Lock
 
 HOW = Preparation((4, 6))
 
@@ -60,7 +63,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert [captions.decode(text) for text in dataset.train["caption"][8]] == ["number 8", "number 8"]
         assert (dataset.class_names, dataset.attribute_names) == (("a", "b", "c"), ("half", "unknown"))
         assert dataset.fingerprint == type(dataset)("x", dict(dataset.train)).fingerprint  # what is stored is what they have
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("[!.]*"))) == 1
 
 
 def test_the_second_time_reads_nothing(tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_a_few_unreadable_pictures_are_named_and_skipped(tmp_path: Path) -> None
     assert dataset.notes == ("skipped, not readable: picture 3: torn", "skipped, not readable: picture 150: torn")
     with pytest.raises(InputError, match=r"(?s)3 of the 200 .* more than 1%:.*picture 3: torn.*picture 150.*data check"):
         Store(tmp_path / "other").prepared(source(pictures, bad=(3, 5, 150)), HOW)
-    assert not list((tmp_path / "other").iterdir())
+    assert not list((tmp_path / "other").glob("[!.]*"))
     with pytest.raises(InputError, match="no pictures to train on"):
         Store(tmp_path / "other").prepared(source(colours(0)), HOW)
 
@@ -105,7 +108,7 @@ def test_a_few_unreadable_pictures_are_named_and_skipped(tmp_path: Path) -> None
 def test_a_damaged_cache_is_made_anew(damage: str, tmp_path: Path) -> None:
     pictures = colours(5)
     Store(tmp_path).prepared(source(pictures), HOW)
-    [folder] = tmp_path.iterdir()
+    [folder] = tmp_path.glob("[!.]*")
     image, meta = folder / "train.image", folder / "meta.json"
     if damage == "cut":
         image.write_bytes(image.read_bytes()[:-1])
@@ -161,7 +164,7 @@ def test_another_process_was_faster(tmp_path: Path) -> None:
 
     late = Source("made/up", "same", {"train": Split(5, meanwhile)})
     np.testing.assert_array_equal(Store(tmp_path).build(late, HOW).train["image"], pictures)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("[!.]*"))) == 1
 
 
 RACER = """
@@ -181,7 +184,7 @@ def test_processes_that_prepare_the_same_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RACER, str(tmp_path)]
     racers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [racer.communicate(timeout=120)[1] for racer in racers] == ["", "", ""]
-    assert len(list(tmp_path.iterdir())) == 60
+    assert len(list(tmp_path.glob("[!.]*"))) == 60
 
 
 def test_no_room_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +196,7 @@ def test_no_room_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         Store(tmp_path / "file").prepared(source(colours(2)), HOW)
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "named"))
     Store().prepared(source(colours(2)), HOW)
-    assert len(list((tmp_path / "named").iterdir())) == 1
+    assert len(list((tmp_path / "named").glob("[!.]*"))) == 1
 
 
 def test_captions() -> None:
@@ -201,3 +204,23 @@ def test_captions() -> None:
     assert array.shape == (3, 2, 4)  # the fifth byte would be half a character
     assert [[captions.decode(text) for text in row] for row in array] == [["a", "déj"], ["", ""], ["xyz", "xyz"]]
     assert captions.encode([[], []]).shape == (2, 1, 1)
+
+
+def test_unfinished_folders_of_any_machine_are_removed_but_not_those_of_who_still_writes(tmp_path: Path) -> None:
+    for name in ("other-0123.somewhere.1.aa.partial", "other-0123.bb.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.image").write_bytes(b"half")
+    writing = Lock(tmp_path / "other-0123.bb.partial.lock")
+    assert writing.acquire()
+    Store(tmp_path).prepared(source(colours(3)), HOW)
+    assert [path.name for path in tmp_path.glob("*.partial")] == ["other-0123.bb.partial"]
+    writing.release()
+
+
+def test_a_file_system_whose_exclusive_locks_want_a_writable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: int, how: int) -> None:  # NFS, see flock(2)
+        if how & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert len(Store(tmp_path).prepared(source(colours(3)), HOW)) == 3

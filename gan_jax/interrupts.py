@@ -1,0 +1,138 @@
+"""Signals that ask for an end: SIGINT, SIGTERM and SIGHUP.
+
+deferred   a block, such as the training loop, that ends by itself when it sees that it was asked to
+program    the whole of a program of ours; a library that is imported leaves signals as they are
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+KINDS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+STATUS = 130  # of an interrupted program, as shells say it
+_PATIENCE = 2.0  # seconds that a program has to end by itself before its first round
+_FINISHING = b"\nfinishing this step and saving; once more to leave at once\n"
+
+
+class Stop:
+    """Whether a block was asked to end.
+
+    A block has something to finish once it has `begun`: before that, a program ends without it.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.playing = False, False
+
+    def begun(self) -> None:
+        """From now on there is something to finish and to save."""
+        self.playing = True
+
+
+_stop: Stop | None = None  # of the block that runs
+_in_program = False
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Stop]:
+    """A block in which the first signal sets `asked`; the second one has its usual effect, in a program an end at once.
+
+    A block within another has the same `Stop`. Elsewhere than in the main thread, signals stay as they are.
+    """
+    global _stop
+    if _stop is not None or threading.current_thread() is not threading.main_thread():
+        yield _stop or Stop()
+        return
+    _stop = stop = Stop()
+    try:
+        if _in_program:
+            yield stop
+        else:
+            with _handled(lambda restore: _ask(stop, restore)):
+                yield stop
+    finally:
+        _stop = None
+
+
+def _ask(stop: Stop, restore: Callable[[], None]) -> None:
+    stop.asked = True
+    restore()
+    os.write(2, _FINISHING)
+
+
+@contextlib.contextmanager
+def _handled(call: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Signals call `call(restore)`; `restore()` brings their handlers back. An ignored hang-up (nohup) stays ignored."""
+    before = {kind: signal.getsignal(kind) for kind in KINDS}
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and before[hang_up] is signal.SIG_IGN:
+        del before[hang_up]
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
+
+    for kind in before:
+        signal.signal(kind, lambda number, frame: call(restore))
+    try:
+        yield
+    finally:
+        restore()
+
+
+@contextlib.contextmanager
+def program() -> Iterator[None]:
+    """The whole of a program, in its main thread.
+
+    In a `deferred` block that has begun, the first signal asks for its end. Anywhere else it raises KeyboardInterrupt, and two
+    seconds later the process is ended: Python raises it only between two instructions, which a compilation may delay by
+    minutes, and within a call from C++ it is lost. A second signal ends the process at once.
+    """
+    global _in_program
+    if _in_program or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    watcher = threading.Thread(target=_watch, args=(reader,), daemon=True)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # written to by the signal itself, whatever Python does
+    watcher.start()
+    _in_program = True
+    try:
+        with _handled(lambda restore: _noted()):
+            yield
+    finally:
+        _in_program = False
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+
+
+def _noted() -> None:
+    if _stop is not None and _stop.playing:
+        _stop.asked = True
+    else:
+        raise KeyboardInterrupt
+
+
+def _watch(reader: int) -> None:
+    signals = 0
+    with os.fdopen(reader, "rb", buffering=0) as file:
+        while number := file.read(1):
+            if number[0] not in KINDS:
+                continue
+            signals += 1
+            if signals > 1:
+                leave()
+            if _stop is not None and _stop.playing:
+                os.write(2, _FINISHING)
+            else:
+                timer = threading.Timer(_PATIENCE, leave)
+                timer.daemon = True
+                timer.start()
+
+
+def leave() -> None:
+    """End the process now; what was saved is whole."""
+    os._exit(STATUS)
