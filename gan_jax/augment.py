@@ -4,6 +4,7 @@ They are pure functions of the key, independent for each example, and affine in 
 derivatives (of gradient penalties) pass through. An `Augment` is the interface; the strength of ADA is its state.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -64,7 +65,8 @@ def diff_augment(x: Images, key: Array, policy: Sequence[str] = ("color", "trans
 
     color: brightness x + U(-0.5, 0.5); saturation, the distance to the mean of the pixel times U(0, 2); contrast, the distance
     to the mean of the image times U(0.5, 1.5). translation: by up to 1/8 of each side, padded with zeros. cutout: a box of half
-    the sides at a random centre is set to 0. The parts are applied in the order of `policy`. Values may leave [-1, 1].
+    the sides at a random centre is set to 0. Lengths are rounded to whole pixels, halves up. The parts are applied in the order
+    of `policy`. Values may leave [-1, 1].
 
     Differs: color does not change the alpha channel of images with 2 or 4 channels. Raises `InputError` for an unknown part.
     """
@@ -89,9 +91,15 @@ def _color(x: Images, key: Array) -> Images:
 
 def _translation(x: Images, key: Array) -> Images:
     b, h, w, _ = x.shape
-    places = jnp.array([[2 * (h // 8) + 1, 2 * (w // 8) + 1]])
+    reach = _rounded(h / 8), _rounded(w / 8)
+    places = 2 * jnp.array([reach]) + 1
     corner = jnp.floor(_uniform(key, 2, b).T * places).astype(jnp.int32)
-    return shifted(x, corner, (h // 8, w // 8), "constant")
+    return shifted(x, corner, reach, "constant")
+
+
+def _rounded(length: float) -> int:
+    """The nearest whole number of pixels, halves up, as int(size * ratio + 0.5) in the authors' code."""
+    return math.floor(length + 0.5)
 
 
 def _cutout(x: Images, key: Array) -> Images:
@@ -102,8 +110,8 @@ def _cutout(x: Images, key: Array) -> Images:
 
 
 def _segment(centre: Float[Array, "b 1"], n: int) -> Bool[Array, "b n"]:
-    """Which of n positions lie in a segment of n // 2 around a centre in [0, 1)."""
-    size = n // 2
+    """Which of n positions lie in a segment of half of them around a centre in [0, 1)."""
+    size = _rounded(n / 2)
     first = jnp.floor(centre * (n + 1 - size % 2)) - size // 2  # an even segment is centred between two pixels: n + 1 ways
     at = jnp.arange(n)[None]
     return (at >= first) & (at < first + size)

@@ -52,8 +52,9 @@ def _maximum_likelihood_gen(real_logits: Logits, fake_logits: Logits) -> Float[A
 
     Differs: linear in the logit above 20, with continuous slope, where exp would leave the range of float32.
     """
-    bounded = jnp.minimum(fake_logits, _LINEAR_FROM)
-    return -jnp.mean(jnp.exp(bounded) * (1 + relu(fake_logits - _LINEAR_FROM)))
+    linear = jnp.exp(_LINEAR_FROM) * (1 + fake_logits - _LINEAR_FROM)
+    likelihoods = jnp.where(fake_logits < _LINEAR_FROM, jnp.exp(jnp.minimum(fake_logits, _LINEAR_FROM)), linear)
+    return -jnp.mean(likelihoods)
 
 
 def _least_squares_disc(real_logits: Logits, fake_logits: Logits, *, real_target: float = 1.0) -> Float[Array, ""]:

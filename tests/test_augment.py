@@ -67,20 +67,27 @@ def test_color_of_grey_images_is_brightness_and_contrast():
         np.testing.assert_allclose(after, contrast * before + level, atol=1e-5)
 
 
-def test_translation_moves_whole_pixels_and_zeros_follow():
-    x = np.asarray(pictures(300, 16, 24, 3))
+@pytest.mark.parametrize(("h", "w"), [(16, 24), (20, 12), (11, 28)])
+def test_translation_moves_whole_pixels_and_zeros_follow(h, w):
+    """By the authors' int(size * 0.125 + 0.5) pixels at most: 3 of 20, 2 of 12, 1 of 11, 4 of 28."""
+    down, along = int(h * 0.125 + 0.5), int(w * 0.125 + 0.5)
+    x = np.asarray(pictures(500, h, w, 1))
     seen = set()
     for before, after in zip(x, np.asarray(diff(x, ("translation",))), strict=True):
-        padded = np.pad(before, ((2, 2), (3, 3), (0, 0)))
-        fits = {(i, j) for i in range(5) for j in range(7) if np.array_equal(padded[i : i + 16, j : j + 24], after)}
+        padded = np.pad(before, ((down, down), (along, along), (0, 0)))
+        places = [(i, j) for i in range(2 * down + 1) for j in range(2 * along + 1)]
+        fits = {(i, j) for i, j in places if np.array_equal(padded[i : i + h, j : j + w], after)}
         assert len(fits) == 1
         seen |= fits
-    assert len(seen) == 5 * 7
+    assert len(seen) == (2 * down + 1) * (2 * along + 1)
 
 
-@pytest.mark.parametrize(("n", "size"), [(16, 8), (10, 5), (7, 3)])
+@pytest.mark.parametrize(("n", "size"), [(16, 8), (10, 5), (7, 4), (9, 5)])
 def test_cutout_is_a_box_of_half_the_sides_around_any_pixel(n, size):
-    """Centres as in the authors' code: randint(0, n + 1 - size % 2), so that even boxes may hang out half on both sides."""
+    """Centres as in the authors' code: randint(0, n + 1 - size % 2), so that even boxes may hang out half on both sides.
+
+    Sizes too: int(n * 0.5 + 0.5).
+    """
     centres = np.arange(n + 1 - size % 2)
     at = np.arange(n)
     segments = [frozenset(at[(at >= c - size // 2) & (at < c - size // 2 + size)]) for c in centres]

@@ -78,6 +78,15 @@ def test_maximum_likelihood_is_linear_with_the_same_slope_above_20():
     assert above == far == pytest.approx(-np.exp(20), rel=1e-4)
 
 
+@pytest.mark.parametrize("logit", [-30.0, 0.0, 19.0, np.nextafter(np.float32(20), np.float32(0)), 20.0, 21.0, 300.0])
+def test_maximum_likelihood_by_its_closed_form(logit):
+    """exp(x) up to 20, exp(20) (x - 19) above, in float64; the slope at 20 is that of both sides."""
+    x = np.float64(logit)
+    value, slope = (np.exp(x), np.exp(x)) if x < 20 else (np.exp(20.0) * (x - 19), np.exp(20.0))
+    found = jax.value_and_grad(LOSSES["maximum_likelihood"].gen, argnums=1)(jnp.zeros(()), jnp.float32(logit))
+    np.testing.assert_allclose(found, (-value, -slope), rtol=3e-6)
+
+
 @pytest.mark.parametrize("target", [0.7, 0.9, 1.0])
 def test_smooth_labels_are_soft_targets(target):
     real, fake = REAL.astype(np.float64), FAKE.astype(np.float64)

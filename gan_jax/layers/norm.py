@@ -43,7 +43,12 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
-    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957)."""
+    """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957).
+
+    In training one power iteration from the vectors that are kept, before each use. Differs from PyTorch's `spectral_norm`,
+    which keeps the vectors of every forward pass in training mode: here those of the generator's turn are not kept, since
+    that turn leaves the discriminator unchanged.
+    """
     return partial(nn.SpectralNorm(layer), update_stats=train) if spectral else layer
 
 

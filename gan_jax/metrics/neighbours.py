@@ -8,38 +8,53 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gan_jax.rows import chunks
 
 BLOCK = 500  # rows: with 50,000 columns they take 200 MB
+ROUNDING = 1e-12  # of the sum of two squared norms: the largest error of a squared distance, with room
 
 Features = Float[np.ndarray | Array, "n d"]
+Others = Float[np.ndarray | Array, "m d"]
 
 
 def squared_distances(x: Float[Array, "b d"], y: Float[Array, "n d"]) -> Float[Array, "b n"]:
     """|x_i - y_j|^2 as |x_i|^2 + |y_j|^2 - 2 x_i.y_j; the error in float64 is about 1e-15 of the squares."""
-    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None]
-    return jnp.maximum(squares - 2 * x @ y.T, 0.0)
+    return jnp.maximum(_squares(x, y) - 2 * x @ y.T, 0.0)
 
 
-def in_blocks(function: Callable[..., Any], x: Features, *others: Any) -> Any:
+def _squares(x: Float[Array, "b d"], y: Float[Array, "n d"]) -> Float[Array, "b n"]:
+    return jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None]
+
+
+def nearer(
+    x: Float[Array, "b d"], y: Float[Array, "n d"], radii: Float[Array, "#b #n"], *, or_equal: bool
+) -> Bool[Array, "b n"]:
+    """|x_i - y_j|^2 < radii, or <= radii; squared distances that differ by rounding only are equal.
+
+    The same distance is computed with other errors where it is that of another pair, or in a block of another size.
+    """
+    margin = ROUNDING * _squares(x, y)
+    return squared_distances(x, y) <= radii + margin if or_equal else squared_distances(x, y) < radii - margin
+
+
+def in_blocks(function: Callable[..., Any], x: Features, *others: Any, centre: Others | None = None) -> Any:
     """Concatenated NumPy results of `function(rows (b, d), index of the first row, *others)` for blocks of rows of x.
 
-    The mean of x is subtracted from x and from the others that have two dimensions.
+    The mean of `centre`, by default x, is subtracted from x and from the others that have two dimensions: centred features
+    lose fewer digits by cancellation. Distances that are compared with each other need the same centre.
     """
     with jax.enable_x64(True):
-        mean = jnp.mean(
-            jnp.asarray(x, jnp.float64), axis=0, keepdims=True
-        )  # centred features lose fewer digits by cancellation
+        mean = jnp.mean(jnp.asarray(x if centre is None else centre, jnp.float64), axis=0, keepdims=True)
         x, *rest = (jnp.asarray(y, jnp.float64) - (mean if jnp.ndim(y) == 2 else 0.0) for y in (x, *others))
         parts = [function(x[rows], rows.start, *rest) for rows in chunks(len(x), BLOCK)]
         return jax.tree.map(lambda *each: np.concatenate([np.asarray(e) for e in each]), *parts)
 
 
-def neighbour_radii(x: Features, k: int) -> Float[np.ndarray, " n"]:
+def neighbour_radii(x: Features, k: int, centre: Others | None = None) -> Float[np.ndarray, " n"]:
     """The squared distance of each example to its k-th nearest other one."""
-    radii: np.ndarray = in_blocks(partial(_kth_other, k=k), x, x)
+    radii: np.ndarray = in_blocks(partial(_kth_other, k=k), x, x, centre=centre)
     return radii
 
 
@@ -48,15 +63,17 @@ def _kth_other(rows: Array, first: Any, x: Array, k: int) -> Array:
     return -jax.lax.top_k(-_to_others(rows, first, x), k)[0][:, -1]
 
 
-def nearest(x: Features, y: Float[np.ndarray | Array, "m d"]) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """For each example of x the distance to the nearest example of y, and the index of that example."""
-    squared, which = in_blocks(_nearest, x, y)
-    return np.sqrt(squared), which
+def nearest(x: Features, y: Others) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """For each example of x the distance to the nearest example of y, exactly 0 for a copy, and the index of that example."""
+    which = in_blocks(_nearest, x, y)
+    x, y = np.asarray(x), np.asarray(y)
+    apart = [np.linalg.norm(x[rows].astype(np.float64) - y[which[rows]], axis=1) for rows in chunks(len(x), BLOCK)]
+    return np.concatenate(apart), which
 
 
 @jax.jit
-def _nearest(rows: Array, first: Any, y: Array) -> tuple[Array, Array]:
-    return _least(squared_distances(rows, y))
+def _nearest(rows: Array, first: Any, y: Array) -> Array:
+    return jnp.argmin(squared_distances(rows, y), axis=1)
 
 
 def nearest_other(x: Features) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
@@ -67,7 +84,8 @@ def nearest_other(x: Features) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray,
 
 @jax.jit
 def _nearest_other(rows: Array, first: Any, x: Array) -> tuple[Array, Array]:
-    return _least(_to_others(rows, first, x))
+    squared = _to_others(rows, first, x)
+    return jnp.min(squared, axis=1), jnp.argmin(squared, axis=1)
 
 
 def pairs_within(x: Features, distances: Float[np.ndarray, " r"]) -> Int[np.ndarray, " r"]:
@@ -86,7 +104,3 @@ def _to_others(rows: Array, first: Any, x: Array) -> Array:
     """Squared distances to all of x, of which `rows` are the block from `first`; infinite to itself."""
     itself = first + jnp.arange(rows.shape[0])
     return squared_distances(rows, x).at[jnp.arange(rows.shape[0]), itself].set(jnp.inf)
-
-
-def _least(squared: Array) -> tuple[Array, Array]:
-    return jnp.min(squared, axis=1), jnp.argmin(squared, axis=1)

@@ -9,7 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from gan_jax.metrics.checks import require_features
-from gan_jax.metrics.neighbours import in_blocks, neighbour_radii, squared_distances
+from gan_jax.metrics.neighbours import in_blocks, nearer, neighbour_radii
 
 
 class PrecisionRecall(NamedTuple):
@@ -35,15 +35,15 @@ def precision_recall(
     examples. Differs: on the features given, not necessarily VGG-16's.
     """
     require_features("precision and recall", k + 1, real, fake)
-    real_radii, fake_radii = neighbour_radii(real, k), neighbour_radii(fake, k)
+    real_radii, fake_radii = neighbour_radii(real, k), neighbour_radii(fake, k, centre=real)
     recall = in_blocks(_covered, real, fake, fake_radii)
-    precision = in_blocks(_covered, fake, real, real_radii)
+    precision = in_blocks(_covered, fake, real, real_radii, centre=real)
     return PrecisionRecall(float(np.mean(precision)), float(np.mean(recall)))
 
 
 @jax.jit
 def _covered(rows: Array, first: Any, centres: Array, radii: Array) -> Array:
-    return jnp.any(squared_distances(rows, centres) <= radii[None], axis=1)
+    return jnp.any(nearer(rows, centres, radii[None], or_equal=True), axis=1)
 
 
 def density_coverage(
@@ -57,16 +57,12 @@ def density_coverage(
     """
     require_features("density and coverage", k + 1, real, fake)
     radii = neighbour_radii(real, k)
-    balls = in_blocks(_balls, fake, real, radii)
-    covered = in_blocks(_reached, real, fake) < radii
-    return DensityCoverage(float(np.mean(balls) / k), float(np.mean(covered)))
+    balls, held = in_blocks(_balls, fake, real, radii, centre=real)
+    return DensityCoverage(float(np.mean(balls) / k), float(np.mean(np.any(held, axis=0))))
 
 
 @jax.jit
-def _balls(rows: Array, first: Any, centres: Array, radii: Array) -> Array:
-    return jnp.sum(squared_distances(rows, centres) < radii[None], axis=1)
-
-
-@jax.jit
-def _reached(rows: Array, first: Any, fake: Array) -> Array:
-    return jnp.min(squared_distances(rows, fake), axis=1)
+def _balls(rows: Array, first: Any, centres: Array, radii: Array) -> tuple[Array, Array]:
+    """The number of balls that each row lies in, (b,), and whether each ball holds one of the rows, (1, n)."""
+    inside = nearer(rows, centres, radii[None], or_equal=False)
+    return jnp.sum(inside, axis=1), jnp.any(inside, axis=0)[None]

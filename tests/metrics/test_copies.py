@@ -7,6 +7,7 @@ from gan_jax.metrics.birthday import birthday
 from gan_jax.metrics.diversity import rms_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.modes import class_coverage
+from gan_jax.metrics.neighbours import nearest
 
 
 def points(n: int, seed: int, d: int = 6) -> np.ndarray:
@@ -21,6 +22,28 @@ def test_share_of_memorised_samples():
     assert found.share == pytest.approx(0.525, abs=0.03)
     np.testing.assert_array_equal(found.which[400:], np.arange(400))
     assert memorised(new + 100, train, held_out).share == 0
+
+
+@pytest.mark.parametrize("twins", [0, 60, 400, 800])
+@pytest.mark.parametrize("disturbed", [0.0, 1e-6])
+def test_a_copier_is_told_whatever_part_of_the_held_out_examples_are_twins(twins, disturbed):
+    """Held-out examples that are copies of training ones, to the bit or as a network's rounding leaves them."""
+    train, held_out = points(800, 1), points(800, 2)
+    held_out[:twins] = train[:twins] + disturbed * points(twins, 15)
+    assert memorised(train[:300], train, held_out).share == 1
+    found = memorised(points(800, 3), train, held_out)
+    apart = 0.05 if twins < 800 else 0
+    assert found.share == pytest.approx(apart, abs=0.025)
+    assert found.expected == pytest.approx((twins + apart * (800 - twins)) / 800, abs=0.005)
+
+
+def test_distances_of_copies_are_exactly_0():
+    """Far from the origin, where |x|^2 + |y|^2 - 2 x.y loses every digit of a small distance."""
+    x = points(70, 16) + 1e6
+    y = np.concatenate([x[30:] + 3, x])
+    distances, which = nearest(x, y)
+    assert distances.max() == 0
+    np.testing.assert_array_equal(which, 40 + np.arange(70))
 
 
 @pytest.mark.parametrize("support", [100, 3000])

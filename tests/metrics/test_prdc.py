@@ -37,6 +37,38 @@ def test_by_the_definitions():
     assert found.coverage == pytest.approx(np.mean(across.min(1) < radii(real, k)), abs=1e-12)
 
 
+def exact(real: np.ndarray, fake: np.ndarray, k: int) -> dict[str, float]:
+    """The definitions on whole numbers, whose squared distances float64 holds exactly, also where they tie."""
+    squared = lambda x, y: ((x[:, None].astype(int) - y[None].astype(int)) ** 2).sum(-1)  # noqa: E731
+    real_radii, fake_radii = (np.sort(squared(x, x), axis=1)[:, k] for x in (real, fake))
+    across = squared(real, fake)
+    return {
+        "precision": np.mean((across <= real_radii[:, None]).any(0)),
+        "recall": np.mean((across <= fake_radii[None]).any(1)),
+        "density": (across < real_radii[:, None]).sum() / (k * len(fake)),
+        "coverage": np.mean((across < real_radii[:, None]).any(1)),
+    }
+
+
+@pytest.mark.parametrize(("high", "d"), [(3, 8), (2, 20), (9, 3)])
+@pytest.mark.parametrize("copies", [False, True])
+def test_where_distances_tie(high, d, copies):
+    """Whole numbers, far from the origin and unlike in their means; copies of the reals tie with their own distances."""
+    generator = np.random.default_rng(high)
+    real, fake = (generator.integers(0, high, (n, d)).astype(np.float32) + 200 for n in (170, 130))
+    fake = real[:130] if copies else fake + (generator.random((130, d)) < 0.1)
+    found = {**precision_recall(real, fake, 3)._asdict(), **density_coverage(real, fake, 3)._asdict()}
+    assert found == pytest.approx(exact(real, fake, 3), abs=1e-12)
+
+
+def test_a_real_example_lies_in_as_many_balls_as_have_it_nearer_than_their_kth_neighbour():
+    """150 of 400 reals as fakes: each lies in its own ball and in those it is among the first k - 1 neighbours of."""
+    real = points(400, 11, shift=5)
+    order = np.argsort(distances(real, real), axis=1)[:, :5]  # itself and four of five
+    assert density_coverage(real, real[:150], 5).density == pytest.approx(np.sum(order < 150) / (5 * 150), abs=1e-12)
+    assert precision_recall(real, real[:150]).precision == 1
+
+
 def test_equals_torch_fidelity_and_prdc():
     torch = oracle("torch")
     prc = oracle("torch_fidelity.metric_prc")
