@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, Literal
 
 from gan_jax import cli
+from gan_jax.config import Count, Weight
 from gan_jax.data import Dataset, PictureFlags, VariationFlags
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.models import dcgan, resnet
@@ -32,11 +33,11 @@ from gan_jax.training import ExperimentFlags, Game, run_experiment
 class Config(VariationFlags, PictureFlags, ExperimentFlags):
     networks: Literal["dcgan", "sngan"] = "dcgan"
     """DCGAN's networks, or the residual ones of SNGAN (32, 64 and 128 pixels; its own norms, labels by projection)."""
-    width: int = 16
+    width: Count = 16
     """Channels next to the image, doubled at each halving of the size (the paper: 128)."""
     latent: LatentName = "normal"
     """Distribution of the latent code."""
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Length of the latent code (the paper: 100)."""
     gen_norm: Literal["batch", "none"] = "batch"
     """Normalisation in DCGAN's generator."""
@@ -52,7 +53,7 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     """How the discriminator is told the class, if at all."""
     gen_label: Literal["concat", "batch_norm"] = "concat"
     """How the generator is told the class, if the discriminator is."""
-    r1: float = 1.0
+    r1: Weight = 1.0
     """Weight of the penalty E ||grad D||^2 / 2 at real examples."""
 
     @property

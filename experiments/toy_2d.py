@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_jax import cli
+from gan_jax.config import Count, Rate, Share
 from gan_jax.core import TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture
 from gan_jax.images import film, save
@@ -50,31 +51,31 @@ class Config(ExperimentFlags):
     """8 Gaussians on a circle, or 25 on a square grid."""
     recipes: tuple[Literal["regularised", "plain", "own"], ...] = ("regularised", "plain")
     """What is trained beside each other; the first two set cost and penalties, `own` is played as the flags say."""
-    latent_dim: int = 2
+    latent_dim: Count = 2
     """Length of the latent code."""
-    width: int = 128
+    width: Count = 128
     """Units in a hidden layer."""
-    depth: int = 3
+    depth: Count = 3
     """Hidden layers of each player."""
-    steps: int = 12000
+    steps: Count = 12000
     """Rounds of play for each recipe; may grow when the runs are continued."""
-    batch: int = 256
+    batch: Count = 256
     """Points in a minibatch."""
-    lr: float = 1e-3
+    lr: Rate = 1e-3
     """Learning rate of both players."""
-    ema: float = 0.999
+    ema: Share = 0.999
     """Decay of the moving average of the generator's weights, with warm-up."""
     statistics: Statistics = "running"
     """Batch-norm statistics when sampling (these networks have none)."""
-    log_every: int = 1000
+    log_every: Count = 1000
     """Rounds between lines of metrics."""
-    sample_every: int = 200
+    sample_every: Count = 200
     """Rounds between frames of the film."""
-    eval_every: int = 200
+    eval_every: Count = 200
     """Rounds between counts of the modes."""
-    eval_n: int = SAMPLES
+    eval_n: Count = SAMPLES
     """Number of samples that modes are counted in."""
-    save_every: int = 2000
+    save_every: Count = 2000
     """Rounds between checkpoints."""
 
     @property

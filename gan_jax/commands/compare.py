@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
+from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE
 from gan_jax.evaluation.scores import BETTER, wish
@@ -28,8 +29,12 @@ class Config:
     """The plot of the scores over training."""
 
 
-def main(config: Config) -> None:
-    """Print the table and write the plot; raises `InputError` if no protocol was used for all of them."""
+@command
+def main(config: Config) -> dict[str, Row]:
+    """Print the table and write the plot; returns each run's newest row of the protocol they are compared by.
+
+    Raises `InputError` if no protocol was used for all of them.
+    """
     if len(config.runs) < 2:
         raise InputError("name two runs or more to compare")
     rows = {str(run): _scored(run) for run in config.runs}
@@ -49,6 +54,7 @@ def main(config: Config) -> None:
         print(f"not of all of them: {', '.join(missing)}")
     print("protocol: " + ", ".join(f"{name} {value}" for name, value in zip(names, chosen, strict=True) if value))
     _show_curves(common, groups, config.out)
+    return last
 
 
 def _show_curves(common: list[Key], groups: dict[str, dict[Key, dict[int, Row]]], out: Path) -> None:
@@ -123,8 +129,8 @@ def table(rows: dict[str, Row]) -> str:
 
 
 def _cell(row: Row, name: str) -> str:
-    spread = f" ± {row[f'{name}_std']:.2g}" if f"{name}_std" in row else ""
-    return f"{row[name]:.4g}{spread}"
+    deviation = f" ± {row[f'{name}_std']:.2g}" if f"{name}_std" in row else ""
+    return f"{row[name]:.4g}{deviation}"
 
 
 def _best(name: str, rows: dict[str, Row]) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.runs.run import read_json, read_rows
 from gan_jax.training.doctor import SIGNALS, WINDOW, Diagnosis, advice, diagnose, with_scores
@@ -19,6 +20,7 @@ class Config:
     """The run's directory."""
 
 
+@command
 def main(config: Config) -> Diagnosis:
     """Print every change of state, the present one with its evidence, and what to try; returns the present one.
 

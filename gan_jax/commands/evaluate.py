@@ -12,6 +12,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
+from gan_jax.config import MOST, Count, Seed, Within, command
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
@@ -39,13 +40,13 @@ class Config(TrainedFlags, FeatureFlags):
     metrics: str = "auto"
     """Scores to compute, of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting;
     auto: of fid, kid, prdc, memorised, diversity and recognised those that there are enough pictures for."""
-    n: int = 10_000
+    n: Annotated[int, Within(2, MOST)] = 10_000
     """Number of samples to score (papers: 50,000)."""
-    reference: int = MOST_REAL
+    reference: Annotated[int, Within(2, MOST)] = MOST_REAL
     """Largest number of real pictures to compare with: of more a fixed random subset; 0 for all."""
-    repeats: int = 3
+    repeats: Count = 3
     """Number of repeats with other noise, or of a folder with other pictures."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed for the noise of the first repeat."""
     out: Path | None = None
     """Folder for eval.jsonl and nearest.png; default the run's directory, or for other samples the present one."""
@@ -59,10 +60,9 @@ class _Draw(NamedTuple):
     asked: dict[str, np.ndarray]
 
 
+@command
 def main(config: Config) -> dict[str, Any]:
     """Print the table and add its row to eval.jsonl; returns the row. Raises `InputError` for what cannot be scored."""
-    if config.n < 2 or config.repeats < 1:
-        raise InputError("--n must be at least 2 and --repeats at least 1")
     metrics = AUTO if config.metrics == "auto" else parse_metrics(config.metrics)
     if not metrics:
         raise InputError("--metrics none: name a score or several")
@@ -229,10 +229,10 @@ def table(row: dict[str, Any]) -> str:
     """Every score with its deviation over repeats, the floor, and which way is better; then the protocol."""
     protocol, lines = row["protocol"], [f"{'':16}{'samples':>12}{'':12}{'real':>12}"]
     for name in (name for name in BETTER if name in row):
-        spread = f"± {row[f'{name}_std']:.3g}" if f"{name}_std" in row else ""
+        deviation = f"± {row[f'{name}_std']:.3g}" if f"{name}_std" in row else ""
         floor = f"{row[f'{name}_floor']:.4g}" if f"{name}_floor" in row else "-"
         bound = "> " * (name == "support" and row.get("duplicates") == 0)  # the estimate of no near duplicate is one
-        lines.append(f"{name:16}{f'{bound}{row[name]:.4g}':>12} {spread:11}{floor:>12}  {wish(name)}")
+        lines.append(f"{name:16}{f'{bound}{row[name]:.4g}':>12} {deviation:11}{floor:>12}  {wish(name)}")
     facts = ", ".join(f"{name} {value}" for name, value in protocol.items())
     return "\n".join([*lines, f"protocol: {facts}"])
 

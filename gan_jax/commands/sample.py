@@ -9,6 +9,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
+from gan_jax.config import Count, Seed, command
 from gan_jax.errors import InputError
 
 
@@ -18,9 +19,9 @@ class Config(TrainedFlags):
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    n: int = 64
+    n: Count = 64
     """Number of samples."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed for the noise: the same seed gives the same pictures."""
     label: str | None = None
     """Name of the class to draw, for class-conditional runs; default all in turn."""
@@ -30,10 +31,9 @@ class Config(TrainedFlags):
     """Folder for sheet.png and samples.npz; default RUN/generated."""
 
 
+@command
 def main(config: Config) -> dict[str, Any]:
     """Write sheet.png and samples.npz (uint8 images, inputs), and return these; raises `InputError` for what cannot be had."""
-    if config.n < 1:
-        raise InputError(f"--n {config.n}: ask for at least one sample")
     trained = config.open_generator(config.run)
     wanted = {name: word for name, word in (("label", config.label), ("caption", config.caption)) if word is not None}
     inputs = trained.inputs(config.n, config.seed, **wanted)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.models.pretrained import NETWORKS, convert
 
@@ -28,17 +29,22 @@ class Config:
     """Convert: also a file whose SHA-256 is not that of the public one."""
 
 
-def main(config: Config) -> None:
-    """Print the list, or write the .npz; raises `InputError` for files that cannot be used."""
+@command
+def main(config: Config) -> str:
+    """Print the list, or write the .npz; returns the list, or the identity of the weights.
+
+    Raises `InputError` for files that cannot be used.
+    """
     if config.action == "list":
         print(listing())
-        return
+        return listing()
     if config.file is None or config.network is None:
         raise InputError("convert needs a file and --network, one of: " + ", ".join(NETWORKS))
     out = config.out or Path(f"{config.network}.npz")
     sources = [config.file] if config.heads is None else [config.file, config.heads]
     digest = convert(sources, config.network, out, any_hash=config.any_hash)
     print(f"written: {out}, weights {digest}")
+    return digest
 
 
 def listing() -> str:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from gan_jax import core
+from gan_jax.config import checked
 from gan_jax.core import Objective, Players, Sampler
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.rounds import Rounds, Variation, examples
@@ -73,8 +74,7 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or
     all its samples are of one class.
     """
-    if config.steps < 1 or config.batch < 1 or config.seed < 0:
-        raise InputError("--steps and --batch must be at least 1 and --seed at least 0")
+    config = checked(config)
     mesh = config.open_devices(config.batch, config.accumulate)
     dataset = config.load()
     game = build(config, dataset)

@@ -9,6 +9,7 @@ import optax
 
 from gan_jax import core, losses, penalties
 from gan_jax.augment import AUGMENTATIONS, AugmentName
+from gan_jax.config import Count, CountOrNone, Rate, Seed, Share, Weight
 from gan_jax.core import Objective, Players, Schedule, Step
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
@@ -19,14 +20,14 @@ from gan_jax.runs.run import FREE
 from gan_jax.sampling import Statistics
 from gan_jax.training.trainer import Feed
 
-Rate = float | optax.Schedule
-
-OPTIMIZERS: dict[str, Callable[[Rate, float, float, float], optax.GradientTransformation]] = {  # rate, b1, b2, eps_root
+LearningRate = float | optax.Schedule
+OPTIMIZERS: dict[str, Callable[[LearningRate, float, float, float], optax.GradientTransformation]] = {
+    # (learning rate, b1, b2, eps_root)
     "adam": lambda rate, b1, b2, eps_root: optax.adam(rate, b1=b1, b2=b2, eps_root=eps_root),
     "rmsprop": lambda rate, b1, b2, eps_root: optax.rmsprop(rate, decay=b2),
     "sgd": lambda rate, b1, b2, eps_root: optax.sgd(rate),
 }
-DECAYS: dict[str, Callable[[float, int], Rate]] = {  # learning rate, updates of the run
+DECAYS: dict[str, Callable[[float, int], LearningRate]] = {  # learning rate, updates of the run
     "constant": lambda lr, updates: lr,
     "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
     "cosine": optax.cosine_decay_schedule,
@@ -44,11 +45,11 @@ class RunFlags(FeatureFlags):
 
     outdir: Path | None = field(default=None, metadata=FREE)
     """Directory of the run; default runs/EXPERIMENT-DATA."""
-    steps: int = field(default=3000, metadata=FREE)
+    steps: Count = field(default=3000, metadata=FREE)
     """Rounds of play to train for in all; may grow when a run is continued."""
-    batch: int = 64
+    batch: Count = 64
     """Examples in a minibatch."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed for weights, noise and data order."""
     feed: Feed = field(default="auto", metadata=FREE)
     """Where the data lie while training: on the device if there is room, or on the host."""
@@ -57,18 +58,18 @@ class RunFlags(FeatureFlags):
     re-estimated for the averaged weights."""
     init_from: Path | None = None
     """Begin with the weights of the run in this directory (to continue a run, repeat its command instead)."""
-    log_every: int = 50
+    log_every: Count = 50
     """Rounds between lines of metrics."""
-    sample_every: int = 100
+    sample_every: Count = 100
     """Rounds between sheets of samples, the frames of the film."""
-    eval_every: int = 1000
+    eval_every: Count = 1000
     """Rounds between scores of samples; the checkpoint that is best by the first of them is kept."""
     eval_metrics: str = "auto"
     """Scores, see `python -m gan_jax evaluate --help`: auto is kid,recognised where there are labels, and kid elsewhere;
     none for none."""
-    eval_n: int = 1000
+    eval_n: Count = 1000
     """Number of samples to score."""
-    save_every: int = 500
+    save_every: Count = 500
     """Rounds between checkpoints."""
 
 
@@ -78,51 +79,51 @@ class GameFlags:
 
     loss: LossName = "non_saturating"
     """Loss function of the two players."""
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     """One-sided label smoothing: real examples are asked to score this much less than 1."""
-    r1: float = 0.0
+    r1: Weight = 0.0
     """Weight of the penalty E ||grad D||^2 / 2 at real examples."""
-    r2: float = 0.0
+    r2: Weight = 0.0
     """Weight of the same penalty at generated examples."""
-    wgan_gp: float = 0.0
+    wgan_gp: Weight = 0.0
     """Weight of the penalty E (||grad D|| - 1)^2 between real and generated examples (the paper: 10)."""
-    dragan: float = 0.0
+    dragan: Weight = 0.0
     """Weight of the penalty E (||grad D|| - 1)^2 around real examples (the paper: 10)."""
-    lazy: int = 1
+    lazy: Count = 1
     """Apply penalties at every n-th update of the discriminator, n times as strong."""
-    clip: float = 0.0
+    clip: Weight = 0.0
     """Keep every weight of the discriminator within this distance of 0 after each update (WGAN: 0.01)."""
     augment: AugmentName = "none"
     """Alter what the discriminator sees, real or generated, so that it does not memorise few examples."""
-    pack: int = 1
+    pack: Count = 1
     """Examples that the discriminator judges together, as one (PacGAN), against mode collapse."""
     optimizer: OptimizerName = "adam"
     """Optimizer of both players."""
-    lr: float = 2e-3
+    lr: Rate = 2e-3
     """Learning rate of both players."""
-    disc_lr: float | None = None
+    disc_lr: Rate | None = None
     """Learning rate of the discriminator; default that of both."""
-    b1: float = 0.0
+    b1: Share = 0.0
     """Adam's decay of the mean gradient, for both players (only Adam has it)."""
-    disc_b1: float | None = None
+    disc_b1: Share | None = None
     """Adam's decay of the mean gradient for the discriminator; default that of both."""
-    b2: float = 0.99
+    b2: Share = 0.99
     """Adam's decay of the mean squared gradient (also RMSProp's), for both players."""
-    disc_b2: float | None = None
+    disc_b2: Share | None = None
     """Adam's decay of the mean squared gradient for the discriminator; default that of both."""
     decay: DecayName = "constant"
     """Learning rates over the run: constant, or falling to 0 at the last round, linearly or as a cosine."""
-    disc_steps: int = 1
+    disc_steps: Count = 1
     """Updates of the discriminator in a round, each on a new minibatch."""
-    gen_steps: int = 1
+    gen_steps: Count = 1
     """Updates of the generator in a round."""
     schedule: Schedule = "disc_first"
     """Who moves first in a round."""
-    unroll: int = 0
+    unroll: CountOrNone = 0
     """Let the generator answer the discriminator as it would be after so many more updates (unrolled GAN)."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Parts of a minibatch whose gradients are averaged, to save memory."""
-    ema: float = 0.998
+    ema: Share = 0.998
     """Decay of the moving average of the generator's weights, with warm-up."""
 
     @property
@@ -146,16 +147,9 @@ class GameFlags:
         return losses.smooth_labels(loss, 1 - self.label_smoothing) if self.label_smoothing else loss
 
     def penalties(self) -> list[penalties.Term]:
-        """The penalties that have a weight; raises `InputError` for `lazy` below 1 and weights below 0."""
-        if negative := [name for name in (*penalties.PENALTIES, "clip") if getattr(self, name) < 0]:
-            raise InputError(f"--{negative[0].replace('_', '-')} {getattr(self, negative[0])}: choose 0 or more")
-        if self.lazy < 1:
-            raise InputError(f"--lazy {self.lazy}: penalties are applied at every n-th update, n at least 1")
-        return [
-            penalties.Term(getattr(self, name), penalty, self.lazy)
-            for name, penalty in penalties.PENALTIES.items()
-            if getattr(self, name)
-        ]
+        """The penalties that have a weight."""
+        weighted = ((getattr(self, name), penalty) for name, penalty in penalties.PENALTIES.items())
+        return penalties.terms([(weight, penalty, self.lazy) for weight, penalty in weighted if weight])
 
     def parts(self) -> dict[str, Any]:
         """What `image_gan` takes of these flags: loss, penalties, augment, pack."""
@@ -178,8 +172,6 @@ class GameFlags:
         return Players(gen=gen, disc=optax.chain(disc, penalties.clip_weights(self.clip)) if self.clip else disc)
 
     def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
-        if not lr > 0 or not (0 <= b1 < 1 and 0 <= b2 < 1):
-            raise InputError(f"a learning rate must be above 0 and decays in [0, 1), not {lr}, {b1} and {b2}")
         rate = DECAYS[self.decay](lr, max(updates, 1))
         eps_root = 1e-16 if self.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
         return OPTIMIZERS[self.optimizer](rate, b1, b2, eps_root)

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from gan_jax import losses, penalties
+from gan_jax.config import checked
 from gan_jax.errors import InputError
 from gan_jax.runs.run import FREE, may_change
 from gan_jax.training.flags import ExperimentFlags, GameFlags
@@ -102,17 +103,19 @@ def test_clipped_weights_are_the_discriminators():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr": 0.0}, "a learning rate must be above 0"),
-        ({"lr": float("nan")}, "a learning rate must be above 0"),
-        ({"r1": -1.0}, "--r1 -1.0: choose 0 or more"),
-        ({"clip": -0.01}, "--clip -0.01: choose 0 or more"),
-        ({"loss": "wasserstein", "wgan_gp": -3.0}, "slope is bounded"),
-        ({"disc_b1": 1.0}, "decays in"),
-        ({"lazy": 0, "r1": 1.0}, "--lazy 0"),
+        ({"lr": 0.0}, "--lr '0.0': a number above 0"),
+        ({"lr": float("nan")}, "--lr 'nan': a number above 0"),
+        ({"disc_lr": float("inf")}, "--disc-lr 'inf': a number above 0"),
+        ({"r1": -1.0}, "--r1 '-1.0': a number at least 0"),
+        ({"clip": -0.01}, "--clip '-0.01': a number at least 0"),
+        ({"loss": "wasserstein"}, "slope is bounded"),
+        ({"disc_b1": 1.0}, "--disc-b1 '1.0': a number at least 0 and below 1"),
+        ({"ema": 1.0}, "--ema '1.0': a number at least 0 and below 1"),
+        ({"lazy": 0, "r1": 1.0}, "--lazy '0': a number at least 1"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "label smoothing needs a loss with targets"),
     ],
 )
 def test_bad_flags(changes, message):
-    flags = GameFlags(**changes)
     with pytest.raises(InputError, match=message):
+        flags = checked(GameFlags(**changes))
         flags.parts(), flags.optimizers(1)
