@@ -92,7 +92,7 @@ def test_sample_works_from_the_directory_alone(run, tmp_path):
     [
         ({"label": "eleven"}, "its classes are 0, 1"),
         ({"checkpoint": "9"}, "it has 2, 4, last, best"),
-        ({"n": 0}, "at least one"),
+        ({"n": 0}, "at least 1"),
     ],
 )
 def test_sample_says_what_it_cannot_do(run, changes, message):

@@ -12,7 +12,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
-from gan_jax.config import MOST, Count, Seed, Within, command
+from gan_jax.config import MOST, Count, CountOrNone, Seed, Within, command
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
@@ -42,7 +42,7 @@ class Config(TrainedFlags, FeatureFlags):
     auto: of fid, kid, prdc, memorised, diversity and recognised those that there are enough pictures for."""
     n: Annotated[int, Within(2, MOST)] = 10_000
     """Number of samples to score (papers: 50,000)."""
-    reference: Annotated[int, Within(2, MOST)] = MOST_REAL
+    reference: CountOrNone = MOST_REAL
     """Largest number of real pictures to compare with: of more a fixed random subset; 0 for all."""
     repeats: Count = 3
     """Number of repeats with other noise, or of a folder with other pictures."""

@@ -112,7 +112,11 @@ def test_says_what_cannot_be_before_data_are_read(tmp_path):
         def load(self) -> Dataset:
             pytest.fail("data were read")
 
-    for changes, message in (({"steps": 0}, "at least 1"), ({"seed": -1}, "--seed at least 0"), ({"devices": 99}, "devices")):
+    for changes, message in (
+        ({"steps": 0}, "at least 1"),
+        ({"seed": -1}, "--seed '-1': a number at least 0"),
+        ({"devices": 99}, "devices"),
+    ):
         with pytest.raises(InputError, match=message):
             run_experiment(text, "text", replace(Unread(outdir=tmp_path / "run"), **changes))
 

@@ -117,5 +117,4 @@ def test_clipped_weights_are_the_discriminators():
 )
 def test_bad_flags(changes, message):
     with pytest.raises(InputError, match=message):
-        flags = checked(GameFlags(**changes))
-        flags.parts(), flags.optimizers(1)
+        checked(GameFlags(**changes)).parts()
