@@ -55,13 +55,13 @@ def checked(config: C) -> C:
     """`config` (a dataclass) with every field of the type that it is declared with: 64 for a str becomes "64".
 
     Paths may be strings and begin with ~; sizes may be (64, 96); NumPy's numbers become Python's. Raises `InputError` for
-    what cannot be converted, for a number outside of its kind, and for an unknown choice, with the nearest one.
+    what cannot be converted, for a number outside of its kind, and for an unknown choice, with the nearest one. A subclass
+    that gives a field another default need not repeat its kind.
     """
-    hints = typing.get_type_hints(type(config), include_extras=True)
     values = {}
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         if field.init:
-            values[field.name] = _converted(getattr(config, field.name), hints[field.name], "--" + field.name.replace("_", "-"))
+            values[field.name] = _converted(getattr(config, field.name), _hint(type(config), field.name), field.name)
     return dataclasses.replace(config, **values)  # type: ignore[type-var]
 
 
@@ -79,11 +79,24 @@ class _Wrong(Exception):
     """What is wanted in the place of a value."""
 
 
-def _converted(value: Any, hint: Any, flag: str) -> Any:
+def _hint(kind: type, name: str) -> Any:
+    """The type of a field, with the bounds that it has in any class of the family."""
+    hints = [typing.get_type_hints(base, include_extras=True).get(name) for base in kind.__mro__]
+    bounds = [bound for hint in hints for bound in _bounds(hint)]
+    return Annotated[hints[0], *bounds] if bounds else hints[0]
+
+
+def _bounds(hint: Any) -> list[Within]:
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return [bound for one in typing.get_args(hint) for bound in _bounds(one)]
+    return [bound for bound in getattr(hint, "__metadata__", ()) if isinstance(bound, Within)]
+
+
+def _converted(value: Any, hint: Any, name: str) -> Any:
     try:
         return _as(value, hint)
     except _Wrong as wanted:
-        raise InputError(f"{flag} {str(value)[:80]!r}: {wanted}") from None
+        raise InputError(f"--{name.replace('_', '-')} {str(value)[:80]!r}: {wanted}") from None
 
 
 def _as(value: Any, hint: Any) -> Any:
@@ -103,7 +116,7 @@ def _as(value: Any, hint: Any) -> Any:
 
 def _bounded(value: Any, kinds: list[Within]) -> Any:
     for kind in kinds:
-        if value not in kind:
+        if isinstance(value, int | float) and value not in kind:
             raise _Wrong(f"a number {kind} is wanted")
     return value
 

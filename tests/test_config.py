@@ -117,3 +117,15 @@ def test_a_command_gets_the_checked_configuration():
 
     assert main(Config(image_size=64)).image_size == "64"
     assert main.__doc__ == "What it does."
+
+
+def test_a_subclass_with_another_default_keeps_the_kind():
+    @dataclass(frozen=True)
+    class Longer(Config):
+        steps: int = 100
+        disc_lr: float | None = 1.0
+
+    assert checked(Longer()) == Longer()
+    for wrong in ({"steps": 0}, {"disc_lr": 0.0}):
+        with pytest.raises(InputError, match="is wanted"):
+            checked(Longer(**wrong))
