@@ -5,9 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from gan_jax import interrupts
+from gan_jax import interrupts, progress
 
 _left_out: list[str] = []
+_loading: list[progress.Step] = []
 
 
 def program() -> str:
@@ -37,7 +38,14 @@ def search_present_folder() -> None:
     _left_out.clear()
 
 
+def loaded() -> None:
+    """All modules are imported."""
+    while _loading:
+        _loading.pop().end()
+
+
 if program():
     leave_on_signals()
+    _loading.append(progress.Step("importing JAX, Flax and Orbax"))
     if program().split(".")[0] == "gan_jax":
         leave_out_present_folder()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from gan_jax import interrupts
+from gan_jax import _startup, interrupts
 from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.parallel import host, processes
 
@@ -49,6 +49,7 @@ def run_subcommand(
 
 
 def _run(call: Callable[[], object]) -> None:
+    _startup.loaded()
     with interrupts.program():
         try:
             status = guarded(call)

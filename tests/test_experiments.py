@@ -199,7 +199,7 @@ def test_weights_of_another_run(run, tmp_path):
         ({"crop": 16}, InputError, "choose 1 to 15"),
         ({"save_every": 0}, InputError, "at least 1"),
         ({"loss": "wasserstein"}, InputError, "--wgan-gp 10, --clip 0.01"),
-        ({"pack": 3}, InputError, "16 examples cannot be packed by 3"),
+        ({"pack": 3}, InputError, "--batch 16 cannot be packed by 3"),
         ({"pack": 2, "label": "projection"}, InputError, "Use pack=1"),
         ({"unroll": 1, "disc_norm": "batch"}, InputError, "unroll needs a discriminator without batch statistics"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),

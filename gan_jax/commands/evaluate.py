@@ -143,6 +143,7 @@ class _Source(NamedTuple):
 
 
 def _of_run(config: Config, trained: Trained, dataset: Dataset) -> _Source:
+    trained.require_room(config.n)
     asked = _asked_as_in(dataset, trained, config.n)
     same = not trained.classes or trained.classes == dataset.class_names  # else its labels are not those of the reference
     known = {name: rows for name, rows in asked.items() if same or name != "label"}

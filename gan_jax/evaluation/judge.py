@@ -12,6 +12,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, PyTree
 
+from gan_jax import progress
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
@@ -55,11 +56,16 @@ def train_judge(
     model = Classifier(len(names))
     start = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
     steps = steps or min(max(600, len(dataset) // 30), MOST_STEPS)
+
+    def train() -> PyTree:
+        with progress.step(f"training a classifier of {dataset.name}"):
+            return _train(model, start, dataset, targets(dataset.train), exclusive, steps, batch, seed)
+
     place = (cache or default_cache() / "judges") / f"{dataset.fingerprint}-{steps}-{batch}-{seed}.msgpack"
     params = kept(
         place,
         read=lambda path: flax.serialization.from_bytes(start, path.read_bytes()),
-        make=lambda: _train(model, start, dataset, targets(dataset.train), exclusive, steps, batch, seed),
+        make=train,
         write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
     )
     see = _scaled(_seer(model, params), dataset.train["image"][:1000])

@@ -1,6 +1,7 @@
 """How much memory a step takes, and how much there is."""
 
 import contextlib
+import math
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.batch_axis import AXIS
 from gan_jax.core import Batch, Step, TrainState
+from gan_jax.errors import InputError
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
@@ -39,6 +41,24 @@ def _free_memory() -> int:
         limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
         known.append(limit - used)
     return min(known) if known else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def require_room(state: Any, batch: Any) -> None:
+    """Raises `InputError` where a state and a batch of these shapes alone take more memory than there is.
+
+    Arrays or shapes, in any tree; pictures count as the floats that they become. What lies between is not counted: see
+    `analyse`.
+    """
+    held, shown = (sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(tree)) for tree in (state, batch))
+    cure = "choose smaller networks" if held > shown else "choose a smaller batch, or fewer updates a round"
+    require_bytes(held + shown, "the state of both players and a round's batch", cure)
+
+
+def require_bytes(nbytes: int, what: str, cure: str) -> None:
+    """Raises `InputError`, with the estimate, where `what` takes more bytes than are free."""
+    free = free_memory()
+    if nbytes > free:
+        raise InputError(f"{what} would take {nbytes / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free: {cure}")
 
 
 class Analysis(NamedTuple):

@@ -6,6 +6,7 @@ trained.render(z=z)             # the pictures of these latents, (n, dim)
 trained.draw(label=[3, 3, 7])   # of these classes, where the run has classes
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from gan_jax import images
-from gan_jax.core import Sampler, Variables
+from gan_jax import images, progress
+from gan_jax.core import Batch, Sampler, Variables
 from gan_jax.errors import InputError
 from gan_jax.files import DAMAGED
+from gan_jax.parallel.memory import require_bytes
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.conditions import ASK, Rows, ask, population
 from gan_jax.runs.run import FORMAT, read_json
@@ -54,9 +56,24 @@ class Trained:
         return self.render(seed, **self.inputs(self._number(n, wanted), seed, **wanted))
 
     def inputs(self, n: int, seed: int = 0, **wanted: Any) -> Inputs:
-        """What `draw` makes its samples of: latents `z`, and what they are asked for, by name."""
+        """What `draw` makes its samples of: latents `z`, and what they are asked for, by name.
+
+        Raises `InputError` for more samples than memory holds.
+        """
+        self.require_room(n)
         key, _ = jax.random.split(jax.random.key(seed))
         return self.sampler.inputs(key, jax.tree.map(jax.numpy.asarray, self.ask(n, **wanted)))
+
+    def require_room(self, n: int) -> None:
+        """Raises `InputError` where n samples and their inputs take more memory than there is."""
+
+        def one(variables: Variables, rows: Batch) -> Any:
+            inputs = self.sampler.inputs(jax.random.key(0), rows)
+            return inputs, self.sampler.sample(variables, inputs, jax.random.key(0), False)[0]
+
+        inputs, sample = jax.eval_shape(one, self.variables, self.ask(1))
+        row = sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(inputs))
+        require_bytes(n * (row + math.prod(sample.shape)), f"{n:,} samples", "ask for fewer at a time")
 
     def ask(self, n: int, **wanted: Any) -> Rows:
         """The rows that n samples are asked by; see `gan_jax.runs.conditions.ask`."""
@@ -71,7 +88,8 @@ class Trained:
         rows = {name: jax.numpy.asarray(value) for name, value in inputs.items()}
         self._require(rows)
         _, key = jax.random.split(jax.random.key(seed))
-        return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
+        with progress.step("drawing samples"):
+            return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
 
     def _number(self, n: int | None, wanted: Mapping[str, Any]) -> int:
         found = [len(rows) for rows in wanted.values() if np.ndim(rows) and not isinstance(rows, str | Path)]
@@ -116,12 +134,14 @@ def open_trained(
         raise InputError(f"{run} was made by a newer gan_jax (format {model['format']}, known here {FORMAT}): update gan_jax")
     if missing := {"sampler", "parts", "metric", "statistics"} - model.keys():
         raise InputError(f"{run / 'model.json'} is damaged: it lacks {', '.join(sorted(missing))}")
-    variables, step = _load(run, checkpoint, model["metric"], model.get("mode", "max"), averaged)
+    with progress.step(f"reading {run}"):
+        variables, step = _load(run, checkpoint, model["metric"], model.get("mode", "max"), averaged)
     sampler = open_sampler(model, trust)
     facts = {"classes": (), **model, "rows": _rows(run / "asked.npz")}
     statistics = statistics or model["statistics"]
     if statistics == "standing":
-        variables = settle(sampler, variables, population(sampler, facts), jax.random.key(0))
+        with progress.step("re-estimating batch statistics"):
+            variables = settle(sampler, variables, population(sampler, facts), jax.random.key(0))
     return Trained(run, step, averaged, statistics, facts, sampler, variables)
 
 

@@ -1,5 +1,6 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from gan_jax import core
+from gan_jax import core, progress
 from gan_jax.config import checked
 from gan_jax.core import Objective, Players, Sampler
 from gan_jax.data.dataset import Arrays, Dataset, Order
@@ -20,7 +21,7 @@ from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.images.convert import to_uint8
 from gan_jax.images.sheets import enlargement, grid, save
 from gan_jax.parallel import processes
-from gan_jax.parallel.memory import analyse
+from gan_jax.parallel.memory import analyse, require_bytes, require_room
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, ask, count, facts_of, population, rows_of
 from gan_jax.runs.run import Run, read_rows
@@ -75,16 +76,24 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     all its samples are of one class.
     """
     config = checked(config)
-    mesh = config.open_devices(config.batch, config.accumulate)
-    dataset = config.load()
-    game = build(config, dataset)
-    rounds = rounds_of(config, dataset, game)
-    step = config.step(game.objective, game.tx)
-    like = {name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
-    state = jax.jit(core.init_state, static_argnums=(0, 1))(game.objective, game.tx, jax.random.key(config.seed), like)
-    jax.eval_shape(step, state, rounds.like())  # what the step refuses is told now
+    with progress.step("opening the devices"):
+        mesh = config.open_devices(config.batch, config.accumulate)
+    with progress.step("reading the data"):
+        dataset = config.load()
+    _require_room(config, dataset)
+    with progress.step("making the networks"):
+        game = build(config, dataset)
+        rounds = rounds_of(config, dataset, game)
+        step = config.step(game.objective, game.tx)
+        like = {name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
+        start = partial(core.init_state, game.objective, game.tx)
+        key = jax.random.key(config.seed)
+        require_room(jax.eval_shape(start, key, like), rounds.like())
+        state = jax.jit(start)(key, like)
+        jax.eval_shape(step, state, rounds.like())  # what the step refuses is told now
     if config.dry_run:
-        print(analyse(step, state, rounds.like(), mesh))
+        with progress.step("compiling the round"):
+            print(analyse(step, state, rounds.like(), mesh))
         return None
     asks = _Asks(game, dataset, rounds.arrays)
     metrics = metrics_of(config, dataset)
@@ -112,6 +121,18 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     if run.writes:
         conclude(run)
     return run
+
+
+def _require_room(config: ExperimentFlags, dataset: Dataset) -> None:
+    """Raises `InputError` for minibatches that cannot be packed, and for what takes more memory than there is."""
+    if config.batch % config.pack:
+        raise InputError(f"--batch {config.batch} cannot be packed by {config.pack}: choose a multiple of --pack")
+    example = sum(math.prod(x.shape[1:]) for x in dataset.train.values())
+    minibatches = core.minibatches_per_round(config.disc_steps, config.gen_steps)
+    shown = 4 * example * config.batch * minibatches
+    batches = f"{minibatches:,} x {config.batch:,} examples a round"
+    require_bytes(shown, batches, "choose a smaller --batch, or fewer updates")
+    require_bytes(example * config.eval_n, f"{config.eval_n:,} samples to score", "choose a smaller --eval-n")
 
 
 def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from gan_jax import interrupts
+from gan_jax import interrupts, progress
 from gan_jax.core import Metrics
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.training.report import Report, Row
@@ -66,8 +66,12 @@ def fit(
             if not stop.playing and agree(stop.asked):
                 raise Interrupted(step, saved=False)
             n = min(dispatch - step % dispatch, steps - step)
-            state, metrics = advance(state, step, n)
-            stop.begun()
+            if stop.playing:
+                state, metrics = advance(state, step, n)
+            else:
+                with progress.step("compiling the round"):
+                    state, metrics = advance(state, step, n)
+                stop.begun()
             step += n
             report.add(step, metrics)
             watch()

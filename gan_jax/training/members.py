@@ -12,6 +12,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from gan_jax import progress
 from gan_jax.core import Batch, Metrics, Objective, Players, Step, TrainState, init_state
 from gan_jax.data.dataset import Arrays, Order
 from gan_jax.data.rounds import Rounds, Shapes
@@ -85,7 +86,8 @@ class Program:
 
     def _compile(self, chunk: "Chunk", dispatch: int) -> Any:
         like = jax.eval_shape(self.begin, chunk.settings, chunk.keys), chunk.settings
-        compiled = self.play.lower(*_shapes((*like, self.rounds.arrays, chunk.plan(0, dispatch)))).compile()
+        with progress.step(f"compiling {dispatch} rounds of {chunk.size} members"):
+            compiled = self.play.lower(*_shapes((*like, self.rounds.arrays, chunk.plan(0, dispatch)))).compile()
         (peak, _), free = account(compiled), free_memory(self.devices)
         if peak > free:
             data = sum(array.nbytes for array in self.rounds.arrays.values())

@@ -121,6 +121,29 @@ def test_says_what_cannot_be_before_data_are_read(tmp_path):
             run_experiment(text, "text", replace(Unread(outdir=tmp_path / "run"), **changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 2_000_000_000}, "1 x 2,000,000,000 examples a round would take .* GiB are free: choose a smaller --batch"),
+        ({"disc_steps": 2_000_000_000}, "2,000,000,000 x 8 examples a round would take"),
+        ({"eval_n": 2_000_000_000}, "2,000,000,000 samples to score would take .*: choose a smaller --eval-n"),
+        ({"pack": 2_000_000_000}, "--batch 8 cannot be packed by 2000000000"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_it_is_made(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        run_experiment(text, "text", Config(outdir=tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_networks_that_do_not_fit_are_refused_before_they_are_made(tmp_path):
+    def wide(config: Config, dataset: Dataset) -> Game:
+        return replace(text(config, dataset), objective=asking_gan(Net((8, 8, 3), width=10**9), "caption", real="image"))
+
+    with pytest.raises(InputError, match="the state of both players .* would take .*: choose smaller networks"):
+        run_experiment(wide, "text", Config(outdir=tmp_path / "run"))
+
+
 def test_a_run_is_continued_and_other_flags_are_refused(tmp_path):
     asked = Config(outdir=tmp_path / "run", eval_metrics="none")
     run_experiment(text, "text", asked)
