@@ -48,8 +48,15 @@ class Dataset:
         return {name: np.asarray(array[:n]) for name, array in self.train.items()}
 
     def require(self, name: str) -> None:
-        """Raises `InputError` if the training data have no array `name`, such as label, attributes or caption."""
-        require(self.train, name, self.name)
+        """Raises `InputError` if the training data have no array `name`, such as label, attributes or caption.
+
+        The message has the notes on files beside the pictures that could not be used.
+        """
+        try:
+            require(self.train, name, self.name)
+        except InputError as error:
+            left_out = [note for note in self.notes if "left out" in note][:3]
+            raise InputError("; ".join([str(error), *left_out])) from None
 
 
 _CURES = {

@@ -53,8 +53,8 @@ class PictureFlags:
     range: str | None = None
     """Of pictures of more than 8 bits, signed ones and floats, the values that become black and white, such as
     --range=0,4095 or --range=-1,1. Without it they are found in all pictures together, or asked for."""
-    pages: Literal["first", "all"] = "first"
-    """Of TIFF with several pages and of animations: the first page or frame, or each as a picture of its own."""
+    pages: Literal["first", "all"] | None = None
+    """Of TIFF with several pages and of animations: the first page or frame (default), or each as a picture of its own."""
     label_column: str | None = None
     """The column of a table beside the pictures, numbers or words, or the array of an .npz, that holds the classes."""
 
@@ -74,7 +74,7 @@ class PictureFlags:
             held_out=self.held_out,
             limit=self.limit,
             value_range=parse_range(self.range),
-            pages=self.pages,
+            pages=self.pages or "first",
             label_column=self.label_column,
         )
 
@@ -86,7 +86,7 @@ class PictureFlags:
             split=self.split,
             held_out=self.held_out,
             limit=self.limit,
-            pages=self.pages,
+            pages=self.pages or "first",
             label_column=self.label_column,
         )
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data.folder import folder_source
-from gan_jax.data.load import open_source
+from gan_jax.data.load import load, open_source
 from gan_jax.data.pictures import decode
 from gan_jax.data.source import Source, Unreadable
 from gan_jax.errors import InputError
@@ -295,6 +295,14 @@ def test_tables_that_cannot_be_used_are_told_and_left_out(kind: str, tmp_path: P
         assert (source.class_names, source.attribute_names, source.captioned) == ((), (), False)
         with pytest.raises(InputError, match=rf"--label-column label: .*{message}"):
             folder_source(path, label_column="label")
+
+
+def test_a_table_that_cannot_be_used_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png")
+    write(root, "t.csv", "file,caption\na.png,x\nb.png,y,z\n")
+    dataset = load(root, (4, 4), cache=tmp_path / "cache")
+    with pytest.raises(InputError, match=r"set has no caption: it has image.*; left out: t\.csv, line 3 has 3 fields"):
+        dataset.require("caption")
 
 
 def test_rows_about_other_pictures_are_told_and_left_out(tmp_path: Path) -> None:
