@@ -8,7 +8,6 @@ import tyro
 
 from gan_jax.config import command
 from gan_jax.errors import InputError
-from gan_jax.files import check_apart
 from gan_jax.models.pretrained import NETWORKS, convert
 
 
@@ -43,9 +42,6 @@ def main(config: Config) -> str:
         raise InputError("convert needs a file and --network, one of: " + ", ".join(NETWORKS))
     out = config.out or Path(f"{config.network}.npz")
     sources = [config.file] if config.heads is None else [config.file, config.heads]
-    check_apart(out, sources)
-    if missing := [file for file in sources if not file.is_file()]:
-        raise InputError(f"{missing[0]} is not a file: give the public file as downloaded")
     digest = convert(sources, config.network, out, any_hash=config.any_hash)
     print(f"written: {out}, weights {digest}")
     return digest
