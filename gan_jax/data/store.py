@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 from gan_jax import files
 from gan_jax.data.dataset import Dataset
-from gan_jax.data.source import Source
+from gan_jax.data.pictures import values
+from gan_jax.data.source import Source, Unreadable
 from gan_jax.data.writing import Preparation, mapped_array, write
 from gan_jax.errors import InputError
 from gan_jax.locks import Lock, one_at_a_time
+from gan_jax.rows import evenly
 
 FOLDERS = ("features", "judges")  # of `gan_jax.evaluation`
 FORMAT = 1  # version of the folders; those of another version are not used
@@ -43,7 +45,10 @@ class Store:
 
         Raises `InputError` if more than 1 % of the pictures are unreadable, or if the disk is too small for the result.
         """
-        return self.find(source.name, source.identity, how) or self.build(source, how)
+        dataset = self.find(source.name, source.identity, how)
+        if dataset is None or _is_outdated(self.place(source.name, source.identity, how), source):
+            return self.build(source, how)
+        return dataset
 
     def place(self, name: str, identity: str, how: Preparation) -> Path:
         """The folder of one data set in one preparation."""
@@ -119,6 +124,20 @@ def _about(path: Path) -> str:
 
 def _bytes_in(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _is_outdated(folder: Path, source: Source) -> bool:
+    """Whether pictures of more than 8 bits were kept before they had one range for the set; a few are looked at."""
+    if "how" in read_meta(folder):
+        return False
+    split = source.splits["train"]
+    try:
+        outdated = any(values(split.read(int(i)).image) is not None for i in evenly(split.size, 16))
+    except (Unreadable, OSError):
+        return False
+    if outdated:
+        shutil.rmtree(folder, ignore_errors=True)
+    return outdated
 
 
 def _settle(unfinished: Path, final: Path) -> Dataset:
