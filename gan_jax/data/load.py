@@ -176,7 +176,8 @@ def _opened(
         path = Path(data).expanduser()
         exists, at_lmdb = path.exists(), is_lmdb(path)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"cannot open {name[:200]}: {error}") from error
+        why = getattr(error, "strerror", None) or str(error)[:200]
+        raise InputError(f"cannot open {name[:200]}: {why}") from error
     if exists and not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is neither a file nor a folder: give a folder, a zip or an .npz of pictures")
     drawn = name == "digits" or name in DRAWN

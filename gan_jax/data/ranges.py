@@ -46,11 +46,13 @@ def range_of(source: Source, given: Limits | None = None) -> Range:
 
     Raises `InputError` with the question if it cannot be decided.
     """
-    seen = [one for one in _measured(source) if one is not None]
+    everything = list(_measured(source))
+    seen = [one for one in everything if isinstance(one, Values)]
     if not seen and given:
         raise InputError(f"--range {shown(given)} is for more than 8 bits, which no picture of {source.name} has: leave it out")
     if not seen:
-        raise InputError(f"no picture of {source.name} that needs a range of values is readable")
+        lost = [one for one in everything if isinstance(one, str)]
+        raise InputError(f"no picture of {source.name} that needs a range of values is readable: {', '.join(lost[:3])}")
     low, high = min(one.low for one in seen), max(one.high for one in seen)
     limits = given or found(seen, source.name)
     how = "given" if given else "found in all of them; --range LOW,HIGH sets another"
@@ -141,14 +143,19 @@ def levels_used(histogram: np.ndarray) -> tuple[int, int]:
     return low, min(high, 255)
 
 
-def _measured(source: Source) -> Iterator[Values | None]:
-    def one(place: tuple[str, int]) -> Values | None:
+def _measured(source: Source) -> Iterator[Values | str | None]:
+    """Of each picture its values, None if it has 8 bits, or why it cannot be read."""
+
+    def one(place: tuple[str, int]) -> Values | str | None:
         split, i = place
+        name = f"picture {i}"
         try:
-            numbers = pictures.values(source.splits[split].read(i).image)
+            image = source.splits[split].read(i).image
+            name = image.name if isinstance(image, pictures.File) else name
+            numbers = pictures.values(image)
             return None if numbers is None else deep.measured(numbers)
-        except (Unreadable, OSError):  # told when it is decoded
-            return None
+        except (Unreadable, OSError) as error:
+            return str(error) if str(error).startswith(name) else f"{name}: {error}"
 
     places = [(name, i) for name, split in source.splits.items() for i in range(split.size)]
     with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:

@@ -85,6 +85,12 @@ def test_all_pictures_of_a_set_have_one_range(tmp_path: Path) -> None:
     assert load(root, (4, 4), cache=tmp_path / "cache").train["image"][2, 0, 0].tolist() == [9, 99, 200]
 
 
+def test_what_is_not_finite_is_named(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [np.full((4, 4), np.nan, np.float32)] * 2)
+    with pytest.raises(InputError, match=r"no picture of set .* is readable: 0\.tif: has values that are not finite, 1\.tif"):
+        load(root, (4, 4), cache=tmp_path / "cache")
+
+
 def test_negative_values_are_kept(tmp_path: Path) -> None:
     root = folder(tmp_path / "ct", [np.tile(np.int32([-1000, 0, 1000, 1550]), (4, 1))] * 2)
     assert levels(load(root, (4, 4), cache=tmp_path / "cache")) == [[0, 100, 200, 255]] * 2
