@@ -1,6 +1,7 @@
 """Command lines: flags from a dataclass, errors without a stack trace, exit status."""
 
 import errno
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union
@@ -68,6 +69,8 @@ def _program() -> str | None:
 
 def guarded(call: Callable[[], object]) -> int:
     """Call and return the exit status; errors of other types, and KeyboardInterrupt, keep their stack trace."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         call()
         processes.leave()

@@ -20,6 +20,7 @@ from jax import Array
 from jaxtyping import Int, PyTree
 
 from gan_jax import batch_axis, keys
+from gan_jax.arrays import check_arrays
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
@@ -83,11 +84,13 @@ class Sampler(NamedTuple):
     inputs: (key, batch) -> what the generator needs for len(batch) samples, by name: latents, and what the batch asks for
     sample: (gen_vars, inputs, key, train) -> fakes (images, or a tree), new_gen_stats
     needs:  names in the batch that it is asked by, such as ("label",); () if any array that says how many will do
+    classes: how many labels it knows; 0 if that is not known
     """
 
     inputs: Callable[[Array, Batch], dict[str, Array]]
     sample: Callable[[Variables, dict[str, Array], Array, bool], tuple[PyTree, PyTree]]
     needs: tuple[str, ...] = ()
+    classes: int = 0
 
 
 class Objective(NamedTuple):
@@ -118,13 +121,14 @@ def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> T
     """The state before the first round; `batch` gives shapes and types only.
 
     `key` is a typed key, `jax.random.key(0)`. Raises `InputError` for what is no key, no objective or no pair of optimizers,
-    and where the batch lacks an array that the objective needs.
+    where the batch lacks an array that the objective needs, and for arrays that cannot be played on (`gan_jax.arrays`).
     """
     _require_game(objective, tx)
     if not keys.is_key(key) or key.ndim:
         raise InputError(f"key is a typed key such as jax.random.key(0), not {_described(key)}")
     if missing := [name for name in objective.needs if name not in batch]:
         raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(batch)}")
+    check_arrays(batch, "the batch", objective.sampler.classes)
     key_init, key_run = jax.random.split(key)
     variables = objective.init(key_init, batch)
     gen, disc = (_new_player(v, t) for v, t in zip(variables, tx, strict=True))
@@ -237,6 +241,7 @@ def make_step(
         ema_params = _moving_average(gen.params, state.ema_params, state.step, ema, ema_warmup)
         return TrainState(state.step + 1, state.key, gen, disc, ema_params), disc_metrics | gen_metrics
 
+    vars(step)["classes"] = objective.sampler.classes  # so that labels can be checked where the step alone is given
     return step
 
 

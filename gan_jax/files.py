@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, results that are kept in files, and identities by content."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import threading
@@ -8,6 +9,8 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+from gan_jax.errors import InputError
 
 T = TypeVar("T")
 
@@ -20,8 +23,10 @@ def whole(path: Path) -> Iterator[Path]:
     """A path in the same folder to write to; it replaces `path` when the block ends, and is removed if the block raises.
 
     The folder is made. A reader of `path` finds the old content or the new one, never a part, also after a kill.
-    Raises `OSError` as the block and the replacement do.
+    Raises `OSError` as the block and the replacement do, and where `path` is there and no regular file.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "there is something that is no file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
@@ -29,6 +34,18 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_apart(out: Path, inputs: Iterable[Path | str]) -> None:
+    """Raises `InputError` if `out` is one of the inputs, lies in a folder that is one, or is no regular file."""
+    place = out.expanduser().resolve()
+    for given in inputs:
+        source = Path(given).expanduser()
+        if place == source.resolve() or (source.is_dir() and source.resolve() in place.parents):
+            where = "would overwrite" if place == source.resolve() else "lies in"
+            raise InputError(f"{out} {where} the input {source}: choose another place with --out")
+    if place.exists() and not place.is_file():
+        raise InputError(f"{out} is a {'folder' if place.is_dir() else 'device or pipe'}: name a file to write with --out")
 
 
 def kept(path: Path | None, read: Callable[[Path], T], make: Callable[[], T], write: Callable[[Path, T], object]) -> T:

@@ -44,12 +44,14 @@ CASES = {
     "start(key=0)": "key is a typed key such as jax.random.key(0), not the int '0'",
     "start(key=jax.random.PRNGKey(0))": "key is a typed key such as jax.random.key(0), not an array uint32[2]",
     "start(key=jax.random.split(KEY, 2))": "key is a typed key such as jax.random.key(0), not an array key<fry>[2]",
-    "start(batch=batch((16, 16)))": "the generator makes (16, 16, 1): add the axis of channels, x[..., None]",
+    "start(batch=batch((16, 16)))": "images are (n, height, width, channels); add the axis of channels, x[..., None]",
     "start(batch=batch((16, 16, 3)))": "image is (16, 16, 3) an example, and the generator makes (16, 16, 1)",
     "start(batch=batch((28, 28, 1)))": "image is (28, 28, 1) an example, and the generator makes (16, 16, 1)",
     "start(batch={'image': batch()['image']})": "the objective needs label, and the batch has image",
-    "start(batch=batch(label=jnp.zeros((4, 3), int)))": "label is an integer a picture, (b,), not int32[4, 3]",
-    "start(batch=batch(label=jnp.zeros(4)))": "label is an integer a picture, (b,), not float32[4]",
+    "start(batch=batch(label=jnp.zeros((4, 3), int)))": "label, int32 (4, 3): labels are one whole number an example, (n,)",
+    "start(batch=batch(label=jnp.zeros(4)))": "label, float32 (4,) from 0 to 0: labels are whole numbers from 0 on; take",
+    "start(batch=batch(label=jnp.full(4, 3)))": "from 3 to 3: labels are whole numbers from 0 on and below 3, the number of",
+    "start(batch=batch((16, 16, 1)) | {'image': np.full((4, 16, 16, 1), 2)})": "from 2 to 2: images are uint8, or floats in",
     "forgetful()": "the objective's disc_loss gives loss, (new_disc_stats, metrics): these statistics have the collections",
 }
 

@@ -341,7 +341,7 @@ def test_command_line():
     assert "--steps" in unknown.stderr
     size = command("experiments.dcgan", "--image-size", "48")
     assert size.returncode == 2
-    assert size.stderr.startswith("error: image size 48x48")
+    assert "\nerror: image size 48x48" in f"\n{size.stderr}"
     assert "Traceback" not in unknown.stderr + size.stderr
     usage = command("experiments.dcgan", "--help")
     assert usage.returncode == 0

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gan_jax import keys
-from gan_jax.files import identity, kept, whole
+from gan_jax.errors import InputError
+from gan_jax.files import check_apart, identity, kept, whole
 from gan_jax.rows import chunks, equal_chunks, evenly
 
 
@@ -81,3 +82,25 @@ def test_keys_pass_through_functions_of_arrays():
     assert np.array_equal(jax.random.key_data(again), jax.random.key_data(key))
     assert keys.on_data(lambda x: x + 1, np.ones(2)).tolist() == [2, 2]
     assert not keys.is_key(3)
+
+
+def test_outputs_apart_from_inputs(tmp_path):
+    (tmp_path / "data" / "sub").mkdir(parents=True)
+    (tmp_path / "data" / "a.png").write_text("a")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    check_apart(tmp_path / "out.png", [tmp_path / "data", "absent"])
+    for out in ("data/new.png", "data/sub/new.png", "link/new.png", "data/../data/a.png"):
+        with pytest.raises(InputError, match="lies in the input .*data: choose another place"):
+            check_apart(tmp_path / out, [str(tmp_path / "data")])
+    with pytest.raises(InputError, match="would overwrite the input"):
+        check_apart(tmp_path / "link" / "a.png", [tmp_path / "data" / "a.png"])
+    with pytest.raises(InputError, match="is a folder: name a file"):
+        check_apart(tmp_path / "data", [])
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="no file"), whole(place) as unfinished:
+            unfinished.write_text("x")
+    assert (tmp_path / "pipe").is_fifo()

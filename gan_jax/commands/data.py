@@ -1,4 +1,7 @@
-"""Inspect data before training: `data check PATH` reports, `data preview PATH` shows what the networks will see."""
+"""Inspect data before training: `data check PATH` reports, `data preview PATH` shows what the networks will see.
+
+`data cache list` shows the decoded pictures that are kept, `data cache clear` removes them.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +16,24 @@ from gan_jax import images
 from gan_jax.augment import AUGMENTATIONS, AugmentName
 from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
 from gan_jax.data.check import check
-from gan_jax.data.load import open_source
+from gan_jax.data.ranges import parse_range
+from gan_jax.data.store import Store
 from gan_jax.errors import InputError
+from gan_jax.files import check_apart
 from gan_jax.rows import evenly
+
+LARGEST_SHEET = 1 << 28  # bytes of pictures on a preview; it has fewer columns rather
 
 
 @dataclass(frozen=True)
 class Config(VariationFlags, PictureFlags):
     """The flags of `data`."""
 
-    action: Annotated[Literal["check", "preview"], tyro.conf.Positional] = "check"
-    """check: counts, sizes, kinds, duplicates, unreadable files, recommended settings. preview: pictures as trained on."""
+    action: Annotated[Literal["check", "preview", "cache"], tyro.conf.Positional] = "check"
+    """check: counts, sizes, kinds, duplicates, unreadable files, recommended settings. preview: pictures as trained on.
+    cache: the kept pictures, features and classifiers."""
     path: Annotated[str | None, tyro.conf.Positional] = None
-    """The data, as for --data."""
+    """The data, as for --data. Of cache: list or clear."""
     image_size: str = "64"
     """Height and width of the pictures, such as 64 or 64x96."""
     augment: AugmentName = "none"
@@ -39,22 +47,57 @@ class Config(VariationFlags, PictureFlags):
 
 
 def main(config: Config) -> None:
-    """Print the report and write its sheet, or write the preview; raises `InputError` for data that cannot be used."""
+    """Print the report and write its sheet, write the preview, or list or clear the cache.
+
+    Raises `InputError` for data that cannot be used, and for a sheet that would lie on or in the data.
+    """
+    if config.action == "cache":
+        print(cache(config.path or "list"))
+        return
     if config.path is not None:
         config = replace(config, data=config.path)
+    out = _place(config)
     if config.action == "check":
-        source = open_source(config.data, config.size, split=config.split, held_out=config.held_out, limit=config.limit)
-        report = check(source, config.size, config.fit)
+        report = check(config.source(), config.size, config.fit, parse_range(config.range))
         print(report)
-        _write(images.grid(report.pictures), config.out or Path("real.png"), config.size)
+        sheet = images.grid(report.pictures)
     else:
-        _write(preview(config), config.out or Path("preview.png"), config.size)
+        sheet = preview(config)
+    if out is None:
+        print("no sheet is written, since it would lie in the data: name a place with --out")
+    else:
+        _write(sheet, out, config.size)
+
+
+def cache(action: str) -> str:
+    """What the cache holds, a line each, or what was removed from it; raises `InputError` for another action."""
+    store = Store()
+    if action not in ("list", "clear"):
+        raise InputError(f"data cache {action[:100]}: choose list or clear")
+    kept = store.clear() if action == "clear" else store.entries()
+    total = sum(entry.nbytes for entry in kept)
+    lines = [f"{entry.nbytes / 1e6:12,.1f} MB  {entry.path.name}  {entry.about}".rstrip() for entry in kept]
+    return "\n".join([*lines, f"{total / 1e6:12,.1f} MB {'removed from' if action == 'clear' else 'in'} {store.folder}"])
+
+
+def _place(config: Config) -> Path | None:
+    """Where the sheet goes, and nowhere if the default is in the data; raises `InputError` for such an --out."""
+    out = config.out or Path("real.png" if config.action == "check" else "preview.png")
+    try:
+        check_apart(out, [config.data] if Path(config.data).expanduser().exists() else [])
+    except InputError:
+        if config.out is not None:
+            raise
+        return None
+    return out
 
 
 def preview(config: Config, columns: int = 12) -> np.ndarray:
     """A sheet: a row of pictures as they are prepared, three as rounds bring them, and three as the discriminator sees them."""
     dataset = config.load()
-    columns = min(columns, len(dataset))
+    rows_shown = 7 if config.augment != "none" else 4
+    fitting = LARGEST_SHEET // (rows_shown * dataset.train["image"][0].nbytes)
+    columns = max(1, min(columns, len(dataset), fitting))
     arrays = {"image": dataset.train["image"][evenly(len(dataset), columns)]}
     rounds = Rounds(arrays, Order(config.seed, columns, columns), vary=config.variations())
     rows = [arrays["image"]]

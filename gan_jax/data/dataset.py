@@ -38,13 +38,25 @@ class Dataset:
         """`fingerprint` of the training arrays."""
         return self.stored_fingerprint or fingerprint(self.train)
 
+    @property
+    def untrained(self) -> tuple[int, ...]:
+        """The classes without a training picture, by number."""
+        return untrained(len(self.class_names), self.train["label"]) if "label" in self.train else ()
+
     def first(self, n: int) -> Arrays:
         """The first n training examples, in memory."""
         return {name: np.asarray(array[:n]) for name, array in self.train.items()}
 
     def require(self, name: str) -> None:
-        """Raises `InputError` if the training data have no array `name`, such as label, attributes or caption."""
-        require(self.train, name, self.name)
+        """Raises `InputError` if the training data have no array `name`, such as label, attributes or caption.
+
+        The message has the notes on files beside the pictures that could not be used.
+        """
+        try:
+            require(self.train, name, self.name)
+        except InputError as error:
+            left_out = [note for note in self.notes if "left out" in note][:3]
+            raise InputError("; ".join([str(error), *left_out])) from None
 
 
 _CURES = {
@@ -58,6 +70,11 @@ def require(arrays: Collection[str], name: str, owner: str = "the data set") -> 
     """Raises `InputError` with the names that there are and the cure if `name` is not one of `arrays`."""
     if name not in arrays:
         raise InputError(f"{owner} has no {name}: it has {', '.join(arrays)}. {_CURES.get(name, '')}".strip())
+
+
+def untrained(classes: int, labels: np.ndarray) -> tuple[int, ...]:
+    """The numbers below `classes` that are not among the labels."""
+    return tuple(np.flatnonzero(np.bincount(labels, minlength=classes) == 0).tolist())
 
 
 def fingerprint(arrays: Arrays) -> str:

@@ -14,25 +14,24 @@ from typing import NamedTuple
 
 from gan_jax.data import table_files as rows
 from gan_jax.data import tables
+from gan_jax.data.bounds import LARGEST_FILE, check_size, read_regular
 from gan_jax.data.pictures import SUFFIXES, File
-from gan_jax.data.source import Example, Source, Split, Unreadable, random_rows
+from gan_jax.data.source import Example, Source, Split, Unreadable, printable, random_rows
+from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
 from gan_jax.errors import InputError
 from gan_jax.files import identity
 
-SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
-    ("test", "testing", "val", "valid", "validation", "held_out", "heldout"), "held_out"
-)
 LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z", ".zst")
 SENSIBLE = "a few thousand are a good start, a hundred of one class the minimum"
-FEWEST_TO_SHARE = 20  # with fewer pictures none is held out
 
 
 class _Tree(NamedTuple):
-    """The files below a root: `stamps` by name (with "/") change when the file does; `read(name)` raises `Unreadable`."""
+    """The files below a root: `stamps` by name (with "/") change when the file does; `read(name, most)` gives a file
+    of at most so many bytes, or raises `Unreadable`."""
 
     stamps: dict[str, tuple[int, int]]
-    read: Callable[[str], bytes]
+    read: Callable[[str, int], bytes]
 
 
 class _Layout(NamedTuple):
@@ -54,20 +53,23 @@ class _Pictures:
 
     def read(self, i: int) -> Example:
         return Example(
-            File(self.tree.read(self.names[i]), self.names[i]),
+            File(self.tree.read(self.names[i], LARGEST_FILE), printable(self.names[i])),
             None if self.labels is None else self.labels[i],
             tuple(self.beside.attributes[i].tolist()),
             self.beside.captions[i],
         )
 
 
-def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: int | None = None) -> Source:
+def folder_source(
+    path: str | os.PathLike[str], held_out: float = 0.05, limit: int | None = None, label_column: str | None = None
+) -> Source:
     """The pictures in a folder or a .zip and all its sub-folders, in natural order of their paths (2.png before 10.png).
 
     Sub-folders train and test (val, valid, validation, held_out) are the splits. Otherwise a random share `held_out` of the
-    pictures is held out, always the same, and at least one of 20 or more. Two or more sub-folders that hold all pictures are
-    classes, unless `gan_jax.data.tables.read_beside` finds others. With a `limit`, that many random pictures are used,
-    always the same. Examples have a `File`; reading one raises `Unreadable` for a missing file or a damaged member.
+    pictures is held out, always the same, by class, and at least one of 20 or more. Two or more sub-folders that hold all
+    pictures are classes, unless `gan_jax.data.tables.read_beside` finds others, in `label_column` if that is given. With a
+    `limit`, that many random pictures are used, always the same. Examples have a `File`; reading one raises `Unreadable` for
+    a missing file or a damaged member.
     Raises `InputError` for anything but such a folder, with what was found instead and the cure.
     """
     path = Path(path).expanduser()
@@ -78,22 +80,27 @@ def folder_source(path: str | os.PathLike[str], held_out: float = 0.05, limit: i
     others = tree.stamps.keys() - set(names) - set(sides)
     if len(names) < 2:
         raise InputError(_too_few(path, names, [*others, *sides]))
-    try:
-        beside = tables.read_beside(names, sides, tree.read)
-    except Unreadable as error:
-        raise InputError(f"{path}: {error}") from error
+    beside = tables.read_beside(names, sides, tree.read, label_column)
     layout = _layout(names)
     class_names, labels, notes = _labels(layout, beside)
-    splits = _splits(layout.splits, len(names), held_out, limit)
+    by_class = labels if layout.splits is None else None
+    splits = _splits(layout.splits, len(names), held_out, limit, by_class)
     pictures = _Pictures(tree, names, labels, beside)
+    if by_class is not None:
+        shared = [by_class[i] for indices in splits.values() for i in indices]
+        notes += note_on_held_out(held_out, shared, len(shared))
+    stamps = {name: tree.stamps[name] for name in [*names, *sides]}
+    more = ["by class"] * (by_class is not None) + ([label_column] if label_column is not None else [])
+    notes = [*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])]
     return Source(
-        name=path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name,
-        identity=_identity({name: tree.stamps[name] for name in [*names, *sides]}, held_out, limit, _path_of(path)),
+        name=printable(path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name),
+        identity=_identity(stamps, held_out, limit, _path_of(path), *more),
         splits={name: Split(len(indices), _reader(pictures, indices)) for name, indices in splits.items()},
-        class_names=class_names,
-        attribute_names=beside.attribute_names,
+        class_names=tuple(map(printable, class_names)),
+        attribute_names=tuple(map(printable, beside.attribute_names)),
         captioned=any(map(any, beside.captions)),
-        notes=(*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])),
+        place=f"{path.resolve()} {float(held_out)} {limit} {' '.join(more)}".rstrip(),
+        notes=tuple(map(printable, notes)),
     )
 
 
@@ -134,11 +141,8 @@ def _opened(path: Path) -> _Tree:
 
 
 def _folder(root: Path) -> _Tree:
-    def read(name: str) -> bytes:
-        try:
-            return (root / name).read_bytes()
-        except OSError as error:
-            raise Unreadable(f"{name}: {error.strerror or error}") from error
+    def read(name: str, most: int) -> bytes:
+        return read_regular(root / name, name, most)
 
     try:
         return _Tree({name: stamp for name, stamp in _walk(root, "", set()) if not _is_litter(name)}, read)
@@ -180,7 +184,8 @@ def _zip(path: Path) -> _Tree:
         raise InputError(f"{path} is encrypted: unpack it with its password and give the folder")
     lock = threading.Lock()  # zipfile is not documented as safe for threads
 
-    def read(name: str) -> bytes:
+    def read(name: str, most: int) -> bytes:
+        check_size(name, members[name].file_size, most)  # zipfile never unpacks more than a member is said to have
         try:
             with lock:
                 return archive.read(members[name])
@@ -239,13 +244,13 @@ def _labels(layout: _Layout, beside: tables.Beside) -> tuple[tuple[str, ...], li
     return class_names, [numbers[name] for name in layout.classes], [f"{len(class_names):,} sub-folders are taken as classes"]
 
 
-def _splits(given: list[str] | None, size: int, held_out: float, limit: int | None) -> dict[str, list[int]]:
+def _splits(
+    given: list[str] | None, size: int, held_out: float, limit: int | None, labels: Sequence[int] | None
+) -> dict[str, list[int]]:
     chosen = list(range(size)) if limit is None else random_rows(size, limit)
     if given is None:
-        count = min(max(round(len(chosen) * held_out), 1), len(chosen) - 2)
-        drawn = set(random_rows(len(chosen), count) if held_out and len(chosen) >= FEWEST_TO_SHARE else [])
         given = ["train"] * size
-        for place in drawn:
+        for place in held_out_rows(len(chosen), held_out, labels and [labels[i] for i in chosen]):
             given[chosen[place]] = "held_out"
     splits = {name: [i for i in chosen if given[i] == name] for name in ("train", "held_out")}
     if len(splits["train"]) < 2:
@@ -258,5 +263,5 @@ def _path_of(path: Path) -> str:
     return str(path.resolve()) if path.is_dir() else ""
 
 
-def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, place: str) -> str:
-    return identity([repr((sorted(stamps.items()), float(held_out), limit, place))])
+def _identity(stamps: dict[str, tuple[int, int]], held_out: float, limit: int | None, place: str, *more: str) -> str:
+    return identity([repr((sorted(stamps.items()), float(held_out), limit, place, *more))])

@@ -7,14 +7,17 @@ from typing import Literal
 
 from gan_jax.data.archives import ARCHIVES, PathLike
 from gan_jax.data.dataset import Dataset
+from gan_jax.data.deep import Limits
 from gan_jax.data.digits import digits_source
 from gan_jax.data.doodles.birds import doodle_birds
 from gan_jax.data.doodles.faces import doodle_faces
 from gan_jax.data.doodles.flowers import doodle_flowers
+from gan_jax.data.fitting import Fit
 from gan_jax.data.folder import folder_source
 from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
 from gan_jax.data.npz import npz_source
-from gan_jax.data.pictures import Fit
+from gan_jax.data.pages import all_pages
+from gan_jax.data.ranges import check_range, parse_range
 from gan_jax.data.rounds import Variation, mirror, shift
 from gan_jax.data.source import Source, Split, random_rows
 from gan_jax.data.store import Preparation, Store
@@ -47,6 +50,13 @@ class PictureFlags:
     """Share of the pictures held out for scores, of a folder, zip, .npz or LMDB that has no held-out part of its own."""
     limit: int | None = None
     """Number of pictures to use, at random but always the same (of an LMDB the first)."""
+    range: str | None = None
+    """Of pictures of more than 8 bits, signed ones and floats, the values that become black and white, such as
+    --range=0,4095 or --range=-1,1. Without it they are found in all pictures together, or asked for."""
+    pages: Literal["first", "all"] | None = None
+    """Of TIFF with several pages and of animations: the first page or frame (default), or each as a picture of its own."""
+    label_column: str | None = None
+    """The column of a table beside the pictures, numbers or words, or the array of an .npz, that holds the classes."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,6 +73,21 @@ class PictureFlags:
             channels=self.channels,
             held_out=self.held_out,
             limit=self.limit,
+            value_range=parse_range(self.range),
+            pages=self.pages or "first",
+            label_column=self.label_column,
+        )
+
+    def source(self) -> Source:
+        """`open_source` with these flags, and its errors."""
+        return open_source(
+            self.data,
+            self.size,
+            split=self.split,
+            held_out=self.held_out,
+            limit=self.limit,
+            pages=self.pages or "first",
+            label_column=self.label_column,
         )
 
 
@@ -99,60 +124,87 @@ def load(
     channels: Literal["auto", 1, 3, 4] = "auto",
     held_out: float = 0.05,
     limit: int | None = None,
+    value_range: Limits | None = None,
+    pages: Literal["first", "all"] = "first",
+    label_column: str | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data chosen by these arguments (see `PictureFlags`), decoded and fitted to `size` (height, width).
 
-    The decoded pictures are cached in `cache` (default: `gan_jax.data.store.default_cache`) and mapped from there.
+    `value_range` is (low, high), see `gan_jax.data.ranges`. The decoded pictures are cached in `cache` (default:
+    `gan_jax.data.store.default_cache`) and mapped from there.
     Raises `InputError` with the cure if there are no such data, or if they cannot be used.
     """
-    if not 0 <= held_out < 1:
-        raise InputError(f"--held-out {held_out}: choose a share of 0 or more and less than 1")
-    how, store = Preparation(size, fit, channels), Store(cache)
-    identity = None if limit else _quick_identity(str(data), split)
+    limits = None if value_range is None else check_range(value_range)
+    how, store = Preparation(size, fit, channels, limits), Store(cache)
+    identity = _quick_identity(str(data), split) if limit is None and label_column is None and pages == "first" else None
     if identity and (dataset := store.find(str(data), identity, how)):
         return dataset
-    return store.prepared(open_source(data, size, split=split, held_out=held_out, limit=limit), how)
+    source = open_source(data, size, split=split, held_out=held_out, limit=limit, pages=pages, label_column=label_column)
+    return store.prepared(source, how)
 
 
 def open_source(
-    data: PathLike, size: tuple[int, int], *, split: str | None = None, held_out: float = 0.05, limit: int | None = None
+    data: PathLike,
+    size: tuple[int, int],
+    *,
+    split: str | None = None,
+    held_out: float = 0.05,
+    limit: int | None = None,
+    pages: Literal["first", "all"] = "first",
+    label_column: str | None = None,
 ) -> Source:
     """The `Source` that `load` decodes; doodles and digits are drawn at `size` (height, width).
 
     Raises `InputError` with the cure if there are no such data.
     """
-    name = str(data)
+    if not 0 <= held_out < 1:
+        raise InputError(f"--held-out {held_out}: choose a share of 0 or more and less than 1")
     if limit is not None and limit < 2:
         raise InputError(f"--limit {limit} leaves too few pictures: choose a few hundred or more")
+    source = _opened(data, size, split, held_out, limit, label_column)
+    if pages == "all":
+        source = all_pages(source)
+    return limited(source, limit)
+
+
+def _opened(
+    data: PathLike, size: tuple[int, int], split: str | None, held_out: float, limit: int | None, label_column: str | None
+) -> Source:
+    name = str(data)
     try:
         path = Path(data).expanduser()
         exists, at_lmdb = path.exists(), is_lmdb(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"cannot open {name[:200]}: {error}") from error
-    if split is not None and (exists or name in DRAWN or name == "digits" or name.startswith("lsun/")):
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)[:200]
+        raise InputError(f"cannot open {name[:200]}: {why}") from error
+    if exists and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is neither a file nor a folder: give a folder, a zip or an .npz of pictures")
+    drawn = name == "digits" or name in DRAWN
+    if split is not None and (exists or drawn or name.startswith("lsun/")):
         raise InputError(
             f"--split is for data sets of tensorflow-datasets, and {name} is not one: leave it out, or use --limit"
         )
-    if name == "digits":
-        return limited(digits_source(size), limit)
-    if name in DRAWN:
-        return limited(DRAWN[name](size=size), limit)
+    of_files = not drawn and not at_lmdb and (exists or not _is_name(name))
+    if label_column is not None and not of_files:
+        raise InputError(f"--label-column is for tables beside pictures and for .npz files, and {name} has none: leave it out")
+    if drawn:
+        return digits_source(size) if name == "digits" else DRAWN[name](size=size)
     if at_lmdb:
         return lmdb_source(path.resolve(), held_out, limit)
-    if path.suffix == ".npz" and exists:
-        return limited(npz_source(path, held_out), limit)
+    if path.suffix == ".npz" and exists and path.is_file():
+        return npz_source(path, held_out, label_column)
     if name.startswith("lsun/"):
         return lsun_source(name.removeprefix("lsun/"), homes()[1] / "archives", held_out, limit)
-    if exists or not _is_name(name):
-        return folder_source(path, held_out=held_out, limit=limit)
-    return limited(named_source(name, split), limit)
+    if of_files:
+        return folder_source(path, held_out=held_out, limit=limit, label_column=label_column)
+    return named_source(name, split)
 
 
 def limited(source: Source, limit: int | None) -> Source:
     """The source with at most `limit` training examples, chosen at random but always the same."""
     train = source.splits["train"]
-    if limit is None or limit >= train.size:
+    if limit is None or limit >= train.size:  # a folder and an LMDB have chosen already
         return source
     chosen = random_rows(train.size, limit)
     fewer = Split(limit, lambda i: train.read(chosen[i]))

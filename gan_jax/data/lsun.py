@@ -7,7 +7,8 @@ import itertools
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from gan_jax.data.source import Example, Source, Split, Unreadable
+from gan_jax.data.source import Example, Source, Split, Unreadable, printable
+from gan_jax.data.splitting import held_out_rows
 from gan_jax.errors import InputError
 
 ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
@@ -16,18 +17,19 @@ ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
 def lmdb_source(folder: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
     """The pictures in one LMDB folder, such as bedroom_train_lmdb: 3,033,042 bedrooms.
 
-    With a `limit`, only the first ones are used. The pictures of bedroom_val_lmdb beside it are held out, or else the share
-    `held_out` at the end. Raises `InputError` if the folder is not a complete LMDB.
+    With a `limit`, only the first ones are used. The pictures of bedroom_val_lmdb beside it are held out, or else a random
+    share `held_out`, always the same. Raises `InputError` if the folder is not a complete LMDB.
     """
     beside, pictures = folder.with_name(folder.name.replace("_train_", "_val_")), _opened(folder)
+    keys, name, place = pictures.keys(limit), printable(folder.name), f"lmdb {folder} {held_out} {limit}"
     if beside != folder and is_lmdb(beside):
-        splits = {"train": _split(pictures, slice(0, limit)), "held_out": _split(_opened(beside), slice(0, None))}
-        return Source(folder.name, _identity(folder, beside, limit), splits)
-    entries = pictures.environment.stat()["entries"]
-    total = min(entries, limit or entries)
-    kept = total - round(held_out * total)
-    splits = {"train": _split(pictures, slice(0, kept)), "held_out": _split(pictures, slice(kept, total))}
-    return Source(folder.name, _identity(folder, held_out, limit), {k: v for k, v in splits.items() if v.size})
+        others = _opened(beside)
+        splits = {"train": _split(pictures, keys), "held_out": _split(others, others.keys(None))}
+        return Source(name, _identity(folder, beside, limit), splits, place=place)
+    held = set(held_out_rows(len(keys), held_out))
+    parts = {"train": [key for i, key in enumerate(keys) if i not in held], "held_out": [keys[i] for i in sorted(held)]}
+    splits = {split: _split(pictures, part) for split, part in parts.items() if part}
+    return Source(name, _identity(folder, held_out, limit, "at random"), splits, place=place)
 
 
 def lsun_source(category: str, home: Path, held_out: float = 0.05, limit: int | None = None) -> Source:
@@ -64,10 +66,10 @@ class _Pictures:
             raise InputError(f"{folder} is not a complete LMDB ({error}): unpack the archive again") from error
         self.folder, self.error = folder, lmdb.Error
 
-    def keys(self, part: slice) -> list[bytes]:
+    def keys(self, limit: int | None) -> list[bytes]:
         try:
             with self.environment.begin() as transaction, transaction.cursor() as cursor:
-                return list(itertools.islice(cursor.iternext(keys=True, values=False), part.start, part.stop))
+                return list(itertools.islice(cursor.iternext(keys=True, values=False), limit))
         except self.error as error:
             raise InputError(f"{self.folder} is damaged ({error}): unpack the archive again") from error
 
@@ -91,8 +93,7 @@ def _opened(folder: Path) -> _Pictures:
     return pictures
 
 
-def _split(pictures: _Pictures, part: slice) -> Split:
-    keys = pictures.keys(part)
+def _split(pictures: _Pictures, keys: list[bytes]) -> Split:
     return Split(len(keys), lambda i: pictures.read(keys[i]))
 
 

@@ -5,15 +5,18 @@ import io
 import math
 import threading
 import warnings
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from gan_jax.data import deep
+from gan_jax.data.deep import Limits, RangeNeeded
+from gan_jax.data.fitting import Fit, bordered, fitted
+from gan_jax.data.png import without_texts
 from gan_jax.data.source import Unreadable
 
-Fit = Literal["crop", "pad", "stretch"]
 Picture = bytes | np.ndarray | Image.Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -37,17 +40,23 @@ UPRIGHT = {  # EXIF orientation: the transposition that makes the stored pixels 
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+PAGED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have several pages or frames
+ANIMATED = (b"acTL", b"ANIM")  # what is near the beginning of PNG and WebP that have several
+LIMITS = ("too large", "too much memory", "not supported", "unsupported", "not available", "unknown", "cannot handle")
 _FILTERS = threading.Lock()
+
+T = TypeVar("T")
 
 
 class File(bytes):
-    """The content of a file with its name, which the errors of `decode` begin with."""
+    """The content of a file with its name, which the errors of `decode` begin with, and the page or frame that is meant."""
 
     name: str
+    page: int
 
-    def __new__(cls, content: bytes, name: str) -> "File":
+    def __new__(cls, content: bytes, name: str, page: int = 0) -> "File":
         file = super().__new__(cls, content)
-        file.name = name
+        file.name, file.page = name, page
         return file
 
 
@@ -60,42 +69,75 @@ class Facts(NamedTuple):
 
 
 def decode(
-    image: Picture, size: tuple[int, int], fit: Fit = "crop", channels: Literal[3, 4] = 3, border: int = 0
+    image: Picture,
+    size: tuple[int, int],
+    fit: Fit = "crop",
+    channels: Literal[3, 4] = 3,
+    border: int = 0,
+    limits: Limits | None = None,
 ) -> np.ndarray:
     """The picture as uint8 (height, width, channels) for `size` (height, width), upright, the first frame of several.
 
     `crop` covers the size and cuts out the centre, `pad` fits inside and fills with the median colour of the picture's edge,
     `stretch` changes the aspect ratio. Shrinking averages areas, enlarging is bicubic; a picture of this size is unchanged.
-    With 3 channels, transparent pixels are composited on white. Of 16 bits the upper 8 are kept; 32-bit grey with values
-    above 255 counts as 16-bit, and floats up to 1 as [0, 1]. `border` opaque black pixels are added before fitting.
+    With 3 channels, transparent pixels are composited on white. `border` opaque black pixels are added before fitting.
+
+    Values of more than 8 bits, signed ones and floats are mapped so that `limits` become black and white. No file states
+    them, and they belong to a set, not to a picture (`gan_jax.data.ranges`): raises `RangeNeeded` without them.
     Raises `Unreadable` for anything but a complete picture.
     """
     height, width = size
-    try:
-        picture = _eight_bit(_upright(_loaded(image, None if border else size)))
+
+    def read(image: Picture) -> np.ndarray:
+        picture = _upright(_eight_bit(image, None if border else size, limits))
         if channels == 3 and picture.mode == "RGBA":
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB" if channels == 3 else "RGBA")
         if border:
-            picture = _bordered(picture, border)
-        return np.array(_fitted(picture, (width, height), fit))
-    except Exception as error:  # PIL raises more than ten types for damaged files
-        raise Unreadable(_reason(image, error)) from error
+            picture = bordered(picture, border)
+        return np.array(fitted(picture, (width, height), fit))
+
+    return _attempted(image, read)
 
 
 def facts(image: Picture) -> Facts:
     """Height and width in pixels (upright) and kind, of a file from its header; raises `Unreadable`."""
-    try:
-        picture = _opened(image)
-        turned = _orientation(picture) in (5, 6, 7, 8)
-    except Exception as error:
-        raise Unreadable(_reason(image, error)) from error
-    if ";16" in picture.mode + str(getattr(picture, "tile", "")):  # PIL reports 16-bit colour as RGB
-        kind = "16-bit"
-    else:
+
+    def read(image: Picture) -> Facts:
+        if isinstance(image, np.ndarray) and image.dtype not in (np.uint8, np.bool_):
+            return Facts(image.shape[0], image.shape[1], str(image.dtype))
+        picture, in_colour = _opened(image)
+        height, width = picture.size[::-1] if _orientation(picture) not in (5, 6, 7, 8) else picture.size
+        if in_colour or picture.mode.startswith("I;16"):
+            return Facts(height, width, "16-bit")
         kind = "transparent" if picture.has_transparency_data else KINDS.get(picture.mode, "colour")
-    height, width = picture.size if turned else picture.size[::-1]
-    return Facts(height, width, kind)
+        return Facts(height, width, kind)
+
+    return _attempted(image, read)
+
+
+def values(image: Picture) -> np.ndarray | None:
+    """The numbers (h, w) or (h, w, c) of a picture of more than 8 bits; None for others, told from the header.
+
+    Raises `Unreadable`.
+    """
+
+    def read(image: Picture) -> np.ndarray | None:
+        if isinstance(image, np.ndarray):
+            return _numbers(image) if image.dtype not in (np.uint8, np.bool_) else None
+        picture, in_colour = _opened(image)
+        if in_colour:
+            return _colour_values(image)
+        return deep.values_of(_loaded(picture)) if picture.mode in ("I", "F", "L") or picture.mode[:4] == "I;16" else None
+
+    return _attempted(image, read)
+
+
+def pages(image: Picture) -> int:
+    """How many pages or frames the file has; raises `Unreadable`."""
+    if not isinstance(image, bytes) or not (image.startswith(PAGED) or any(mark in image[:4096] for mark in ANIMATED)):
+        return 1
+    return _attempted(image, lambda image: int(getattr(_opened(image, load=False)[0], "n_frames", 1)))
 
 
 def is_grey(pixels: np.ndarray) -> bool:
@@ -104,15 +146,34 @@ def is_grey(pixels: np.ndarray) -> bool:
     return bool((colour == colour[..., :1]).all())
 
 
+def _attempted(image: Picture, read: Callable[[Picture], T]) -> T:
+    """`read(image)`, without the texts in a PNG if they exceed PIL's limit; raises `Unreadable` for what cannot be read."""
+    try:
+        try:
+            return read(image)
+        except ValueError as error:  # of PngImagePlugin.MAX_TEXT_CHUNK or MAX_TEXT_MEMORY
+            if not isinstance(image, bytes) or "MAX_TEXT" not in str(error):
+                raise
+            return read(without_texts(image))
+    except RangeNeeded:
+        raise
+    except Exception as error:  # PIL raises more than ten types for damaged files
+        raise Unreadable(_reason(image, error)) from error
+
+
 def _reason(image: Picture, error: Exception) -> str:
     before = f"{image.name}: " if isinstance(image, File) else ""
     if isinstance(error, Unreadable):
         return f"{before}{error}"
     if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(image, bytes) and image[:4] in (b"II*\0", b"MM\0*"):
+            return f"{before}a kind of TIFF that Pillow does not read, or a damaged one: save it as PNG, or all as .npz"
         return f"{before}not a picture of a known kind ({', '.join(FORMATS)})"
     if isinstance(error, Image.DecompressionBombError):
         return f"{before}{TOO_LARGE}"
-    return f"{before}damaged or cut off ({error or type(error).__name__})"
+    if any(limit in str(error).lower() for limit in LIMITS):
+        return f"{before}a kind that Pillow does not read ({str(error)[:200]}): save it as PNG"
+    return f"{before}damaged or cut off ({str(error)[:200] or type(error).__name__})"
 
 
 @contextlib.contextmanager
@@ -123,36 +184,85 @@ def _silence() -> Iterator[None]:
         yield
 
 
-def _opened(image: Picture) -> Image.Image:
-    """The picture; of a file, only the header is read."""
+def _opened(image: Picture, load: bool = True, lower: bool = False) -> tuple[Image.Image, bool]:
+    """The picture, and whether it has 16 bits for each colour; of a file, only the header is read.
+
+    `lower` takes the lower 8 of these 16 bits.
+    """
     if isinstance(image, np.ndarray):
         if image.dtype not in (np.uint8, np.bool_) or image.size == 0:
-            raise Unreadable(f"pixels must be a uint8 array that is not empty, not {image.dtype} of shape {image.shape}")
+            raise Unreadable(f"pixels must be an array that is not empty, not {image.dtype} of shape {image.shape}")
         pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
-        return Image.fromarray(np.ascontiguousarray(pixels))
+        return Image.fromarray(np.ascontiguousarray(pixels)), False
     if isinstance(image, Image.Image):
-        return image
+        return image, False
     if not image:
         raise Unreadable("the file is empty")
     with _silence():
-        picture = Image.open(io.BytesIO(image), formats=FORMATS)
-        if picture.format == "TIFF" and math.prod(picture.size) <= LARGEST:
+        picture: Image.Image = Image.open(io.BytesIO(image), formats=FORMATS)
+        if page := getattr(image, "page", 0):
+            picture.seek(page)
+        in_colour = deep.is_colour(picture)
+        picture = deep.lower_half(picture) if lower and in_colour else deep.native(picture)
+        if load and picture.format == "TIFF" and math.prod(picture.size) <= LARGEST:
             picture.load()  # here, since loading it warns too
-    return picture
+    return picture, in_colour
 
 
-def _loaded(image: Picture, size: tuple[int, int] | None) -> Image.Image:
-    """The picture with its pixels; a JPEG is decoded at 1/2, 1/4 or 1/8 where that is at least twice `size`."""
-    picture = _opened(image)
-    if size and isinstance(image, bytes) and 0 not in picture.size:
-        scale = 2 * max(size) / min(picture.size)
-        picture.draft("", (math.ceil(picture.width * scale), math.ceil(picture.height * scale)))
+def _loaded(picture: Image.Image) -> Image.Image:
+    """The picture with its pixels."""
     if math.prod(picture.size) > LARGEST:
         raise Unreadable(TOO_LARGE)
     picture.load()
     if 0 in picture.size:
         raise Unreadable("the picture has no pixels")
     return picture
+
+
+def _eight_bit(image: Picture, size: tuple[int, int] | None, limits: Limits | None) -> Image.Image:
+    """The picture in mode RGB, or RGBA where something may be transparent.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 where that is at least twice `size`.
+    """
+    if isinstance(image, np.ndarray) and image.dtype not in (np.uint8, np.bool_):
+        return _in_range(_numbers(image), limits)
+    picture, in_colour = _opened(image)
+    if size and isinstance(image, bytes) and 0 not in picture.size:
+        scale = 2 * max(size) / min(picture.size)
+        picture.draft("", (math.ceil(picture.width * scale), math.ceil(picture.height * scale)))
+    if in_colour and limits is None:
+        raise RangeNeeded
+    found = _colour_values(image) if in_colour else deep.values_of(_loaded(picture))
+    if found is None:
+        if picture.mode == "RGB" and not picture.has_transparency_data:
+            return picture
+        return _as(picture, "RGBA" if picture.has_transparency_data else "RGB")
+    narrow = _in_range(found, limits)
+    narrow.info = {name: value for name, value in picture.info.items() if name == "exif"}
+    return narrow
+
+
+def _as(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _in_range(numbers: np.ndarray, limits: Limits | None) -> Image.Image:
+    if limits is None:
+        raise RangeNeeded
+    narrow = Image.fromarray(deep.narrowed(numbers, limits))
+    return _as(narrow, "RGBA" if narrow.mode == "RGBA" else "RGB")
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iuf" or array.size == 0 or array.ndim not in (2, 3):
+        raise Unreadable(f"pixels must be numbers (h, w) or (h, w, c), not {array.dtype} of shape {array.shape}")
+    return array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+
+
+def _colour_values(image: Picture) -> np.ndarray:
+    """The numbers uint16 (h, w, 3 or 4) of a file of 16-bit colour, of which PIL reads the upper or the lower half."""
+    upper, lower = (np.asarray(_loaded(_opened(image, lower=half)[0])).astype(np.uint16) for half in (False, True))
+    return upper << 8 | lower
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -165,64 +275,3 @@ def _orientation(picture: Image.Image) -> int:
 def _upright(picture: Image.Image) -> Image.Image:
     turn = UPRIGHT.get(_orientation(picture))
     return picture if turn is None else picture.transpose(turn)
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """The picture in mode RGB, or RGBA where something may be transparent."""
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        return Image.fromarray(_narrowed(np.asarray(picture))).convert("RGB")
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-
-
-def _narrowed(values: np.ndarray) -> np.ndarray:
-    """32-bit grey as uint8; no file states the range, so it is inferred from the largest value."""
-    largest = values.max()
-    if not np.isfinite(values).all() or largest > 65535:
-        raise Unreadable(f"grey values up to {largest} in {values.dtype}: save it with 8 or 16 bits")
-    if values.dtype.kind == "f" and largest <= 1:
-        values = np.rint(values * 255)
-    elif largest > 255:
-        values = values // 256
-    return values.clip(0, 255).astype(np.uint8)
-
-
-def _bordered(picture: Image.Image, border: int) -> Image.Image:
-    larger = Image.new(picture.mode, (picture.width + 2 * border, picture.height + 2 * border), "black")
-    larger.paste(picture, (border, border))
-    return larger
-
-
-def _fitted(picture: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
-    """The picture fitted to `size`, which is (width, height) as in PIL, here and in the functions below."""
-    if fit == "pad":
-        return _padded(picture, size)
-    width, height = float(picture.width), float(picture.height)
-    if fit == "crop":
-        width, height = min(width, height * size[0] / size[1]), min(height, width * size[1] / size[0])
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    return _resized(picture, size, (left, top, left + width, top + height))
-
-
-def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    scale = min(size[0] / picture.width, size[1] / picture.height)
-    inner = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    picture = _resized(picture, inner, (0.0, 0.0, float(picture.width), float(picture.height)))
-    if inner == size:
-        return picture
-    pixels = np.asarray(picture)
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    colour = np.median(edge, axis=0).astype(np.uint8)
-    canvas = np.full((size[1], size[0], len(colour)), colour)
-    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    canvas[top : top + inner[1], left : left + inner[0]] = pixels
-    return Image.fromarray(canvas)
-
-
-def _resized(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-    """The box of the picture at `size`; PIL weights colours by alpha, so that those of transparent pixels do not bleed."""
-    if (box[2] - box[0], box[3] - box[1]) == size:
-        return picture.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
-    shrinks = box[2] - box[0] >= size[0] and box[3] - box[1] >= size[1]
-    return picture.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC, box)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.arrays import check_arrays
 from gan_jax.data.dataset import Arrays, Order, require
 from gan_jax.errors import InputError
 from gan_jax.images.resize import resize
@@ -55,8 +56,9 @@ class Rounds:
     """Rounds on `arrays` of `parts` minibatches each, in the order `order`, varied by `vary` from first to last.
 
     Process number `process` of `processes` has an equal, contiguous part of each round's examples; together they have the
-    examples that one process has alone. Raises `InputError` if the processes cannot share a round, and for variations that
-    the data or the variations before do not allow.
+    examples that one process has alone. Raises `InputError` for arrays that cannot be played on (`gan_jax.arrays`) or are
+    shorter than the order, if the processes cannot share a round, and for variations that the data or the variations before
+    do not allow.
     """
 
     arrays: Arrays
@@ -67,6 +69,10 @@ class Rounds:
     processes: int = 1
 
     def __post_init__(self) -> None:
+        check_arrays(self.arrays, "the data")
+        size, rows = self.order.size, len(next(iter(self.arrays.values())))
+        if size > rows:
+            raise InputError(f"the order is of {size:,} examples, and the data have {rows:,}: take Order(seed, {rows}, batch)")
         if self.examples % self.processes:
             raise InputError(
                 f"{self.examples} examples a round cannot be shared by {self.processes} processes: "

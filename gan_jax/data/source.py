@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ class Unreadable(Exception):
 class Example(NamedTuple):
     """One picture, not yet decoded, with its label, attributes and captions."""
 
-    image: bytes | np.ndarray | Image.Image  # a picture file, pixels (h, w) or (h, w, c) uint8, or a picture of PIL
+    image: bytes | np.ndarray | Image.Image  # a picture file, numbers (h, w) or (h, w, c), or a picture of PIL
     label: int | None = None
     attributes: tuple[float, ...] = ()  # in the order of the source's `attribute_names`; NaN where unknown
     captions: tuple[str, ...] = ()
@@ -44,7 +44,14 @@ class Source:
     attribute_names: tuple[str, ...] = ()
     captioned: bool = False
     border: int = 0
+    place: str = ""  # where the files are and how they were chosen; "" where they never change
+    pages: Literal["first", "all"] = "first"  # of files with several pages or frames
     notes: tuple[str, ...] = field(default=())  # lines about the data to show to the user
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what cannot be shown or encoded, such as the bytes of names that are not UTF-8."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def random_rows(n: int, k: int) -> list[int]:

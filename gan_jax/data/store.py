@@ -8,38 +8,24 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from tqdm import tqdm
+from typing import Any, NamedTuple
 
 from gan_jax import files
-from gan_jax.data import captions
-from gan_jax.data.dataset import Arrays, Dataset, fingerprint
-from gan_jax.data.pictures import Fit, decode, is_grey
-from gan_jax.data.source import Source, Split, Unreadable
+from gan_jax.data.dataset import Dataset
+from gan_jax.data.pictures import values
+from gan_jax.data.source import Source, Unreadable
+from gan_jax.data.writing import Preparation, mapped_array, write
 from gan_jax.errors import InputError
 from gan_jax.locks import Lock, one_at_a_time
-from gan_jax.rows import chunks
+from gan_jax.rows import evenly
 
+FOLDERS = ("features", "judges")  # of `gan_jax.evaluation`
 FORMAT = 1  # version of the folders; those of another version are not used
-MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; anything beyond is dropped
-TOLERATED = 0.01  # share of the pictures that may be unreadable
-_CHUNK = 512  # pictures decoded at once
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How pictures are decoded: `size` (height, width), see `gan_jax.data.pictures.decode`; "auto" channels are 1 or 3."""
-
-    size: tuple[int, int]
-    fit: Fit = "crop"
-    channels: Literal["auto", 1, 3, 4] = "auto"
 
 
 def default_cache() -> Path:
@@ -59,11 +45,14 @@ class Store:
 
         Raises `InputError` if more than 1 % of the pictures are unreadable, or if the disk is too small for the result.
         """
-        return self.find(source.name, source.identity, how) or self.build(source, how)
+        dataset = self.find(source.name, source.identity, how)
+        if dataset is None or _is_outdated(self.place(source.name, source.identity, how), source):
+            return self.build(source, how)
+        return dataset
 
     def place(self, name: str, identity: str, how: Preparation) -> Path:
         """The folder of one data set in one preparation."""
-        key = files.identity([json.dumps([FORMAT, identity, asdict(how)])])
+        key = files.identity([json.dumps([FORMAT, identity, how.described()])])
         return self.folder / f"{''.join(c if c.isalnum() else '_' for c in name)}-{key}"
 
     def find(self, name: str, identity: str, how: Preparation) -> Dataset | None:
@@ -81,8 +70,11 @@ class Store:
             unfinished.mkdir()
             _forget_dead(self.folder)
             _check_room(source, how, self.folder)
-            _write(source, how, unfinished)
-            return _settle(unfinished, final)
+            identity = {"identity": source.identity, "place": source.place, "how": how.described()}
+            write(source, how, unfinished, identity)
+            dataset = _settle(unfinished, final)
+            _forget_older(self.folder, final.name, identity)
+            return dataset
         except OSError as error:
             raise InputError(
                 f"cannot keep the decoded pictures in {self.folder}: {error.strerror or error}. Free space there, or name "
@@ -91,6 +83,61 @@ class Store:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
             lock.remove()
+
+    def entries(self) -> list["Entry"]:
+        """What is kept here, each data set by itself, features and classifiers together; largest first."""
+        found = [Entry(path, _bytes_in(path), _about(path)) for path in self.folder.glob("*") if _is_kept(path)]
+        return sorted(found, key=lambda entry: -entry.nbytes)
+
+    def clear(self) -> list["Entry"]:
+        """Remove all of `entries`, which are returned; processes that have one open keep it until they end."""
+        removed = self.entries()
+        for entry in removed:
+            shutil.rmtree(entry.path, ignore_errors=True)
+        return removed
+
+
+class Entry(NamedTuple):
+    """A folder in the cache: its bytes, and what it holds in words."""
+
+    path: Path
+    nbytes: int
+    about: str
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether the folder was made here, and not by somebody else in a folder that is now taken for the cache."""
+    made = path.name in FOLDERS or ((path / "meta.json").is_file() and re.fullmatch(r".*-[0-9a-f]{16}", path.name) is not None)
+    return made and path.is_dir() and not path.is_symlink()
+
+
+def _about(path: Path) -> str:
+    if path.name in FOLDERS:
+        return ""
+    meta = read_meta(path)
+    try:
+        shapes = {name.replace("_", " "): arrays["image"]["shape"] for name, arrays in meta["splits"].items()}
+        return ", ".join(f"{n:,} {name} of {h}x{w}x{c}" for name, (n, h, w, c) in shapes.items())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return "damaged"
+
+
+def _bytes_in(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _is_outdated(folder: Path, source: Source) -> bool:
+    """Whether pictures of more than 8 bits were kept before they had one range for the set; a few are looked at."""
+    if "how" in read_meta(folder):
+        return False
+    split = source.splits["train"]
+    try:
+        outdated = any(values(split.read(int(i)).image) is not None for i in evenly(split.size, 16))
+    except (Unreadable, OSError):
+        return False
+    if outdated:
+        shutil.rmtree(folder, ignore_errors=True)
+    return outdated
 
 
 def _settle(unfinished: Path, final: Path) -> Dataset:
@@ -113,7 +160,7 @@ def _open(folder: Path) -> Dataset | None:
 def _read(folder: Path) -> Dataset:
     meta = json.loads((folder / "meta.json").read_text())
     splits = {
-        split: {name: _map(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
+        split: {name: mapped_array(folder / f"{split}.{name}", **spec) for name, spec in arrays.items()}
         for split, arrays in meta["splits"].items()
     }
     return Dataset(
@@ -127,117 +174,28 @@ def _read(folder: Path) -> Dataset:
     )
 
 
-def _map(path: Path, shape: list[int], dtype: str) -> np.ndarray:
-    if path.stat().st_size != np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} is not complete")
-    return np.memmap(path, dtype, mode="r", shape=tuple(shape))
+def _forget_older(folder: Path, name: str, identity: Mapping[str, Any]) -> None:
+    """Remove what the same place held before, in the same preparation; processes that have it open keep it."""
+    if not identity["place"]:
+        return
+    for path in folder.glob(f"{name.rpartition('-')[0]}-*/meta.json"):
+        known = read_meta(path.parent)
+        if path.parent.name != name and all(known.get(key) == _plain(identity[key]) for key in ("place", "how")):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _write(source: Source, how: Preparation, folder: Path) -> None:
-    """Write all splits and meta.json; raises `InputError` for too few readable pictures."""
-    lost: list[str] = []
-    total = sum(split.size for split in source.splits.values())
-    with tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None) as bar:
-        written = {name: _write_split(source, name, how, folder, lost, bar) for name in source.splits}
-    if len(lost) > TOLERATED * total or "train" not in written or not written["train"].known:
-        raise InputError(_refusal(source, lost, total))
-    if how.channels == "auto" and all(split.grey for split in written.values()):
-        for name in written:
-            _keep_one_channel(folder / f"{name}.image")
-    specs = {name: _write_sides(source, name, split.known, how, folder) for name, split in written.items() if split.known}
-    mapped = {field: _map(folder / f"train.{field}", **spec) for field, spec in specs["train"].items()}
-    meta = {
-        "name": source.name,
-        "splits": specs,
-        "class_names": source.class_names,
-        "attribute_names": source.attribute_names,
-        "notes": [*source.notes, *(f"skipped, not readable: {line}" for line in lost)],
-        "fingerprint": fingerprint(mapped),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What a prepared folder says of itself; {} if it cannot be read."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
-class _Written(NamedTuple):
-    known: list[tuple[Any, ...]]  # label, attributes and captions of each readable picture
-    grey: bool
-
-
-def _write_split(source: Source, name: str, how: Preparation, folder: Path, lost: list[str], bar: tqdm) -> _Written:
-    known, grey = [], True
-    with (folder / f"{name}.image").open("wb") as file:
-        split = source.splits[name]
-        for rows in chunks(split.size, _CHUNK):
-            indices = range(rows.start, rows.stop)
-            found = _decode_chunk(split, indices, how, source.border, lost)
-            bar.update(len(indices))
-            if found:
-                pictures = np.stack([picture for picture, _ in found])
-                grey = grey and is_grey(pictures)
-                file.write((_luma(pictures) if how.channels == 1 else pictures).tobytes())
-                known += [sides for _, sides in found]
-    return _Written(known, grey)
-
-
-def _decode_chunk(
-    split: Split, indices: range, how: Preparation, border: int, lost: list[str]
-) -> list[tuple[np.ndarray, tuple[Any, ...]]]:
-    """The readable pictures in order, each with label, attributes and captions; the errors of the others go to `lost`."""
-
-    def one(i: int) -> tuple[np.ndarray, tuple[Any, ...]] | str:
-        try:
-            image, *sides = split.read(i)
-            return decode(image, how.size, how.fit, channels=4 if how.channels == 4 else 3, border=border), tuple(sides)
-        except Unreadable as error:
-            return str(error)
-        except OSError as error:
-            return f"picture {i}: {error}"
-
-    with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:
-        results = list(pool.map(one, indices))
-    lost += [result for result in results if isinstance(result, str)]
-    return [result for result in results if not isinstance(result, str)]
-
-
-def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: Preparation, folder: Path) -> dict[str, Any]:
-    """Write labels, attributes and captions; returns shapes and types of these and of the pictures."""
-    labels, attributes, texts = zip(*known, strict=True)
-    arrays: Arrays = {}
-    if source.class_names:
-        arrays["label"] = np.asarray(labels, np.int32)
-    if source.attribute_names:
-        arrays["attributes"] = np.asarray(attributes, np.float32)
-    if source.captioned:
-        arrays["caption"] = captions.encode(texts, most=MOST_CAPTIONS, length=LONGEST_CAPTION)
-    for field, array in arrays.items():
-        (folder / f"{name}.{field}").write_bytes(array.tobytes())
-    size = (folder / f"{name}.image").stat().st_size
-    channels = size // (len(known) * how.size[0] * how.size[1])
-    return {
-        "image": {"shape": [len(known), *how.size, channels], "dtype": "uint8"},
-        **{field: {"shape": list(array.shape), "dtype": str(array.dtype)} for field, array in arrays.items()},
-    }
-
-
-def _luma(pictures: np.ndarray) -> np.ndarray:
-    """Brightness (ITU-R BT.601) of pictures (n, h, w, 3), as (n, h, w, 1)."""
-    return np.rint(pictures @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
-
-
-def _keep_one_channel(path: Path) -> None:
-    """Keep the first of three equal channels."""
-    with files.whole(path) as unfinished, path.open("rb") as coloured, unfinished.open("wb") as grey:
-        while chunk := coloured.read(3 << 20):
-            grey.write(chunk[::3])
-
-
-def _refusal(source: Source, lost: list[str], total: int) -> str:
-    if not lost:
-        return f"{source.name} has no pictures to train on"
-    named = "".join(f"\n  {line}" for line in lost[:10]) + ("\n  ..." if len(lost) > 10 else "")
-    return (
-        f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:{named}\n"
-        "replace or remove them; `python -m gan_jax data check` lists them all"
-    )
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back."""
+    return json.loads(json.dumps(value))
 
 
 def _check_room(source: Source, how: Preparation, folder: Path) -> None:

@@ -42,18 +42,6 @@ def rows_of(file: str, read: Callable[[str], bytes]) -> Rows | None:
     return _csv(file, text_of(file, read))
 
 
-def require_file_column(columns: Sequence[str], place: str) -> str:
-    """The column with the file names of pictures; raises `InputError` if there is none."""
-    lower = {column.strip().lower(): column for column in reversed(columns)}
-    for name in FILE_COLUMNS:
-        if name in lower:
-            return lower[name]
-    raise InputError(
-        f"{place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} names the pictures, only "
-        f"{', '.join(columns) or 'nothing'}: rename the column with the pictures' file names, or remove the table"
-    )
-
-
 def _json_lines(file: str, text: str) -> Rows:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -72,9 +60,9 @@ def _json_list(file: str, text: str) -> Rows | None:
 def _json(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of whole numbers of thousands of digits
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and ", line " not in place else ""
-        raise InputError(f"{place}{where} is not JSON ({error}): correct it, or remove the file") from error
+        raise InputError(f"{place}{where} is not JSON ({str(error)[:200]}): correct it, or remove the file") from error
 
 
 def _object(item: Any, place: str) -> tuple[str, Row]:
@@ -93,11 +81,8 @@ def _csv(file: str, text: str) -> Rows:
             place = f"{file}, line {reader.line_num}"
             if header is None:
                 header = [cell.strip() for cell in cells]
-                require_file_column(header, place)  # also if no row follows
             elif len(cells) > 1 or (cells and cells[0].strip()):
                 yield place, _zipped(header, cells, place)
-        if header is None:
-            require_file_column((), f"{file}, line 1")
     except csv.Error as error:
         raise InputError(f"{file}, line {reader.line_num} is not CSV ({error}): correct it") from error
 

@@ -1,9 +1,7 @@
 """Captions, labels and attributes of pictures, from the text files and tables beside them."""
 
 import math
-import posixpath
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,13 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.table_files import Rows, require_file_column, rows_of, text_of
+from gan_jax.data.bounds import LARGEST_CAPTION, LARGEST_TABLE
+from gan_jax.data.names import Finder, file_column
+from gan_jax.data.source import Unreadable
+from gan_jax.data.table_files import Rows, rows_of, text_of
 from gan_jax.errors import InputError
 
 LABEL_COLUMNS = ("label", "class")
 CAPTION = re.compile(r"captions?|text|caption_?[0-9]+")
 EMPTY = ("", "nan", "null", "none", "na", "n/a")
-NAMED = 3  # examples in an error message
+NAMED, LISTED = 3, 20  # examples, and names, in a message
 
 
 class Beside(NamedTuple):
@@ -32,29 +33,34 @@ class Beside(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_beside(pictures: Sequence[str], files: Sequence[str], read: Callable[[str], bytes]) -> Beside:
+def read_beside(
+    pictures: Sequence[str], files: Sequence[str], read: Callable[[str, int], bytes], label_column: str | None = None
+) -> Beside:
     """The content of `files` (with `table_files.SUFFIXES`) about `pictures`; both are paths relative to a root, with "/".
 
-    Each line of NAME.txt beside NAME.png is a caption. A table is CSV (with , ; or tabs), JSON Lines, a JSON list of objects,
-    CelebA's .txt or StyleGAN's dataset.json. Its column file (file_name, filename, image, image_id) has paths of pictures
-    relative to the table's folder or the root, or names that are unique. The columns caption, captions, text and caption_1
-    ... are captions, label or class are classes; other columns of numbers, true/false or -1/1 (as 0/1) are attributes. Columns
-    of words are left out, with a note. Raises `InputError` for a table that cannot be parsed or names missing pictures.
+    `read(file, most)` gives the bytes of a file of at most so many. Each line of NAME.txt beside NAME.png is a caption. A
+    table is CSV (with , ; or tabs), JSON Lines, a JSON list of objects, CelebA's .txt or StyleGAN's dataset.json. Its column
+    file (file_name, filename, image, image_id), or else the first whose cells all name different pictures, names them as
+    `gan_jax.data.names.Finder` says. The columns caption, captions, text and caption_1 ... are captions, label or class, or
+    `label_column`, are classes; other columns of numbers, true/false or -1/1 (as 0/1) are attributes. Columns of words are
+    left out, and so are files that cannot be used and rows about other pictures; the notes say so.
+    Raises `InputError` only where `label_column` is asked for and does not label every picture.
     """
-    gathered = _Gathered(len(pictures))
-    find = _Finder(pictures)
-    used = set()
+    gathered = _Gathered(len(pictures), label_column)
+    find = Finder(pictures)
     for file in files:
-        stem = posixpath.splitext(file)[0]
-        if file.lower().endswith(".txt") and stem in find.by_stem:
-            lines = [line.strip() for line in text_of(file, read).split("\n")]
-            for index in find.by_stem[stem]:
-                gathered.add_captions(index, lines)
-            used.add(file)
-        elif (rows := rows_of(file, read)) is not None:
-            _gather(file, rows, find, gathered)
-            used.add(file)
-    return gathered.arranged(frozenset(used))
+        try:
+            if file.lower().endswith(".txt") and (beside := find.beside(file)):
+                lines = [line.strip() for line in text_of(file, lambda name: read(name, LARGEST_CAPTION)).split("\n")]
+                for index in beside:
+                    gathered.add_captions(index, lines)
+                gathered.used.add(file)
+            elif (rows := rows_of(file, lambda name: read(name, LARGEST_TABLE))) is not None:
+                _gather(file, rows, find, gathered)
+                gathered.used.add(file)
+        except (InputError, Unreadable) as error:
+            gathered.unusable[file] = str(error)
+    return gathered.arranged()
 
 
 @dataclass
@@ -62,9 +68,13 @@ class _Gathered:
     """The content of all files together; pictures by number."""
 
     size: int
+    label_column: str | None
     captions: dict[int, list[str]] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
     columns: dict[str, np.ndarray | None] = field(default_factory=dict)  # None for a column of words
+    used: set[str] = field(default_factory=set)  # the files with information on pictures
+    unusable: dict[str, str] = field(default_factory=dict)  # files and why they are left out
+    notes: list[str] = field(default_factory=list)
 
     def add_captions(self, index: int, texts: Sequence[Any]) -> None:
         own = self.captions.setdefault(index, [])
@@ -72,14 +82,13 @@ class _Gathered:
             if text is not None and (stripped := str(text).strip()) and stripped not in own:
                 own.append(stripped)
 
-    def add_label(self, index: int, value: Any, place: str) -> None:
-        if isinstance(value, list | dict):
-            raise InputError(f"{place}: a label must be a number or a name, not {value}")
-        label = re.sub(r"^(-?[0-9]+)\.0+$", r"\1", str(value).strip())  # tables with gaps write 3 as 3.0
-        if value is None or label.lower() in EMPTY[:3]:
-            return
-        if self.labels.setdefault(index, label) != label:
-            raise InputError(f"{place}: a second label {label} for a picture of label {self.labels[index]}: keep one of them")
+    def add_labels(self, labels: dict[int, tuple[str, str]]) -> None:
+        """Labels with their places; raises `InputError`, and takes none, if a picture has another one already."""
+        for index, (label, place) in labels.items():
+            if self.labels.get(index, label) != label:
+                had = self.labels[index]
+                raise InputError(f"{place}: a second label {label[:100]} for a picture of label {had[:100]}: keep one of them")
+        self.labels |= {index: label for index, (label, _) in labels.items()}
 
     def add_value(self, index: int, column: str, value: Any) -> None:
         if column not in self.columns:
@@ -90,24 +99,39 @@ class _Gathered:
         elif values is not None and not math.isnan(number):
             values[index] = number
 
-    def arranged(self, used: frozenset[str]) -> Beside:
+    def arranged(self) -> Beside:
         captioned = any(self.captions.values())
         nothing: tuple[str, ...] = ("",) if captioned else ()
         captions = [tuple(self.captions.get(i, ())) or nothing for i in range(self.size)]
         attributes = {name: _zero_to_one(v) for name, v in self.columns.items() if v is not None and not np.isnan(v).all()}
-        ignored = [name for name in self.columns if name not in attributes]
-        notes = [f"columns that are not numbers are left out: {', '.join(ignored)}"] if ignored else []
-        without = self.size - len(self.labels)
-        labels, class_names = None, sort_classes(self.labels.values())
-        if without and self.labels:
-            notes.append(f"the tables' labels are left out, because {without:,} of {self.size:,} pictures have none")
-        elif len(class_names) == 1:
-            notes.append(f"the tables' labels are left out, because all are {class_names[0]}")
-        elif self.labels:
+        notes = [*self._notes_on_files(), *self.notes]
+        if ignored := [name for name in self.columns if name not in attributes]:
+            notes.append(f"columns that are not numbers are left out: {_listed(ignored)} (--label-column takes one as classes)")
+        class_names = sort_classes(self.labels.values())
+        labels = None
+        if reason := self._no_labels(class_names):
+            if self.label_column is not None:
+                raise InputError(f"--label-column {self.label_column[:100]}: {'; '.join([reason, *notes])}")
+            notes += [f"the tables' labels are left out, because {reason}"] if self.labels else []
+        else:
             numbers = {name: number for number, name in enumerate(class_names)}
             labels = [numbers[self.labels[i]] for i in range(self.size)]
         table = np.stack(list(attributes.values()), 1) if attributes else np.empty((self.size, 0), np.float32)
+        used = frozenset(self.used | self.unusable.keys())
         return Beside(captions, labels, class_names if labels else (), table, tuple(attributes), used, tuple(notes))
+
+    def _no_labels(self, class_names: Sequence[str]) -> str:
+        """Why the labels cannot be used, or nothing."""
+        if not self.labels:
+            return f"no table has this column; there are {_listed(list(self.columns)) or 'no others'}"
+        if without := self.size - len(self.labels):
+            return f"{without:,} of {self.size:,} pictures have none"
+        return f"all are {class_names[0][:100]}" if len(class_names) == 1 else ""
+
+    def _notes_on_files(self) -> list[str]:
+        reasons = [f"left out: {reason}" for reason in self.unusable.values()]
+        more = len(reasons) - NAMED
+        return [*reasons[:NAMED], *([f"left out for reasons like these: {more:,} more files"] if more > 0 else [])]
 
 
 def sort_classes(labels: Any) -> tuple[str, ...]:
@@ -139,34 +163,6 @@ def _number(value: Any) -> float | None:
     return None if number is not None and math.isinf(number) else number
 
 
-class _Finder:
-    """Finds the numbers of pictures by the names in tables."""
-
-    def __init__(self, pictures: Sequence[str]):
-        self.pictures = pictures
-        self.by_path = {_composed(name): i for i, name in enumerate(pictures)}
-        self.by_stem: dict[str, list[int]] = {}
-        self.by_name: dict[str, list[int]] = {}  # also without suffix
-        for i, name in enumerate(pictures):
-            self.by_stem.setdefault(posixpath.splitext(name)[0], []).append(i)
-            bare = _composed(posixpath.basename(name))
-            for key in (bare, posixpath.splitext(bare)[0]):
-                self.by_name.setdefault(key, []).append(i)
-
-    def __call__(self, name: str, folder: str) -> list[int]:
-        """The pictures that `name` may refer to: one unless it is missing or ambiguous."""
-        name = _composed(name.strip().replace("\\", "/"))
-        for path in (posixpath.join(folder, name), name):
-            for candidate in (path, posixpath.normpath(path)):
-                if candidate in self.by_path:
-                    return [self.by_path[candidate]]
-        return self.by_name.get(name.removeprefix("./"), [])
-
-
-def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)  # macOS stores accents as separate characters
-
-
 class _Layout(NamedTuple):
     """The role of each column."""
 
@@ -176,39 +172,55 @@ class _Layout(NamedTuple):
     others: list[str]
 
 
-def _layout(columns: tuple[str, ...], place: str) -> _Layout:
-    file = require_file_column(columns, place)
+def _layout(columns: tuple[str, ...], file: str, label_column: str | None) -> _Layout:
     lower = {column.strip().lower(): column for column in reversed(columns)}
     captions = [column for column in columns if CAPTION.fullmatch(column.strip().lower())]
-    label = next((lower[name] for name in LABEL_COLUMNS if name in lower), None)
+    names = LABEL_COLUMNS if label_column is None else (label_column.strip().lower(),)
+    label = next((lower[name] for name in names if name in lower), None)
     rest = [column for column in columns if column not in (file, label, *captions)]
     return _Layout(file, captions, label, [column for column in rest if column and not column.startswith("Unnamed: ")])
 
 
-def _gather(table: str, rows: Rows, find: _Finder, gathered: _Gathered) -> None:
-    layouts: dict[tuple[str, ...], _Layout] = {}
-    folder = posixpath.dirname(table)
-    absent: list[str] = []
-    ambiguous: list[str] = []
-    for place, row in rows:
-        columns = tuple(row)
-        layout = layouts.get(columns) or layouts.setdefault(columns, _layout(columns, place))
-        name = str(row[layout.file])
-        found = find(name, folder)
-        if len(found) != 1:
-            (ambiguous if found else absent).append(name)
-            continue
+def _gather(table: str, rows: Rows, find: Finder, gathered: _Gathered) -> None:
+    """Take all of a table; raises `InputError`, and takes nothing, if it cannot be used."""
+    if not (read := list(rows)):
+        raise InputError(f"{table} has no rows")
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, (_, row) in enumerate(read):
+        groups.setdefault(tuple(row), []).append(i)
+    found: list[int | None] = [None] * len(read)
+    known: dict[tuple[str, ...], _Layout] = {}
+    notes: list[str] = []
+    for columns, own in groups.items():
+        file, indices, told = file_column(table, read[own[0]][0], columns, [read[i][1] for i in own], find)
+        known[columns] = _layout(columns, file, gathered.label_column)
+        notes += told
+        for i, index in zip(own, indices, strict=True):
+            found[i] = index
+    labels: dict[int, tuple[str, str]] = {}
+    placed = [
+        (index, place, row, known[tuple(row)]) for index, (place, row) in zip(found, read, strict=True) if index is not None
+    ]
+    for index, place, row, layout in placed:
+        label = None if layout.label is None else _label(row[layout.label], place)
+        if label is not None and labels.setdefault(index, (label, place))[0] != label:
+            raise InputError(f"{place}: a second label {label[:100]} for a picture of label {labels[index][0][:100]}: keep one")
+    gathered.add_labels(labels)
+    gathered.notes += notes
+    for index, _, row, layout in placed:
         for column in layout.captions:
-            gathered.add_captions(found[0], row[column] if isinstance(row[column], list) else [row[column]])
-        if layout.label is not None:
-            gathered.add_label(found[0], row[layout.label], place)
+            gathered.add_captions(index, row[column] if isinstance(row[column], list) else [row[column]])
         for column in layout.others:
-            gathered.add_value(found[0], column, row[column])
-    _refuse(table, absent, "names {} that are not there: {}; correct the names, add the pictures or delete these lines")
-    _refuse(table, ambiguous, "names {} that are there several times: {}; write them with their folders")
+            gathered.add_value(index, column, row[column])
 
 
-def _refuse(table: str, names: list[str], message: str) -> None:
-    if names:
-        count = f"{len(names):,} picture{'s' * (len(names) > 1)}"
-        raise InputError(f"{table} " + message.format(count, ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)))
+def _label(value: Any, place: str) -> str | None:
+    if isinstance(value, list | dict):
+        raise InputError(f"{place}: a label must be a number or a name, not {str(value)[:100]}")
+    label = re.sub(r"^(-?[0-9]+)\.0+$", r"\1", str(value).strip())  # tables with gaps write 3 as 3.0
+    return None if value is None or label.lower() in EMPTY[:3] else label
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name[:100] for name in names[:LISTED]]
+    return ", ".join(shown) + f" and {len(names) - LISTED:,} more" * (len(names) > LISTED)

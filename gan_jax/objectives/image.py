@@ -56,7 +56,6 @@ def image_gan(
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         z, *conditions = _arguments(sampler.needs, inputs)
-        _require_labels(inputs)
         gen_vars = player.start(key_gen, z, *conditions)
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
         return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], *conditions))
@@ -105,17 +104,7 @@ def image_sampler(generator: AnyNetwork, latent: Latent, needs: Sequence[str] | 
         images, new, _ = player.forward(gen_vars, *_arguments(needs, inputs), train=train)
         return images, split_variables(new)[1]
 
-    return Sampler(inputs, sample, needs)
-
-
-def _require_labels(inputs: dict[str, Array]) -> None:
-    """Raises `InputError` for labels that are no class numbers; their range is not known here."""
-    label = inputs.get("label")
-    if label is not None and (label.ndim != 1 or not jnp.issubdtype(label.dtype, jnp.integer)):
-        raise InputError(
-            f"label is an integer a picture, (b,), not {label.dtype}{list(label.shape)}: "
-            "of one-hot rows take labels.argmax(axis=1)"
-        )
+    return Sampler(inputs, sample, needs, int(getattr(generator, "num_classes", 0) or 0) if "label" in needs else 0)
 
 
 def _arguments(needs: Sequence[str], inputs: dict[str, Array]) -> list[Array]:

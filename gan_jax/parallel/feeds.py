@@ -2,6 +2,7 @@
 
 resident        the data on the devices, K rounds a dispatch
 streamed        the data on the host, sent ahead of the rounds
+given           batches that come from outside, one after the other
 """
 
 from collections.abc import Callable, Iterator
@@ -66,13 +67,7 @@ def streamed(
     """
     batches: Iterator[dict[str, Array]] = iter(())
     expected = -1
-
-    def play(state: TrainState, given: list[Batch]) -> tuple[TrainState, Metrics]:
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *given)
-        return jax.lax.scan(lambda state, batch: step(state, finish(batch)), state, stacked)
-
-    run, _ = over(play, mesh)
-    put = jax.device_put if mesh is None else lambda batch: shard(batch, mesh)
+    run, put = _on_batches(step, finish, mesh)
 
     def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
         nonlocal batches, expected
@@ -82,6 +77,30 @@ def streamed(
         return run(state, [next(batches) for _ in range(n)])
 
     return advance
+
+
+def given(step: Step, load: Plan, *, mesh: Mesh | None = None) -> Advance:
+    """Rounds on batches from outside: `load(i)` is called once a round, in order, by the thread that trains.
+
+    With a `batch_mesh`, `load` gives this process's part.
+    """
+    run, put = _on_batches(step, dict, mesh)
+
+    def advance(state: TrainState, first_step: int, n: int) -> tuple[TrainState, PyTree]:
+        return run(state, [put(load(i)) for i in range(first_step, first_step + n)])
+
+    return advance
+
+
+def _on_batches(step: Step, finish: Finish, mesh: Mesh | None) -> tuple[Callable[..., Any], Callable[[Any], Any]]:
+    """Rounds on a list of batches in one dispatch, and what sends a batch to the devices."""
+
+    def play(state: TrainState, batches: list[Batch]) -> tuple[TrainState, Metrics]:
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+        return jax.lax.scan(lambda state, batch: step(state, finish(batch)), state, stacked)
+
+    run, _ = over(play, mesh)
+    return run, (jax.device_put if mesh is None else lambda batch: shard(batch, mesh))
 
 
 def ahead(

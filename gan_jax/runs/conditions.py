@@ -88,7 +88,8 @@ def _known(facts: Facts, n: int) -> np.ndarray:
 
 
 def _classes(facts: Facts, n: int) -> np.ndarray:
-    return (np.arange(n) % max(len(facts.get("classes", ())), 1)).astype(np.int32)
+    drawn = np.setdiff1d(np.arange(max(len(facts.get("classes", ())), 1)), facts.get("untrained", ()))
+    return np.resize(drawn, n).astype(np.int32)
 
 
 def _class(word: str, facts: Facts) -> np.ndarray:
@@ -96,13 +97,17 @@ def _class(word: str, facts: Facts) -> np.ndarray:
     if word not in classes:
         known = f"its classes are {', '.join(classes)}" if classes else "it was trained without classes"
         raise InputError(f"there is no class {word!r}: {known}")
-    return np.array(classes.index(word), np.int32)
+    number = classes.index(word)
+    if number in facts.get("untrained", ()):
+        raise InputError(f"the class {word!r} had no training pictures: it cannot be drawn")
+    return np.array(number, np.int32)
 
 
 def _class_lacks(rows: np.ndarray, facts: Facts) -> str:
     classes = len(facts.get("classes", ()))
     if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer) and ((rows >= 0) & (rows < classes)).all():
-        return ""
+        without = np.intersect1d(rows, facts.get("untrained", ()))
+        return f"label {without[0]} cannot be drawn: its class had no training pictures" if len(without) else ""
     return f"labels are whole numbers from 0 to {classes - 1}, one a sample"
 
 
@@ -148,15 +153,20 @@ def _wordless(word: str, facts: Facts) -> np.ndarray:
 _OTHER = Ask(_known, _wordless, lambda rows, facts: "")
 
 
-def facts_of(sampler: Sampler, arrays: Batch, classes: Sequence[str]) -> dict[str, Any]:
-    """What model.json says of what the sampler is asked by: the names of classes, and the shape of a row of all else."""
+def facts_of(sampler: Sampler, arrays: Batch, classes: Sequence[str], untrained: Sequence[int] = ()) -> dict[str, Any]:
+    """What model.json says of what the sampler is asked by: the names of classes, and the shape of a row of all else.
+
+    `untrained` are the numbers of classes without a training picture, which cannot be asked for.
+    """
+    without = {"untrained": list(untrained)} if untrained and "label" in sampler.needs else {}
     return {
         "classes": list(classes) if "label" in sampler.needs else [],
+        **without,
         "shapes": {name: list(np.shape(arrays[name])[1:]) for name in sampler.needs if name != "label"},
     }
 
 
 def population(sampler: Sampler, facts: Facts, least: int = 256) -> Rows:
     """Rows of everything that a generator may be asked for, each class as often: what its statistics are settled on."""
-    classes = max(len(facts.get("classes", ())), 1)
+    classes = max(len(facts.get("classes", ())) - len(facts.get("untrained", ())), 1)
     return ask(sampler, facts, classes * -(-least // classes), {})

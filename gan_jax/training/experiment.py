@@ -178,7 +178,7 @@ class _Asks:
         rest = [name for name in self.sampler.needs if name != "label"]
         varied = examples(unseen or arrays, self._vary, 64) if rest else {}
         self.rows: Rows = {name: varied[name] for name in rest}
-        self.facts: dict[str, Any] = facts_of(self.sampler, self.rows, dataset.class_names)
+        self.facts: dict[str, Any] = facts_of(self.sampler, self.rows, dataset.class_names, dataset.untrained)
         everything = {**self.facts, "rows": self.rows}
         self.population = population(self.sampler, everything)
         self.turns = partial(ask, self.sampler, everything, wanted={})

@@ -24,6 +24,7 @@ from gan_jax.training.loop import Every, fit
 from gan_jax.training.member_rows import Death, MemberRows
 from gan_jax.training.members import Build, Chunk, Make, Measure, Members, Program, Setting, named
 from gan_jax.training.report import Report, Row
+from gan_jax.training.sources import loads_itself
 
 
 class Population(NamedTuple):
@@ -99,6 +100,10 @@ def train_population(
     Raises `InputError` for settings that are not numbers or lack a seed, if the devices cannot share the members, and for
     more members than fit in memory, with the number that does; `Interrupted` if it was asked to stop.
     """
+    if loads_itself(rounds):
+        raise InputError(
+            "a population plays on the arrays of its rounds, and these replace load: replace plan or finish instead"
+        )
     size, mesh = len(settings) if together is None else together, mesh or run_mesh(jax.local_devices()[:1])
     numbers = _checked(settings, size, mesh.size)
     intervals = [log_every, save_every, *([measure.interval] if measure else [])]

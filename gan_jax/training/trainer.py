@@ -1,7 +1,6 @@
 """A whole run: begin or continue, play, keep what happened, and end well."""
 
 import contextlib
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,12 +8,9 @@ from typing import Literal
 import jax
 from jax.sharding import Mesh
 
-from gan_jax.core import Advance, Step, TrainState
-from gan_jax.data.rounds import Rounds
+from gan_jax.core import Step, TrainState
 from gan_jax.errors import Interrupted, NotFinite, RunError
 from gan_jax.parallel import processes
-from gan_jax.parallel.feeds import resident, streamed
-from gan_jax.parallel.memory import room_on_device
 from gan_jax.parallel.mesh import local, replicate
 from gan_jax.parallel.processes import from_first
 from gan_jax.runs.checkpoint import Checkpoints
@@ -24,8 +20,8 @@ from gan_jax.training.doctor import Cure, advice, told
 from gan_jax.training.keeper import Keeper
 from gan_jax.training.loop import Every, fit
 from gan_jax.training.report import Report
+from gan_jax.training.sources import Data, Feed, examples, feeder, source_of
 
-Feed = Literal["auto", "device", "host"]
 LESS_MEMORY = (
     Cure("see how much the step takes", "dry_run"),
     Cure("take a smaller batch", "batch"),
@@ -40,11 +36,13 @@ def train(
     run: Run,
     step: Step,
     state: TrainState,
-    rounds: Rounds,
+    data: Data,
     *,
     steps: int,
     log_every: int,
     save_every: int,
+    batch: int | None = None,
+    seed: int | None = None,
     feed: Feed = "auto",
     metric: str | None = None,
     mode: Literal["max", "min"] = "max",
@@ -55,16 +53,21 @@ def train(
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
     `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
-    only, and only if this run has no checkpoint yet). `rounds` says what each round is played on; its data lie on the
-    device if there is room, or stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
+    only, and only if this run has no checkpoint yet). `data` is what rounds are played on: `Rounds`; arrays by name,
+    played on in minibatches of `batch` (64) in the order of `seed` (0); an iterable of batches, such as a DataLoader of
+    PyTorch, a tf.data or grain data set (dictionaries, tuples of image and label, or images), which begins anew where it ends
+    and where a run is continued; or a function that gives the batch of round i. Arrays lie on the device if there is room, or
+    stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
     scores, is kept, the largest or the smallest as `mode` says. Scores go to eval.jsonl, metrics to metrics.jsonl, both to
     TensorBoard; every change of the game's state (`gan_jax.training.doctor`) is told and goes to diagnosis.jsonl.
 
     With a `mesh` of several devices each round's batch is sharded over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
 
-    Raises `RunError` if the run cannot go on, `Interrupted` when it was asked to stop.
+    Raises `InputError` for data that cannot be played on, `RunError` if the run cannot go on, `Interrupted` when
+    it was asked to stop.
     """
+    source = source_of(data, step, batch, seed)
     try:
         with contextlib.ExitStack() as stack:
             checkpoints = stack.enter_context(run.checkpoints(metric=metric, mode=mode)) if run.writes else None
@@ -78,7 +81,7 @@ def train(
                 start=int(state.step),
                 steps=steps,
                 interval=log_every,
-                images=rounds.examples,
+                images=examples(source),
                 write=keeper.write,
                 show=run.log,
                 health=keeper.health,
@@ -87,7 +90,7 @@ def train(
             return local(
                 fit(
                     state,
-                    _feeder(run, step, rounds, feed, mesh),
+                    feeder(source, step, feed, mesh, run.log),
                     steps=steps,
                     save=keeper.save,
                     save_every=save_every,
@@ -125,23 +128,6 @@ def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
     if processes.lost() or any(word in text for word in ("Gloo", "NCCL", "coordination service", "Connection closed by peer")):
         return RunError(f"another process was lost: start all again to go on; {_newest(run)}")
     raise error
-
-
-def _feeder(run: Run, step: Step, rounds: Rounds, feed: Feed, mesh: Mesh | None) -> Advance:
-    """The driver for these data, and a line that says which."""
-    nbytes = sum(array.nbytes for array in rounds.arrays.values())
-    on_device = feed == "device" or (feed == "auto" and not processes.any_says(not room_on_device(nbytes)))
-    where = "on the device" if on_device else "mapped from disk and sent ahead of the step"
-    run.log(f"data        {len(rounds)} examples, {nbytes / 1e6:,.1f} MB, {where}")
-    if mesh is not None:
-        run.log(
-            f"devices     {mesh.size} in {jax.process_count()} process{'es' * (jax.process_count() > 1)}, "
-            f"{rounds.examples // mesh.size} examples a round each"
-        )
-    if on_device:
-        return resident(step, rounds.arrays, rounds.plan, rounds.finish, mesh=mesh)
-    part = dataclasses.replace(rounds, process=jax.process_index(), processes=jax.process_count())
-    return streamed(step, part.load, part.finish, mesh=mesh)
 
 
 def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None, steps: int) -> TrainState:

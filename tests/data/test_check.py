@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data.check import Report, advice, check
+from gan_jax.data.check import check
 from gan_jax.data.folder import folder_source
+from gan_jax.data.report import Report, advice
 from gan_jax.data.source import Example, Source, Split, Unreadable
 from gan_jax.errors import InputError
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data.folder import folder_source
+from gan_jax.data.load import load, open_source
 from gan_jax.data.pictures import decode
 from gan_jax.data.source import Source, Unreadable
 from gan_jax.errors import InputError
@@ -167,9 +169,12 @@ def test_captions_in_texts(tmp_path: Path) -> None:
         captions = [source.splits["train"].read(i).captions for i in range(3)]
         assert captions == [("a red", "a bird"), ("",), ("größer", "second\u2028line")]
         assert "1 .txt" in source.notes[-1]
+    write(root, "x/B.TXT", "in other case")
+    assert folder_source(root).splits["train"].read(1).captions == ("in other case",)
     (root / "a.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"a\.txt is not UTF-8 \(byte 3\): save it"):
-        folder_source(root)
+    source = folder_source(root)
+    assert source.notes[0] == "left out: a.txt is not UTF-8 (byte 3): save it as UTF-8"
+    assert source.splits["train"].read(0).captions == ("",)
 
 
 TABLES = {
@@ -255,41 +260,152 @@ def test_celeba(tmp_path: Path) -> None:
 
 
 BAD = {
-    "no column": ("t.csv", "name,caption\na.png,x\n", r"t\.csv, line 1: no column named file.*name, caption: rename"),
-    "no header": ("t.csv", "", "t.csv, line 1: no column.*only nothing"),
+    "no column": ("t.csv", "name,caption\nq,x\n", r"t\.csv, line 2: no column named file.*name, caption: rename"),
+    "no header": ("t.csv", "", "t.csv has no rows"),
     "a field too many": ("t.csv", "file,caption\na.png,x\nb.png,y,z\n", "t.csv, line 3 has 3 fields.*2 columns: put"),
     "open quote": ("t.csv", 'file,caption\na.png,"x\n', "t.csv, line 2 is not CSV"),
     "json line": ("t.jsonl", '{"file": "a.png"}\n{"file": \n', r"t\.jsonl, line 2 is not JSON.*correct it"),
     "not an object": ("t.jsonl", '{"file": "a.png"}\n["b.png"]\n', "t.jsonl, line 2 is not an object"),
-    "no key": ("t.jsonl", '{"file": "a.png"}\n{"caption": "b"}\n', "t.jsonl, line 2: no column named file"),
+    "no key": ("t.jsonl", '{"file": "a.png"}\n{"caption": "b c"}\n', "t.jsonl, line 2: no column named file"),
     "json": ("t.json", '[{"file": "a.png"},\n oh]', "t.json, line 2 is not JSON"),
     "json entry": ("t.json", '[{"file": "a.png"}, 3]', "t.json, entry 2 is not an object"),
+    "names only": ("t.json", '["cat", "dog"]', "t.json, entry 1 is not an object"),
+    "a huge number": ("t.json", '[{"file": "a.png", "size": ' + "1" * 5000 + "}]", "t.json is not JSON"),
     "list label": ("t.jsonl", '{"file": "a.png", "label": [1]}', r"t\.jsonl, line 1: a label must be"),
     "two labels": ("t.csv", "file,label\na.png,x\na.png,y\n", "t.csv, line 3: a second label y.*x"),
     "not utf-8": ("t.csv", "file,caption\na.png,caf\udce9\n", "t.csv is not UTF-8"),
     "celeba": ("t.txt", "2\nBald Young\na.png 1 1\nb.png 1\n", "t.txt, line 4 has 2 fields"),
     "absent": (
-        *("t.csv", "file,label\n1.png,x\n2.png,x\n3.png,x\n4.png,x\na.png,x\n"),
+        *("t.csv", "file,label\n1.png,x\n2.png,x\n3.png,x\n4.png,x\n"),
         r"t\.csv names 4 pictures that are not there: 1.png, 2.png, 3.png, \.\.\.; correct",
     ),
-    "in another folder": ("t.csv", "file,label\ny/a.png,x\n", "names 1 picture that"),
     "ambiguous": ("t.csv", "file,label\nc.png,x\n", "t.csv names 1 picture that are there several times: c.png; write"),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_tables(kind: str, tmp_path: Path) -> None:
+def test_tables_that_cannot_be_used_are_told_and_left_out(kind: str, tmp_path: Path) -> None:
     root = draw(tmp_path / "set", "a.png", "b.png", "x/c.png", "y/c.png")
     table, text, message = BAD[kind]
     (root / table).write_bytes(text.encode(errors="surrogateescape"))
     for path in (root, zipped(root, tmp_path / "set.zip")):
-        with pytest.raises(InputError, match=message):
-            folder_source(path)
+        source = folder_source(path)
+        [told] = [note for note in source.notes if "sub-folders" not in note]
+        assert re.match(f"left out: {message}", told)
+        assert (source.class_names, source.attribute_names, source.captioned) == ((), (), False)
+        with pytest.raises(InputError, match=rf"--label-column label: .*{message}"):
+            folder_source(path, label_column="label")
+
+
+def test_a_table_that_cannot_be_used_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png")
+    write(root, "t.csv", "file,caption\na.png,x\nb.png,y,z\n")
+    dataset = load(root, (4, 4), cache=tmp_path / "cache")
+    with pytest.raises(InputError, match=r"set has no caption: it has image.*; left out: t\.csv, line 3 has 3 fields"):
+        dataset.require("caption")
+
+
+def test_rows_about_other_pictures_are_told_and_left_out(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png", "x/c.png", "y/c.png")
+    write(root, "t.csv", "file,size\na.png,1\nb.png,2\nq.png,3\nc.png,4\nx/c.png,5\n")
+    source = folder_source(root)
+    np.testing.assert_array_equal([source.splits["train"].read(i).attributes[0] for i in range(4)], [1, 2, 5, np.nan])
+    assert source.notes[1].startswith("t.csv names 1 picture that are not there: q.png")
+    assert source.notes[2].startswith("t.csv names 1 picture that are there several times: c.png")
+
+
+NAMES = {
+    "other case": ("Ab.PNG", "file"),
+    "without suffix": ("aB", "file"),
+    "another suffix": ("aB.jpg", "file"),
+    "another folder": ("images/aB.png", "file"),
+    "all of it": ("IMAGES\\AB.JPG", "image_id"),
+    "a column of any name": ("aB", "id"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_that_differ(kind: str, tmp_path: Path) -> None:
+    name, column = NAMES[kind]
+    root = draw(tmp_path / "set", "x/aB.png", "x/c.png")
+    write(root, "t.csv", f"{column},size\nc.png,1\n{name},2\n")
+    source = folder_source(root)
+    assert source.attribute_names == ("size",)
+    assert [source.splits["train"].read(i).attributes for i in range(2)] == [(2,), (1,)]
+
+
+def test_a_name_without_its_folder_goes_after_the_path(tmp_path: Path) -> None:
+    """The table speaks of pictures of two folders, one of which is not there."""
+    root = draw(tmp_path / "set", "train/1.png", "train/2.png")
+    write(root, "t.csv", "file,size\ntest/1.png,9\ntrain/1.png,1\ntrain/2.png,2\n")
+    source = folder_source(root)
+    assert [source.splits["train"].read(i).attributes for i in range(2)] == [(1,), (2,)]
+    assert source.notes[0].startswith("t.csv names 1 picture that are not there: test/1.png")
+    write(root, "t.csv", "file,size\ntest/1.png,9\nval/1.png,1\ntrain/2.png,2\n")
+    assert "several times: test/1.png, val/1.png" in folder_source(root).notes[0]
+
+
+def test_a_column_as_labels(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "1/a.png", "1/b.png", "2/c.png")
+    write(root, "t.csv", "file,breed,age,label\na.png,pug,10,0\nb.png,cat,9,1\nc.png,pug,9,0\n")
+    source = folder_source(root, label_column="Breed")
+    assert source.class_names == ("cat", "pug")
+    assert [source.splits["train"].read(i).label for i in range(3)] == [1, 0, 1]
+    assert source.attribute_names == ("age", "label")
+    assert folder_source(root, label_column="age").class_names == ("9", "10")
+    assert folder_source(root).identity != source.identity
+    assert "breed (--label-column takes one" in folder_source(root).notes[-1]
+    with pytest.raises(InputError, match="--label-column q: no table has this column; there are breed, age, label"):
+        folder_source(root, label_column="q")
+    write(root, "t.csv", "file,breed\na.png,pug\nb.png,pug\nc.png,\n")
+    with pytest.raises(InputError, match="--label-column breed: 1 of 3 pictures have none"):
+        folder_source(root, label_column="breed")
 
 
 def test_json_that_is_no_table_is_left_out(pair: Path) -> None:
     write(pair, "info.json", '{"made": "by hand"}')
     assert "1 .json" in folder_source(pair).notes[0]
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", *(f"{kind}/{i}.png" for kind in "ab" for i in range(2)))
+    os.rename(os.fsencode(root / "b"), os.fsencode(root) + b"/\xb0\xa1")
+    os.link(root / "a" / "0.png", os.fsencode(root) + b"/a/\xc4\xe3.png")
+    (Path(os.fsdecode(os.fsencode(root) + b"/a/\xc4.csv"))).write_text("q")
+    source = folder_source(root)
+    said = [*names(source), *source.class_names, *source.notes]
+    "".join(said).encode()
+    assert source.class_names == ("a", r"\udcb0\udca1")
+    assert r"a/\udcc4\udce3.png" in said
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png")
+    for name in ("c.png", "t.csv", "a.txt", "pictures.npz", "pictures.zip"):
+        os.mkfifo(root / name)
+    assert names(folder_source(root)) == ["a.png", "b.png"]
+    read = folder_source(root).splits["train"].read
+    (root / "b.png").unlink()
+    os.mkfifo(root / "b.png")
+    with pytest.raises(Unreadable, match=r"b\.png: not a regular file"):
+        read(1)
+    for path in (root / "pictures.npz", root / "pictures.zip", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is neither a file nor a folder"):
+            open_source(path, (8, 8))
+
+
+def test_members_of_a_zip_are_bounded_by_their_declared_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png")
+    write(root, "t.csv", "file,size\na.png,1\nb.png,2\n" + "\n" * 50_000)
+    write(root, "a.txt", "y" * 50_000)
+    monkeypatch.setattr("gan_jax.data.tables.LARGEST_TABLE", 40_000)
+    monkeypatch.setattr("gan_jax.data.tables.LARGEST_CAPTION", 40_000)
+    monkeypatch.setattr("gan_jax.data.folder.LARGEST_FILE", 50)
+    for path in (root, zipped(root, tmp_path / "set.zip")):
+        source = folder_source(path)
+        assert [note.split(",")[0] for note in source.notes] == ["left out: a.txt: 50", "left out: t.csv: 50"]
+        with pytest.raises(Unreadable, match=r"a\.png: \d+ bytes, where 50 are the most"):
+            source.splits["train"].read(0)
 
 
 def test_accents_apart(tmp_path: Path) -> None:
@@ -388,8 +504,9 @@ def test_a_damaged_table_in_a_zip(tmp_path: Path, pair: Path) -> None:
     path = zipped(pair, tmp_path / "a.zip")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"file,label", b"file,labex"))
-    with pytest.raises(InputError, match=r"t\.csv: damaged"):
-        folder_source(path)
+    source = folder_source(path)
+    assert source.notes[0].startswith("left out: t.csv: damaged")
+    assert source.class_names == ()
 
 
 def test_windows_zips(tmp_path: Path, pair: Path) -> None:

@@ -194,53 +194,6 @@ def test_a_set_without_pictures() -> None:
         load("titanic", (32, 32))
 
 
-def test_npz(tmp_path: Path) -> None:
-    images = pictures(40, 8, 8)
-    path = tmp_path / "set.npz"
-    np.savez(path, images=images, label=np.arange(40) % 2, class_names=["cat", "dog"], caption=[f"no {i}" for i in range(40)])
-    dataset = load(path, (8, 8))
-    np.testing.assert_array_equal(dataset.train["image"], images[:38])
-    np.testing.assert_array_equal(dataset.held_out["image"], images[38:])
-    assert dataset.class_names == ("cat", "dog")
-    assert captions.decode(dataset.held_out["caption"][1, 0]) == "no 39"
-    np.savez(path, image=images[:5], label=np.arange(5))  # too few to hold any out
-    assert (len(load(path, (8, 8))), load(path, (8, 8)).held_out) == (5, {})
-    np.savez(path, image=images[..., 0], held_out_image=images[:3, ..., 0])
-    dataset = load(path, (8, 8))
-    np.testing.assert_array_equal(dataset.train["image"], images[..., :1])
-    np.testing.assert_array_equal(dataset.held_out["image"], images[:3, ..., :1])
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x": np.zeros(3)}, "no array `image`: it has x"),
-        ({"image": np.zeros((3, 8, 8, 3))}, "uint8"),
-        ({"image": np.zeros((3, 8, 8, 2), np.uint8)}, "1, 3 or 4"),
-        ({"image": np.zeros((3, 8, 8), np.uint8), "label": np.zeros(2, int)}, "different lengths"),
-        ({"image": np.zeros((3, 8, 8), np.uint8), "label": np.array([0, 1, -1])}, "from 0 on"),
-        ({"image": np.zeros((3, 8, 8), np.uint8), "attributes": np.zeros(3)}, "numbers"),
-        ({"image": np.zeros((1, 8, 8), np.uint8)}, "fewer than 2"),
-        ({"image": np.zeros((0, 8, 8), np.uint8)}, "fewer than 2"),
-        (
-            {
-                "image": np.zeros((3, 8, 8), np.uint8),
-                "label": np.zeros(3, int),
-                "held_out_image": np.zeros((3, 8, 8), np.uint8),
-            },
-            "have the same names",
-        ),
-    ],
-)
-def test_bad_npz(arrays: dict, message: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", **arrays)
-    with pytest.raises(InputError, match=message):
-        load(tmp_path / "set.npz", (8, 8))
-    (tmp_path / "torn.npz").write_bytes((tmp_path / "set.npz").read_bytes()[:50])
-    with pytest.raises(InputError, match="not a complete .npz"):
-        load(tmp_path / "torn.npz", (8, 8))
-
-
 def write_lmdb(folder: Path, images: np.ndarray) -> None:
     with lmdb.open(str(folder), map_size=10_000_000) as environment, environment.begin(write=True) as transaction:
         for i, image in enumerate(images):
@@ -254,8 +207,10 @@ def test_lsun(tmp_path: Path) -> None:
     folder = tmp_path / "bedroom_train_lmdb"
     write_lmdb(folder, images)
     dataset = load(folder, (20, 24))
-    np.testing.assert_array_equal(dataset.train["image"], images[:38])
-    np.testing.assert_array_equal(dataset.held_out["image"], images[38:])
+    held = ordered(dataset.held_out["image"], images)
+    assert len(held) == 2
+    assert held != [38, 39]
+    np.testing.assert_array_equal(dataset.train["image"], np.delete(images, held, 0))
     assert len(load(folder, (20, 24), limit=10, held_out=0.0)) == 10
     write_lmdb(tmp_path / "bedroom_val_lmdb", images[:3])
     assert [len(x["image"]) for x in (load(folder, (20, 24)).train, load(folder, (20, 24)).held_out)] == [40, 3]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from gan_jax.data import pictures
-from gan_jax.data.pictures import SUFFIXES, File, decode, facts, is_grey
+from gan_jax.data.deep import RangeNeeded
+from gan_jax.data.pictures import SUFFIXES, File, decode, facts, is_grey, pages, values
 from gan_jax.data.source import Unreadable
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -49,7 +50,7 @@ def test_arrays_and_pictures_are_taken_as_well() -> None:
     for array in (grey, grey[..., 0]):
         np.testing.assert_array_equal(decode(array, (8, 8)), grey.repeat(3, -1))
     for wrong in (colour.astype(np.float32), np.zeros((0, 8, 3), np.uint8), np.zeros((2, 2, 2, 2), np.uint8)):
-        with pytest.raises(Unreadable):
+        with pytest.raises((Unreadable, RangeNeeded)):
             decode(wrong, (8, 8))
 
 
@@ -66,19 +67,87 @@ def test_sixteen_bits_are_shifted_not_clipped() -> None:
     wanted = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
     content = stored(Image.fromarray(ramp))
     assert Image.open(io.BytesIO(content)).mode == "I;16"
-    np.testing.assert_array_equal(decode(content, (8, 8))[..., 0], wanted)
     assert facts(content) == (8, 8, "16-bit")
-    np.testing.assert_array_equal(decode(Image.fromarray(ramp.astype(np.int32)), (8, 8))[..., 1], wanted)
-    np.testing.assert_array_equal(decode(stored(Image.fromarray(ramp.astype(np.int32)), "TIFF"), (8, 8))[..., 1], wanted)
+    for picture in (content, Image.fromarray(ramp.astype(np.int32)), stored(Image.fromarray(ramp.astype(np.int32)), "TIFF")):
+        np.testing.assert_array_equal(decode(picture, (8, 8), limits=(0, 65535))[..., 1], wanted)
+        np.testing.assert_array_equal(decode(picture, (8, 8), limits=(0, 4095))[..., 1], np.minimum(ramp // 16, 255))
 
 
-def test_floats_and_small_integers() -> None:
+def test_more_than_eight_bits_need_the_range_of_their_set() -> None:
     levels = np.arange(64).reshape(8, 8)
-    for array in (levels.astype(np.int32), levels.astype(np.float32), (levels / 255).astype(np.float32)):
-        np.testing.assert_array_equal(decode(Image.fromarray(array), (8, 8))[..., 2], levels)
-    for wrong in (np.full((8, 8), np.nan, np.float32), np.full((8, 8), 1e6, np.float32)):
-        with pytest.raises(Unreadable, match="grey values"):
-            decode(Image.fromarray(wrong), (8, 8))
+    for array in (levels.astype(np.int32), levels.astype(np.float32), levels.astype(np.uint16)):
+        for picture in (Image.fromarray(array), array):
+            with pytest.raises(RangeNeeded):
+                decode(picture, (8, 8))
+            np.testing.assert_array_equal(decode(picture, (8, 8), limits=(0, 255))[..., 2], levels)
+    floats = (levels / 64 - 0.5).astype(np.float32)
+    assert decode(floats, (8, 8), limits=(-0.5, 0.5))[0, [0, 4], 0].tolist() == [0, 16]
+    colours = np.stack([floats, floats * 0, -floats], -1)
+    assert decode(colours, (8, 8), limits=(-1, 1))[0, 0].tolist() == [64, 128, 191]
+    for wrong in (np.full((8, 8), np.nan, np.float32), np.full((8, 8), np.inf, np.float32)):
+        with pytest.raises(Unreadable, match="not finite"):
+            decode(Image.fromarray(wrong), (8, 8), limits=(0, 1))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["u2", "i1", "i2", "i4", "u4", "f4", "u2 of 3", "u2 of 4"])
+def test_the_numbers_in_tiff(kind: str, packed: bool, order: str) -> None:
+    """All that PIL opens, in both orders of bytes, also where it keeps the upper 8 of 16 bits or mistakes the order or sign."""
+    name, _, channels = kind.partition(" of ")
+    if (name, order) == ("u4", ">"):
+        pytest.skip("PIL does not open it")
+    array = np.random.default_rng(0).integers(-100 if name[0] != "u" else 0, 120, (5, 7, int(channels or 1)))
+    array = (array * (1 if name[1] == "1" else 211)).astype(name)
+    if name == "u4":
+        array[0, 0] = 2**32 - 1
+    content = tiff(array, order, packed)
+    got = values(content)
+    np.testing.assert_array_equal(got, array if channels else array[..., 0])
+    decode(content, (5, 7), limits=(-1e4, 1e5))
+
+
+def tiff(array: np.ndarray, order: str, packed: bool) -> bytes:
+    """An uncompressed or deflated TIFF (h, w, c) of numbers of any kind, which PIL does not write."""
+    h, w, c = array.shape
+    data = array.astype(array.dtype.newbyteorder(order)).tobytes()
+    data = zlib.compress(data) if packed else data
+    bits, form = array.itemsize * 8, "_uif".index(array.dtype.kind)
+    lists = [struct.pack(f"{order}{c}H", *[number] * c) for number in (bits, form)] if c > 1 else [b"", b""]
+    place = 8 + 2 + 11 * 12 + 4
+    start = place + sum(map(len, lists))
+
+    def entry(tag: int, count: int, value: int) -> bytes:
+        last = struct.pack(f"{order}HH", value, 0) if count == 1 else struct.pack(f"{order}I", value)
+        return struct.pack(f"{order}HHI", tag, 3, count) + last
+
+    tags = [(256, 1, w), (257, 1, h), (258, c, bits if c == 1 else place), (259, 1, 8 if packed else 1)]
+    tags += [(262, 1, 2 if c > 1 else 1), (273, 1, start), (277, 1, c), (278, 1, h), (279, 1, len(data)), (284, 1, 1)]
+    tags += [(339, c, form if c == 1 else place + len(lists[0]))]
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, 11)
+    return head + b"".join(entry(*tag) for tag in tags) + bytes(4) + b"".join(lists) + data
+
+
+def test_texts_beyond_the_limit_of_pil_are_no_damage() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("XML:com.adobe.xmp", "x" * 1_500_000, zip=True)
+    content = stored(Image.fromarray(pixels()), pnginfo=info)
+    with pytest.raises(ValueError, match="MAX_TEXT"):
+        Image.open(io.BytesIO(content)).load()
+    np.testing.assert_array_equal(decode(content, (8, 8)), pixels())
+    assert facts(content) == (8, 8, "colour")
+    with pytest.raises(Unreadable, match="a kind of TIFF that Pillow does not read"):
+        decode(tiff(np.zeros((5, 7, 3), np.float32), "<", False), (8, 8))
+
+
+def test_pages_are_counted_and_taken() -> None:
+    frames = [Image.fromarray(pixels(seed=seed)) for seed in range(3)]
+    for kind, options in (("TIFF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("GIF", {})):
+        content = stored(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        assert pages(content) == 3
+        if kind != "GIF":
+            np.testing.assert_array_equal(decode(File(content, "x", 2), (8, 8)), pixels(seed=2))
+    assert pages(stored(frames[0])) == pages(stored(frames[0], "TIFF")) == pages(pixels()) == 1
 
 
 def palette(**options: Any) -> bytes:
@@ -333,7 +402,7 @@ def test_kinds_and_grey() -> None:
     deep = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\xff\xff\x80\0\0\0"))
     deep += chunk(b"IEND", b"")
     assert facts(deep).kind == "16-bit"
-    assert decode(deep, (1, 1)).tolist() == [[[255, 128, 0]]]
+    assert decode(deep, (1, 1), limits=(0, 65535)).tolist() == [[[255, 128, 0]]]
     with pytest.raises(Unreadable, match="x.png: not a picture"):
         facts(File(b"no", "x.png"))
     grey = pixels(channels=1)

@@ -104,6 +104,34 @@ def test_a_few_unreadable_pictures_are_named_and_skipped(tmp_path: Path) -> None
         Store(tmp_path / "other").prepared(source(colours(0)), HOW)
 
 
+def test_a_newer_copy_of_the_same_place_replaces_the_older(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    other = Preparation((6, 4))
+    for i, place in enumerate(("here", "here", "there", "", "")):
+        store.prepared(source(colours(5), identity=f"copy {i}", place=place), HOW)
+        store.prepared(source(colours(5), identity=f"copy {i}", place=place), other)
+    found = {(i, how.size): store.find("made/up", f"copy {i}", how) is not None for i in range(5) for how in (HOW, other)}
+    assert found == {(i, how.size): i > 0 for i in range(5) for how in (HOW, other)}
+
+
+@pytest.mark.parametrize(("scale", "again"), [(1, False), (16, True)])
+def test_what_was_kept_before_sets_had_a_range_is_made_anew(scale: int, again: bool, tmp_path: Path) -> None:
+    """Of 8 bits it is used."""
+    pictures = colours(5)[..., 0] if scale == 1 else colours(5)[..., 0].astype(np.uint16) * scale
+    first = source(pictures)
+    dataset = Store(tmp_path).prepared(first, HOW)
+    [meta] = tmp_path.glob("*/meta.json")
+    known = {name: value for name, value in json.loads(meta.read_text()).items() if name not in ("how", "place", "identity")}
+    meta.write_text(json.dumps(known | {"name": "old"}))
+    assert (Store(tmp_path).prepared(first, HOW).name == dataset.name) == again
+
+
+def test_names_of_8_bit_preparations_stay(tmp_path: Path) -> None:
+    """As before there was a range of values; else all that is kept would be made anew."""
+    assert Store(tmp_path).place("a", "b", Preparation((4, 6), "pad", 3)).name == "a-63a4aab64d0c114d"
+    assert Store(tmp_path).place("a", "b", Preparation((4, 6), "pad", 3, (0.0, 1.0))).name != "a-63a4aab64d0c114d"
+
+
 @pytest.mark.parametrize("damage", ["cut", "missing", "torn meta", "no meta"])
 def test_a_damaged_cache_is_made_anew(damage: str, tmp_path: Path) -> None:
     pictures = colours(5)

@@ -1,6 +1,7 @@
 """Weight files: what is read back, what is refused and how, and where files are to be had."""
 
 import hashlib
+import os
 import re
 import sys
 
@@ -208,6 +209,21 @@ def test_a_place_that_cannot_be_written(state, save):
     path = save(state)
     with pytest.raises(InputError, match=r"cannot write .*none.*; choose another file"):
         convert([path], NETWORK, path / "none" / "out.npz", any_hash=True)
+
+
+def test_sources_are_regular_files_and_stay(state, save, tmp_path):
+    path = save(state)
+    before = path.read_bytes()
+    (tmp_path / "link.npz").symlink_to(path)
+    for out in (path, tmp_path / "link.npz"):
+        with pytest.raises(InputError, match="would overwrite the input"):
+            convert([path], NETWORK, out, any_hash=True)
+    assert path.read_bytes() == before
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe is no regular file"):
+        convert([tmp_path / "pipe"], NETWORK, tmp_path / "out.npz", any_hash=True)
+    with pytest.raises(InputError, match="a device or pipe"):
+        convert([path], NETWORK, tmp_path / "pipe", any_hash=True)
 
 
 def test_convert_without_pytorch(tmp_path, monkeypatch):

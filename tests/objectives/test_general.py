@@ -99,7 +99,8 @@ def packed_gan() -> Objective:
 def batches(parts):
     generator = np.random.default_rng(0)
     shapes = {"image": (2, 2, 3), "high": (2, 2, 3), "low": (1, 1, 3), "text": (5,), "point": (12,)}
-    return {name: jnp.asarray(generator.normal(size=(parts * B, *shape)), jnp.float32) for name, shape in shapes.items()}
+    drawn = {name: generator.normal(size=(parts * B, *shape)) for name, shape in shapes.items()}
+    return {name: jnp.asarray(np.clip(x, -1, 1), jnp.float32) for name, x in drawn.items()}
 
 
 @pytest.mark.parametrize(

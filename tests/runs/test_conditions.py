@@ -27,6 +27,15 @@ def test_classes_in_turn_by_name_and_by_row():
     assert ask(sampler("label"), FACTS, 2, {"label": [2, 0]})["label"].tolist() == [2, 0]
 
 
+def test_classes_without_training_pictures_are_not_drawn():
+    facts = {**facts_of(sampler("label"), {}, ("cat", "dog", "owl"), (1,))}
+    assert ask(sampler("label"), facts, 5, {})["label"].tolist() == [0, 2, 0, 2, 0]
+    assert set(population(sampler("label"), facts)["label"].tolist()) == {0, 2}
+    for wanted, message in (("dog", "'dog' had no training pictures"), ([0, 1], "label 1 cannot be drawn")):
+        with pytest.raises(InputError, match=message):
+            ask(sampler("label"), facts, 2, {"label": wanted})
+
+
 def test_captions_by_words_and_the_runs_own_in_turn():
     found = ask(sampler("caption"), FACTS, 3, {"caption": "a bird"})["caption"]
     assert [captions.decode(row) for row in found] == ["a bird"] * 3
