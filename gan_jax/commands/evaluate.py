@@ -241,7 +241,7 @@ def table(row: dict[str, Any]) -> str:
 def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
     """A sheet: the samples that are nearest to a training picture, nearest first, and these pictures below them."""
     train = evaluator.reference.train
-    distances, which = nearest(evaluator.network.look(samples).features, train.features)
+    distances, which = nearest(evaluator.look(samples).features, train.features)
     chosen = np.argsort(distances)[:count]
     pictures = train.images[which[chosen]]
     return images.grid(np.concatenate([samples[chosen], pictures]), len(chosen))

@@ -94,9 +94,9 @@ def train_doodle_judge(
 
     Each network is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings` pictures, half
     of them with wrong counts, with noise of standard deviation 0.05, and mirrored at random where `Part.mirror` says so. Adam's
-    rate is 1e-3, or 2e-3 for networks in `PLACED`, with a warm-up and a decay to 0. The result is kept in the file `cache` and read from there the next time; a file of
-    another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size, `RunError`
-    for a loss that is not finite.
+    rate is 1e-3, or 2e-3 for networks in `PLACED`, with a warm-up and a decay to 0. The result is kept in the file `cache` and
+    read from there the next time; a file of another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown
+    kind or an impossible size, `RunError` for a loss that is not finite.
     """
     if kind not in KINDS:
         raise InputError(f"there are no drawn {kind}: choose one of {', '.join(KINDS)}")
