@@ -1,6 +1,7 @@
 """Games of other data flows as whole runs, by the same function as ours."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
 from gan_jax.runs import open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
+from gan_jax.training.experiment import collapsed
 from tests.flows import Net, asking_gan, asking_sampler
 
 TEXTS = ("red bird", "blue bird", "owl")
@@ -190,3 +192,22 @@ def test_a_dry_run_leaves_nothing(tmp_path, capsys):
     assert run_experiment(text, "text", Config(outdir=Path(tmp_path / "run"), dry_run=True)) is None
     assert "MiB at the peak" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("found", "real", "fails"),
+    [
+        (0.0, math.log(10), True),
+        (0.03, math.log(10), True),  # a few of another class are no difference
+        (0.0, math.log(2), True),
+        (0.0, 0.2022, False),  # 190 pictures of one class and 10 of another
+        (0.0, 0.325, False),  # 90 % and 10 %
+        (0.0, 0.0, False),  # one class only
+        (0.9, math.log(10), False),
+        (0.0, None, False),  # what real pictures score is not known
+        (None, None, False),
+    ],
+)
+def test_samples_have_collapsed_where_real_pictures_would_not(found, real, fails):
+    named = {"class_entropy": found, "class_entropy_floor": real}
+    assert bool(collapsed({name: value for name, value in named.items() if value is not None})) == fails
