@@ -44,7 +44,7 @@ def train(config: dcgan.Config) -> None:
     try:
         dcgan.main(config)
     except RunError as error:
-        if "one class" not in str(error):
+        if "of one class" not in str(error):
             raise
 
 

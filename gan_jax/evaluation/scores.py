@@ -18,7 +18,7 @@ from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kid import kernel_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.prdc import density_coverage, precision_recall
-from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
+from gan_jax.metrics.recognised import class_counts, class_entropy, largest_class, recognised_share
 from gan_jax.metrics.similarity import ms_ssim_within_classes
 
 LEAST_HELD_OUT = 50  # pictures needed to tell memorised samples from new ones
@@ -152,6 +152,7 @@ def _recognised(fake: Pictures, real: Reference) -> Numbers:
         "recognised": float(recognised_share(logits)),
         "classes": float(np.sum(np.asarray(counts) > 0)),
         "class_entropy": float(class_entropy(counts)),
+        "largest_class": float(largest_class(counts)),
     }
     if "label" not in fake.asked:
         return numbers
@@ -208,7 +209,13 @@ METRICS: dict[str, Metric] = {
     "birthday": Metric({"support": "higher", "duplicates": "lower"}, _birthday, floor="none"),
     "ms_ssim": Metric({"ms_ssim": "as real"}, _ms_ssim, _ms_ssim_lacks),
     "recognised": Metric(
-        {"recognised": "higher", "classes": "higher", "class_entropy": "higher", "label_accuracy": "higher"},
+        {
+            "recognised": "higher",
+            "classes": "higher",
+            "class_entropy": "as real",
+            "largest_class": "as real",
+            "label_accuracy": "higher",
+        },
         _recognised,
         _needs_logits("recognised", "classes"),
         least=1,

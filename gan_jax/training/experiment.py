@@ -1,6 +1,5 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -259,17 +258,13 @@ def conclude(run: Run) -> None:
 def collapsed(scores: Mapping[str, Any]) -> str:
     """Why samples with these scores count as collapsed, or "".
 
-    They do if nearly all are of one class (an entropy of classes below 0.05 nats: 1 % of others) and real pictures in their
-    place are not (by more than 0.5 nats: two classes of 20 % and 80 %, or more even ones). Where most real pictures are of one
-    class, or what they score is not known, samples of one class are no sign.
+    They do if nearly all are of one class and real pictures in their place are not. Where most real pictures are of one class,
+    or what they score is not known, samples of one class are no sign.
     """
-    found, real = scores.get("class_entropy"), scores.get("class_entropy_floor")
-    if found is None or real is None or found >= 0.05 or real - found <= 0.5:
+    found, real = scores.get("largest_class"), scores.get("largest_class_floor")
+    if found is None or real is None or found < 0.99 or real > 0.8:
         return ""
-    return (
-        f"nearly all samples are of one class (entropy of classes {found:.2g}), where real pictures are of about "
-        f"{math.exp(real):.2g} ({real:.2g}): the run has collapsed"
-    )
+    return f"{found:.1%} of the samples are of one class, of real pictures at most {real:.1%}: the run has collapsed"
 
 
 def _tell(run: Run, scores: Mapping[str, Any]) -> None:

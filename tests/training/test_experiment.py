@@ -1,7 +1,6 @@
 """Games of other data flows as whole runs, by the same function as ours."""
 
 import json
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -197,17 +196,17 @@ def test_a_dry_run_leaves_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("found", "real", "fails"),
     [
-        (0.0, math.log(10), True),
-        (0.03, math.log(10), True),  # a few of another class are no difference
-        (0.0, math.log(2), True),
-        (0.0, 0.2022, False),  # 190 pictures of one class and 10 of another
-        (0.0, 0.325, False),  # 90 % and 10 %
-        (0.0, 0.0, False),  # one class only
-        (0.9, math.log(10), False),
-        (0.0, None, False),  # what real pictures score is not known
+        (1.0, 0.1, True),
+        (0.995, 0.1, True),  # a few of another class are no difference
+        (1.0, 0.5, True),
+        (1.0, 0.97, False),  # 190 pictures of one class and 10 of another
+        (1.0, 0.9, False),
+        (1.0, 1.0, False),
+        (0.7, 0.1, False),
+        (1.0, None, False),  # what real pictures score is not known
         (None, None, False),
     ],
 )
 def test_samples_have_collapsed_where_real_pictures_would_not(found, real, fails):
-    named = {"class_entropy": found, "class_entropy_floor": real}
+    named = {"largest_class": found, "largest_class_floor": real}
     assert bool(collapsed({name: value for name, value in named.items() if value is not None})) == fails
