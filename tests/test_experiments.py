@@ -147,6 +147,12 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "at the end: " in told
     assert "D(x) - D(G(z))" in told
+    assert "judged from round 500 on" in told
+    assert "memorising was not looked for" not in told
+    (tmp_path / "unscored").mkdir()
+    shutil.copy(run / "metrics.jsonl", tmp_path / "unscored")
+    doctor.main(doctor.Config(tmp_path / "unscored"))
+    assert "memorising was not looked for: it needs scores while training" in capsys.readouterr().out
     with pytest.raises(InputError, match="no metrics to read"):
         doctor.main(doctor.Config(tmp_path))
 
