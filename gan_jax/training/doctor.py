@@ -142,9 +142,9 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
     No state is reported before round `FIRST`, but "diverging" from `LEAST_STRETCHES` stretches on, and "nan" at once. The
     thresholds were fitted on the even seeds of `experiments.doctor_runs` and examined on its odd ones. Two are set by hand:
     that of "diverging", as no window of those runs exceeds 8.7, and the gap of "D-slow", as no healthy run is narrow or far.
-    They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little, and a loss over
-    100 may be sound. A discriminator is slow where it rates fakes like reals, or above them, though these differ plainly: one
-    that learns as fast as the generator would tell them apart.
+    They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little, and a loss
+    over 100 may be sound. A discriminator is slow where it rates fakes like reals, or above them, though these differ plainly:
+    one that learns as fast as the generator would tell them apart.
     """
     if not rows:
         return Diagnosis("ok", {})
