@@ -36,7 +36,8 @@ def test_the_fixture_says_what_the_runs_say(runs, tmp_path):
     found = read_fixture(tmp_path / "runs.json")
     assert confusion(found) == confusion(runs)
     for kept, run in zip(found, runs, strict=True):
-        assert len(kept["rows"]) == min(WINDOW, len(run["rows"]))
+        assert len(kept["rows"]) == min(WINDOW // doctor_runs.INTERVAL, len(run["rows"]))
+        assert [row["step"] for row in kept["rows"]] == [row["step"] for row in run["rows"][-len(kept["rows"]) :]]
         assert signals(kept["rows"]) == pytest.approx(signals(run["rows"]), rel=2e-3, abs=2e-3)
         assert all(kept[name] == run[name] for name in doctor_runs.FACTS)
 
@@ -45,3 +46,12 @@ def test_report(runs, tmp_path, capsys):
     doctor_runs.report(runs, tmp_path)
     assert "taught by 2 runs" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"confusion.txt", "signals.png"}
+
+
+def test_healthy_and_frozen_games_are_told_apart_however_often_rows_are_kept(monkeypatch):
+    """Small nets with a row every 20 rounds: two that go well, and two whose discriminators hardly move."""
+    monkeypatch.setattr(doctor_runs, "INTERVAL", 20)
+    played = play_group(Group("ring", rates=((2e-3, 2e-3), (1e-3, 1e-7)), r1=(0.1,)), seeds=2, rounds=560, together=4)
+    for run in played:
+        states = {diagnose(run["rows"][: i + 1]).state for i in range(len(run["rows"]))}
+        assert states == ({"ok"} if run["lr_disc"] == 2e-3 else {"ok", "D-slow"})

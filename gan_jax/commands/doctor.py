@@ -8,8 +8,14 @@ import tyro
 
 from gan_jax.config import command
 from gan_jax.errors import InputError
+from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.runs.run import read_json, read_rows
-from gan_jax.training.doctor import SIGNALS, WINDOW, Diagnosis, advice, diagnose, with_scores
+from gan_jax.training.doctor import FIRST, ROWS, SIGNALS, Diagnosis, advice, diagnose, with_scores
+
+UNSEEN = (
+    "memorising was not looked for: it needs scores while training (--eval-metrics, --eval-every) and "
+    f"{LEAST_HELD_OUT} held-out examples or more"
+)
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,21 @@ def main(config: Config) -> Diagnosis:
     flags = (read_json(config.run / "config.json") or {}).keys()
     before = ""
     for i, row in enumerate(rows):
-        state = diagnose(rows[max(0, i - WINDOW) : i + 1]).state
+        state = diagnose(rows[max(0, i - ROWS) : i + 1]).state
         if state != before:
             print(f"step {row['step']:>8}  {state}")
         before = state
     if stopped:
         print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
         return Diagnosis("nan", {})
-    last = diagnose(rows[-WINDOW - 1 :])
+    last = diagnose(rows[-ROWS - 1 :])
     print(f"\nat the end: {last.state}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS[name]}")
+    if last.state == "ok" and rows[-1]["step"] < FIRST:
+        print(f"a game is judged from round {FIRST} on")
+    if "overfit" not in last.evidence:
+        print(UNSEEN)
     if cure := advice(last.state, flags):
         print(f"\nworth trying: {cure}")
     return last

@@ -1,6 +1,5 @@
 """Score samples: `evaluate RUN`, or pictures; every score with its standard deviation, its floor and its protocol."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ import numpy as np
 import tyro
 
 from gan_jax import images
+from gan_jax.commands import reference
 from gan_jax.commands.flags import TrainedFlags
+from gan_jax.commands.reference import Needs
 from gan_jax.config import MOST, Count, CountOrNone, Seed, Within, command
 from gan_jax.data.dataset import Dataset
-from gan_jax.data.load import PictureFlags, load, open_source
+from gan_jax.data.load import load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
@@ -24,7 +25,6 @@ from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, rows_of
-from gan_jax.runs.run import read_json
 from gan_jax.runs.spec import json_default
 from gan_jax.runs.trained import Trained
 
@@ -40,8 +40,8 @@ class Config(TrainedFlags, FeatureFlags):
     metrics: str = "auto"
     """Scores to compute, of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting;
     auto: of fid, kid, prdc, memorised, diversity and recognised those that there are enough pictures for."""
-    n: Annotated[int, Within(2, MOST)] = 10_000
-    """Number of samples to score (papers: 50,000)."""
+    n: Annotated[int, Within(2, MOST)] | None = None
+    """Number of samples to score (papers: 50,000); default 10,000 of a run, of pictures as many as are compared with."""
     reference: CountOrNone = MOST_REAL
     """Largest number of real pictures to compare with: of more a fixed random subset; 0 for all."""
     repeats: Count = 3
@@ -52,6 +52,7 @@ class Config(TrainedFlags, FeatureFlags):
     """Folder for eval.jsonl and nearest.png; default the run's directory, or for other samples the present one."""
 
 
+OF_RUN = 10_000  # samples by default
 AUTO = ("fid", "kid", "prdc", "memorised", "diversity", "recognised")
 
 
@@ -68,25 +69,33 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError("--metrics none: name a score or several")
     host.keep_compiled()
     trained = _open(config)
+    needs = Needs(metrics, config.metrics == "auto", config.features)
     if trained is None:
         if config.checkpoint != "last":
             raise InputError(f"--checkpoint {config.checkpoint}: {config.samples} is no run and has none")
         given = _given(config.samples)
-        dataset, split = _reference_of_pictures(config, given), "train"
-        source = _of_pictures(config, given, dataset)
-        labelled = _labels_by_name(given, dataset) is not None
+        compared = reference.of_pictures(config.samples, given, config.ref, needs)
+        source = _of_pictures(config, given, compared.dataset)
+        labelled = _labels_by_name(given, compared.dataset) is not None
     else:
-        dataset, split = _reference_of_run(config)
-        source = _of_run(config, trained, dataset)
-        labelled = bool(trained.classes) and trained.classes == dataset.class_names
+        compared = reference.of_run(config.samples, config.ref, needs)
+        source = _of_run(config, trained, compared.dataset)
+        labelled = bool(trained.classes) and trained.classes == compared.dataset.class_names
+    print(compared.told(config.reference), flush=True)
     if source.times < config.repeats:
         print(
             f"{config.samples} has samples for {source.times} of {config.repeats} repeats of {source.n}: ask for fewer by --n"
         )
-    network = config.open_features(dataset)
-    evaluator = Evaluator(dataset, network, metrics, split, labelled, most=config.reference or None)
+    if not compared.apart:
+        metrics = tuple(name for name in metrics if name != "memorised")
+        print("left out    memorised needs pictures that are not compared with: ask for it by --metrics")
+    network = config.open_features(compared.taught)
+    evaluator = Evaluator(compared.dataset, network, metrics, compared.split, labelled, most=config.reference or None)
     if config.metrics == "auto":
-        for reason in evaluator.drop_lacking(source.n):
+        left_out = evaluator.drop_lacking(source.n)
+        if not evaluator.metrics:
+            raise InputError(f"nothing can be scored: {'; '.join(left_out)}")
+        for reason in left_out:
             print(f"left out    {reason}")
     evaluator.require(source.n)
     drawn, repeats = _Draw(np.empty(0), {}), []
@@ -143,22 +152,23 @@ class _Source(NamedTuple):
 
 
 def _of_run(config: Config, trained: Trained, dataset: Dataset) -> _Source:
-    trained.require_room(config.n)
-    asked = _asked_as_in(dataset, trained, config.n)
+    n = OF_RUN if config.n is None else config.n
+    trained.require_room(n)
+    asked = _asked_as_in(dataset, trained, n)
     same = not trained.classes or trained.classes == dataset.class_names  # else its labels are not those of the reference
     known = {name: rows for name, rows in asked.items() if same or name != "label"}
 
     def drawn(repeat: int) -> _Draw:
-        samples = trained.draw(config.n, config.seed + repeat, **asked)
+        samples = trained.draw(n, config.seed + repeat, **asked)
         if samples.ndim != 4:
             raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
         return _Draw(samples, known)
 
-    return _Source(drawn, config.n, config.repeats)
+    return _Source(drawn, n, config.repeats)
 
 
 def _of_pictures(config: Config, given: Dataset, dataset: Dataset) -> _Source:
-    n = min(config.n, len(given))
+    n = min(len(given), config.n or config.reference or len(given))
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(given))
     known = _labels_by_name(given, dataset)
 
@@ -194,38 +204,6 @@ def _origin(config: Config, trained: Trained | None) -> dict[str, Any]:
     return {"generator_weights": weights, "statistics": trained.statistics, "seed": config.seed}
 
 
-def _reference_of_pictures(config: Config, given: Dataset) -> Dataset:
-    """The data to compare with, in the form of given samples."""
-    if config.ref in ("train", "held_out"):
-        raise InputError(f"{config.samples} is no run, whose data would be known: name what to compare with by --ref")
-    height, width, channels = given.train["image"].shape[1:]
-    print(f"reference   {config.ref} as {height}x{width}x{channels}, the samples' form", flush=True)
-    return _other(config.ref, (height, width), channels=channels)
-
-
-def _reference_of_run(config: Config) -> tuple[Dataset, str]:
-    """The data to compare with in the form of the run's own, and the split of them."""
-    known = read_json(config.samples / "config.json") or {}
-    names = {field.name for field in dataclasses.fields(PictureFlags)}
-    if not names <= known.keys():
-        raise InputError(f"{config.samples} was not trained on pictures: there is nothing to compare with")
-    flags = PictureFlags(**{name: known[name] for name in names})
-    if config.ref in ("train", "held_out"):
-        return flags.load(), config.ref
-    return _other(config.ref, flags.size, fit=flags.fit, channels=flags.channels), "train"
-
-
-def _other(data: str, size: tuple[int, int], **form: Any) -> Dataset:
-    if Path(data).exists():
-        height, width = facts(open_source(data, size).splits["train"].read(0).image)[:2]
-        if height < size[0] or width < size[1]:
-            raise InputError(
-                f"the pictures of {data} are {height}x{width}, the samples {size[0]}x{size[1]}: enlarged pictures are no "
-                "reference; choose larger ones"
-            )
-    return load(data, size, **form)
-
-
 def table(row: dict[str, Any]) -> str:
     """Every score with its deviation over repeats, the floor, and which way is better; then the protocol."""
     protocol, lines = row["protocol"], [f"{'':16}{'samples':>12}{'':12}{'real':>12}"]
@@ -241,7 +219,7 @@ def table(row: dict[str, Any]) -> str:
 def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
     """A sheet: the samples that are nearest to a training picture, nearest first, and these pictures below them."""
     train = evaluator.reference.train
-    distances, which = nearest(evaluator.network.look(samples).features, train.features)
+    distances, which = nearest(evaluator.look(samples).features, train.features)
     chosen = np.argsort(distances)[:count]
     pictures = train.images[which[chosen]]
     return images.grid(np.concatenate([samples[chosen], pictures]), len(chosen))

@@ -39,6 +39,7 @@ class Choice:
     options: tuple[Any, ...] = (False, True)
     tolerance: float = 0.0
     targets: ClassVar[int] = 1
+    odd: ClassVar[bool] = False
 
     @property
     def outputs(self) -> int:
@@ -67,12 +68,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A number, by the likelihood of a normal distribution whose width is learned too; (value - middle) / scale is near 1."""
+    """A number, by the likelihood of a normal distribution whose width is learned too; (value - middle) / scale is near 1.
+
+    One that is `odd`, whose middle is 0, changes its sign in the mirrored picture.
+    """
 
     name: str
     middle: float
     scale: float
     tolerance: float
+    odd: bool = False
     outputs: ClassVar[int] = 2
     targets: ClassVar[int] = 1
 
@@ -106,6 +111,7 @@ class Turn:
     tolerance: float
     times: tuple[int, ...] = (1,)
     by: str = ""
+    odd: ClassVar[bool] = False
 
     @property
     def outputs(self) -> int:
@@ -153,11 +159,15 @@ Head = Choice | Number | Turn
 
 
 class Part(NamedTuple):
-    """Heads of one network, which sees the "whole" picture, its "face", or what is "round" or "near" a position read before."""
+    """Heads of one network, which sees the "whole" picture, its "face", or what is "round" or "near" a position read before.
+
+    It is trained on mirrored pictures too if `mirror`: targets of heads that are `odd` change their sign then, others stay.
+    """
 
     look: Literal["whole", "face", "round", "near"]
     effort: float  # its number of steps, as a multiple of the recipe's
     heads: tuple[Head, ...]
+    mirror: bool = False
 
 
 PARTS: dict[str, tuple[Part, ...]] = {
@@ -175,8 +185,9 @@ PARTS: dict[str, tuple[Part, ...]] = {
                 Choice("eyes", (0, 1, 2, 3, 4, 5)),
                 Choice("mouths", (0, 1, 2, 3)),
                 Choice("noses", (0, 1, 2)),
-                Number("yaw", 0.0, 20.0, tolerance=5.0),
+                Number("yaw", 0.0, 20.0, tolerance=5.0, odd=True),
             ),
+            mirror=True,
         ),
     ),
     "birds": (

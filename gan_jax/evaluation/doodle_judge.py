@@ -93,10 +93,10 @@ def train_doodle_judge(
     """A judge of "faces", "birds" or "flowers" of `size` (h, w), sides multiples of 16; a function of the arguments.
 
     Each network is trained for its share (`PARTS` of `doodle_heads`) of `steps` (default 3,000) on `drawings` pictures, half
-    of them with wrong counts, with noise of standard deviation 0.05. Adam's rate is 1e-3, or 2e-3 for networks in `PLACED`,
-    with a warm-up and a decay to 0. The result is kept in the file `cache` and read from there the next time; a file of
-    another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown kind or an impossible size, `RunError`
-    for a loss that is not finite.
+    of them with wrong counts, with noise of standard deviation 0.05, and mirrored at random where `Part.mirror` says so. Adam's
+    rate is 1e-3, or 2e-3 for networks in `PLACED`, with a warm-up and a decay to 0. The result is kept in the file `cache` and
+    read from there the next time; a file of another kind, size, seed or recipe is replaced. Raises `InputError` for an unknown
+    kind or an impossible size, `RunError` for a loss that is not finite.
     """
     if kind not in KINDS:
         raise InputError(f"there are no drawn {kind}: choose one of {', '.join(KINDS)}")
@@ -106,6 +106,7 @@ def train_doodle_judge(
     stages = _stages(kind, width)
     efforts = [part.effort for part in PARTS[kind]]
     identity = f"{KINDS[kind].name} {KINDS[kind].version} {size} {seed} {total} {efforts} {drawings} {batch} {width}"
+    identity += " mirrored" * any(part.mirror for part in PARTS[kind])
     start = _start(stages, size, seed)
 
     def train() -> _Trained:
@@ -227,10 +228,16 @@ def _train_stage(
     targets = np.concatenate([head.encode(examples.truths) for head in stage.part.heads], axis=1)
 
     generator = np.random.Generator(np.random.Philox(key=seed))
+    odd = np.repeat([head.odd for head in stage.part.heads], [head.targets for head in stage.part.heads])
 
     def load(step: int) -> tuple[np.ndarray, ...]:
         chosen = generator.integers(len(targets), size=batch)
-        return examples.images[chosen], places[chosen], targets[chosen]
+        images, aims = examples.images[chosen], targets[chosen]
+        if stage.part.mirror:
+            turned = generator.random(batch) < 0.5
+            images = np.where(turned[:, None, None, None], images[:, :, ::-1], images)
+            aims = np.where(turned[:, None] & odd[None], -aims, aims)
+        return images, places[chosen], aims
 
     def loss(params: PyTree, batch: tuple[Array, ...], key: Array) -> Array:
         images, places, targets = batch

@@ -1,6 +1,7 @@
 """Scores of samples with their protocol, their standard deviation, and the scores of real pictures as a floor."""
 
 import contextlib
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,13 +52,23 @@ class Evaluator:
         self.split, self.labelled, self.most = split, labelled, most
         self._cache = (cache or default_cache()) / "features"
 
-    @cached_property
+    @property
     def reference(self) -> Reference:
         """The real pictures with their features, computed or read from the cache at first use."""
+        return self._scaled[0]
+
+    @cached_property
+    def _scaled(self) -> tuple[Reference, float]:
+        """The reference, and the factor that brought its features to a mean square of 1; 1 where their scale is fixed."""
         train = self._pictures(self.split)
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
         held_out = self._pictures("held_out") if has_held_out else train[:0]
-        return Reference(train, held_out, self.network.logits_of, *self._reader())
+        scale = 1.0 if self.network.fixed_scale else _to_mean_square_1(train.features)
+        return Reference(train.scaled(scale), held_out.scaled(scale), self.network.logits_of, *self._reader()), scale
+
+    def look(self, images: np.ndarray, what: str = "") -> Seen:
+        """What the network gives for images (n, h, w, c) uint8, on the scale of the reference's features."""
+        return self.network.look(images, what).scaled(self._scaled[1])
 
     def _pictures(self, split: str) -> Pictures:
         """All pictures of a split, or a fixed random choice of `most` of them."""
@@ -109,7 +120,7 @@ class Evaluator:
                 f"the samples are {_shape(images.shape[1:])} and the reference {_shape(wanted)} (height, width, channels): "
                 "scores would measure that difference; convert both to the same size and channels first"
             )
-        seen = self.network.look(images, "samples" if len(images) >= 5000 else "")
+        seen = self.look(images, "samples" if len(images) >= 5000 else "")
         return score(self.metrics, Pictures(images, seen, asked), self.reference)
 
     @cached_property
@@ -149,6 +160,7 @@ class Evaluator:
         unseen = f", {len(self._unseen[0])} held-out" if self._unseen else ""
         return {
             **self.network.identity,
+            **({} if self.network.fixed_scale else {"scale": "mean square 1 on the reference"}),
             "reference": self.dataset.name,
             "fingerprint": self.dataset.fingerprint,
             "split": self.split,
@@ -178,9 +190,15 @@ class Evaluator:
 
 FORMAT = 1  # of the cached features; features of other formats are computed again
 COMPARABLE = (  # entries of the protocol that must be equal for scores to be ranked
-    *("features", "weights", "resize", "fingerprint", "split", "size", "real", "held_out", "generated"),
+    *("features", "weights", "resize", "scale", "fingerprint", "split", "size", "real", "held_out", "generated"),
     *("generator_weights", "statistics"),
 )
+
+
+def _to_mean_square_1(features: np.ndarray) -> float:
+    """The factor; 1 for features that are all 0 or not finite."""
+    total = sum(float(np.sum(np.square(features[rows], dtype=np.float64))) for rows in chunks(len(features), 4096))
+    return math.sqrt(features.size / total) if 0 < total < math.inf else 1.0
 
 
 def _halved(pictures: Pictures) -> tuple[Pictures, Pictures]:

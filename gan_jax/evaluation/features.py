@@ -36,12 +36,14 @@ class Network:
     """A feature extractor: `see(images)` takes uint8 images (n, h, w, c), c of 1, 3 or 4.
 
     `identity` is its part of the protocol: equal identities give comparable features. `logits_of` says what its logits are
-    of, None if it has none.
+    of, None if it has none. KID's cubic kernel depends on the scale of features: `Evaluator` brings them to a mean square of 1
+    on the reference, unless they have a `fixed_scale`, as those of FID's Inception have by custom.
     """
 
     identity: Mapping[str, Any]
     see: Callable[[np.ndarray], Seen]
     logits_of: LogitsOf | None = None
+    fixed_scale: bool = False
 
     def __str__(self) -> str:
         return " ".join(map(str, self.identity.values()))
@@ -69,9 +71,8 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
         name = "judge" if (dataset.class_names or dataset.attribute_names) and dataset.held_out else "pixels"
     if name == "judge":
         judge = train_judge(dataset)
-        return Network(
-            {"features": "judge", "weights": judge.digest}, judge.see, "classes" if judge.exclusive else "attributes"
-        )
+        logits_of: LogitsOf = "classes" if judge.exclusive else "attributes"
+        return Network({"features": "judge", "weights": judge.digest}, judge.see, logits_of, fixed_scale=True)  # scaled already
     if name == "pixels":
         return Network({"features": "pixels"}, _pixels)
     if weights is None:
@@ -80,7 +81,9 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
     identity = {"features": name, "weights": digest, "resize": resize}
     see = _in_chunks(lambda v, x: forward(v, x, resize), variables)
-    return Network(identity, see, "imagenet" if name == "inception" else None)
+    if name == "inception":
+        return Network(identity, see, "imagenet", fixed_scale=True)
+    return Network(identity, see)
 
 
 def _pixels(images: np.ndarray) -> Seen:

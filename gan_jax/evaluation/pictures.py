@@ -60,6 +60,10 @@ class Pictures:
         """(n, d)."""
         return self.seen.features
 
+    def scaled(self, factor: float) -> "Pictures":
+        """With features times `factor`."""
+        return Pictures(self.images, self.seen.scaled(factor), self.asked)
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -18,10 +18,11 @@ from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kid import kernel_distance
 from gan_jax.metrics.memorised import memorised
 from gan_jax.metrics.prdc import density_coverage, precision_recall
-from gan_jax.metrics.recognised import class_counts, class_entropy, recognised_share
+from gan_jax.metrics.recognised import class_counts, class_entropy, largest_class, recognised_share
 from gan_jax.metrics.similarity import ms_ssim_within_classes
 
 LEAST_HELD_OUT = 50  # pictures needed to tell memorised samples from new ones
+PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # as in the papers
 FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
 
 
@@ -44,6 +45,11 @@ class Reference:
         """Of the features of `train`, computed once."""
         return moments(self.train.features)
 
+    @cached_property
+    def rms_distance(self) -> float:
+        """Of the features of `train`, computed once."""
+        return rms_distance(self.train.features)
+
 
 Better = Literal["higher", "lower", "as real"]
 Numbers = dict[str, float]
@@ -52,9 +58,9 @@ Numbers = dict[str, float]
 class Metric(NamedTuple):
     """`compute(samples, reference)` gives the numbers named in `better`, which are defined in `gan_jax.metrics`.
 
-    `lacks(n, reference)` is the reason why n samples cannot be scored, or "". `reads` are the attributes that must be readable
-    in the pictures. `floor` is the set of real pictures scored in place of samples: one of two random "halves" of the
-    reference, half of the "held_out" pictures, or none.
+    It needs `least` samples and as many real pictures. `lacks(n, reference)` is another reason why n samples cannot be scored,
+    or "". `reads` are the attributes that must be readable in the pictures. `floor` is the set of real pictures scored in place
+    of samples: one of two random "halves" of the reference, half of the "held_out" pictures, or none.
     """
 
     better: dict[str, Better]
@@ -62,6 +68,7 @@ class Metric(NamedTuple):
     lacks: Callable[[int, Reference], str] = lambda n, real: ""
     floor: Literal["halves", "held_out", "none"] = "held_out"
     reads: tuple[str, ...] = ()
+    least: int = 2
 
 
 def _fid(fake: Pictures, real: Reference) -> Numbers:
@@ -91,7 +98,10 @@ def _inception_score(fake: Pictures, real: Reference) -> Numbers:
 
 def _prdc(fake: Pictures, real: Reference) -> Numbers:
     ones, others = real.train.features, fake.features
-    return {**precision_recall(ones, others)._asdict(), **density_coverage(ones, others)._asdict()}
+    return {
+        **precision_recall(ones, others, PRECISION_NEIGHBOURS)._asdict(),
+        **density_coverage(ones, others, DENSITY_NEIGHBOURS)._asdict(),
+    }
 
 
 def _memorised(fake: Pictures, real: Reference) -> Numbers:
@@ -109,7 +119,11 @@ def _memorised_lacks(n: int, real: Reference) -> str:
 
 
 def _diversity(fake: Pictures, real: Reference) -> Numbers:
-    return {"diversity": rms_distance(fake.features) / rms_distance(real.train.features)}
+    return {"diversity": rms_distance(fake.features) / real.rms_distance}
+
+
+def _diversity_lacks(n: int, real: Reference) -> str:
+    return "" if real.rms_distance > 0 else "diversity needs real pictures that differ, and all features are equal"
 
 
 def _birthday(fake: Pictures, real: Reference) -> Numbers:
@@ -118,8 +132,12 @@ def _birthday(fake: Pictures, real: Reference) -> Numbers:
 
 
 def _ms_ssim(fake: Pictures, real: Reference) -> Numbers:
-    labels = fake.asked.get("label", np.zeros(len(fake), np.int32))
-    return {"ms_ssim": float(np.mean(list(ms_ssim_within_classes(np.asarray(fake.images), labels).values())))}
+    labels = np.asarray(fake.asked.get("label", np.zeros(len(fake), np.int32)))
+    classes, counts = np.unique(labels, return_counts=True)
+    paired = np.isin(labels, classes[counts > 1])
+    if not paired.any():
+        raise InputError(f"ms_ssim compares pictures of one class, and {len(fake)} pictures are of {len(classes)} classes")
+    return {"ms_ssim": float(np.mean(list(ms_ssim_within_classes(np.asarray(fake.images)[paired], labels[paired]).values())))}
 
 
 def _ms_ssim_lacks(n: int, real: Reference) -> str:
@@ -134,6 +152,7 @@ def _recognised(fake: Pictures, real: Reference) -> Numbers:
         "recognised": float(recognised_share(logits)),
         "classes": float(np.sum(np.asarray(counts) > 0)),
         "class_entropy": float(class_entropy(counts)),
+        "largest_class": float(largest_class(counts)),
     }
     if "label" not in fake.asked:
         return numbers
@@ -180,18 +199,30 @@ METRICS: dict[str, Metric] = {
     "kid": Metric({"kid": "lower"}, _kid, floor="halves"),
     "is": Metric({"is": "higher"}, _inception_score, _needs_logits("is", "classes", "imagenet")),
     "prdc": Metric(
-        {"precision": "higher", "recall": "higher", "density": "as real", "coverage": "higher"}, _prdc, floor="halves"
+        {"precision": "higher", "recall": "higher", "density": "as real", "coverage": "higher"},
+        _prdc,
+        floor="halves",
+        least=DENSITY_NEIGHBOURS + 1,
     ),
     "memorised": Metric({"memorised": "as real"}, _memorised, _memorised_lacks),
-    "diversity": Metric({"diversity": "as real"}, _diversity),
+    "diversity": Metric({"diversity": "as real"}, _diversity, _diversity_lacks),
     "birthday": Metric({"support": "higher", "duplicates": "lower"}, _birthday, floor="none"),
     "ms_ssim": Metric({"ms_ssim": "as real"}, _ms_ssim, _ms_ssim_lacks),
     "recognised": Metric(
-        {"recognised": "higher", "classes": "higher", "class_entropy": "higher", "label_accuracy": "higher"},
+        {
+            "recognised": "higher",
+            "classes": "higher",
+            "class_entropy": "as real",
+            "largest_class": "as real",
+            "label_accuracy": "higher",
+        },
         _recognised,
         _needs_logits("recognised", "classes"),
+        least=1,
     ),
-    "counting": Metric({f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, reads=tuple(FACE_COUNTS)),
+    "counting": Metric(
+        {f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, reads=tuple(FACE_COUNTS), least=1
+    ),
     "attributes": Metric({"attribute_error": "lower"}, _attributes, _needs_logits("attributes", "attributes"), "halves"),
 }
 BETTER: dict[str, Better] = {name: better for metric in METRICS.values() for name, better in metric.better.items()}
@@ -202,9 +233,16 @@ def wish(name: str) -> str:
     return "best equal to real" if BETTER[name] == "as real" else f"{BETTER[name]} is better"
 
 
+def _too_few(name: str, n: int, real: Reference) -> str:
+    least, found = METRICS[name].least, len(real.train)
+    if min(n, found) >= least:
+        return ""
+    return f"{name} needs {least} samples and {least} real pictures or more, and there are {n} and {found}"
+
+
 def lacking(metrics: Sequence[str], n: int, real: Reference) -> dict[str, str]:
     """The metrics that cannot score n samples, each with the reason."""
-    reasons = {name: METRICS[name].lacks(n, real) or _unreadable(name, real) for name in metrics}
+    reasons = {name: _too_few(name, n, real) or METRICS[name].lacks(n, real) or _unreadable(name, real) for name in metrics}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -53,7 +53,13 @@ def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array
 
 
 def _by_platform(compute: Callable[[lowerings.Form, Array, Array], Array], on_cpu: lowerings.Form, *arrays: Array) -> Array:
-    result: Array = lax.platform_dependent(*arrays, cpu=partial(compute, on_cpu), default=partial(compute, lowerings.plain))
+    """On a CPU in float32 at least: forms that add up transformed arrays lose digits below it, and are no faster there."""
+
+    def in_full(*arrays: Array) -> Array:
+        dtype = jnp.result_type(*arrays)
+        return compute(on_cpu, *(x.astype(jnp.promote_types(dtype, jnp.float32)) for x in arrays)).astype(dtype)
+
+    result: Array = lax.platform_dependent(*arrays, cpu=in_full, default=partial(compute, lowerings.plain))
     return result
 
 

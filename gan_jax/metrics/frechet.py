@@ -77,7 +77,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
         root = vectors * xp.sqrt(xp.maximum(values, 0.0))[None]
         common = xp.linalg.eigvalsh(root.T @ cov_b @ root)
         trace = xp.trace(cov_a) + xp.trace(cov_b) - 2 * xp.sum(xp.sqrt(xp.maximum(common, 0.0)))
-        return float(gap @ gap + trace)
+        return max(0.0, float(gap @ gap + trace))  # rounding errors of equal sets may lie below 0
 
 
 def frechet_bias(reference: Moments, n: int) -> float:

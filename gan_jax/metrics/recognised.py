@@ -20,7 +20,12 @@ def class_counts(logits: Float[np.ndarray | Array, "n k"]) -> Float[Array, " k"]
 
 
 def class_entropy(counts: Float[Array, " k"]) -> Float[Array, ""]:
-    """Entropy of the class frequencies over log k: 1 if all classes are equally frequent, 0 for a single class."""
+    """Entropy of the class frequencies over log k: 1 if all k classes are equally frequent, 0 for a single class."""
     p = counts / jnp.sum(counts)
     entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0))
-    return entropy / jnp.log(counts.shape[0])
+    return entropy / jnp.log(max(counts.shape[0], 2))
+
+
+def largest_class(counts: Float[Array, " k"]) -> Float[Array, ""]:
+    """The share of the most frequent class."""
+    return jnp.max(counts) / jnp.sum(counts)

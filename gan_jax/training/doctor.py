@@ -7,7 +7,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image_gan`
-WINDOW = 10  # intervals that a diagnosis looks back on
+WINDOW = 250  # rounds that a diagnosis looks back on
+STRETCH = 25  # rounds, at least, that a signal is averaged over before medians and changes are taken
+FIRST = 500  # rounds before a game is judged: early metrics vary much
+ROWS = WINDOW + 2 * STRETCH  # the last rows that a diagnosis can depend on, each of a round or more
 
 
 class Cure(NamedTuple):
@@ -34,6 +37,12 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure("spectral normalisation", "spectral_norm"),
         Cure("the non-saturating cost in place of minimax", "loss", "non_saturating"),
         Cure("label smoothing", "label_smoothing", "0.1"),
+    ),
+    "D-slow": (
+        Cure("a higher learning rate for the discriminator, if it is below the generator's", "disc_lr"),
+        Cure("two updates of the discriminator a round", "disc_steps", "2"),
+        Cure("one update of the generator a round", "gen_steps", "1"),
+        Cure("a weaker penalty", "r1"),
     ),
     "G-winning": (
         Cure("a larger discriminator"),
@@ -64,22 +73,33 @@ def told(cures: Sequence[Cure], flags: Collection[str] = ()) -> str:
     return ", or ".join(words)
 
 
+def _narrow(s: Mapping[str, float]) -> bool:
+    """Whether fakes vary much less than reals."""
+    return min(s.get("rms_distance", 1.0), s.get("pixels", 1.0)) < 0.45
+
+
+def _far(s: Mapping[str, float]) -> bool:
+    """Whether the fakes' mean lies far from the reals'."""
+    return s.get("offset", 0.0) > 0.55
+
+
 RULES: dict[str, Callable[[dict[str, float]], bool]] = {
     "diverging": lambda s: abs(s.get("disc_loss", 0.0)) > 100,
+    "D-slow": lambda s: s.get("gap", 1.0) < 0.02 and (_narrow(s) or _far(s)),  # plain differences, and D does not tell them
     "D-winning": lambda s: s.get("gap", 0.0) > 0.65,
-    "collapsing": lambda s: min(s.get("rms_distance", 1.0), s.get("pixels", 1.0)) < 0.45,
+    "collapsing": _narrow,
     "memorising": lambda s: s.get("overfit", 0.0) > 0.5,
     "oscillating": lambda s: s.get("swing", 0.0) > 0.015 and s.get("offset", 0.0) > 0.4,
-    "G-winning": lambda s: s.get("offset", 0.0) > 0.55 and s.get("gap", 1.0) < 0.15,
+    "G-winning": lambda s: _far(s) and s.get("gap", 1.0) < 0.15,
 }
-LEAST_ROWS = {"diverging": 3}  # the other states need a whole window: early metrics vary much
+LEAST_STRETCHES = 3  # that a diagnosis needs, however long they are
 SIGNALS = {
     "gap": "D(x) - D(G(z))",
     "rms_distance": "how far fakes lie from their mean in the discriminator's features, over how far reals do",
     "pixels": "the same of the examples themselves",
     "offset": "how far the fakes' mean feature is from the reals', over the reals' rms distance",
     "disc_loss": "the discriminator's loss",
-    "swing": "how much D(G(z)) changes from one row of metrics to the next",
+    "swing": "how much D(G(z)) changes from one stretch of rounds to the next",
     "overfit": "how far D's answer to held-out pictures has moved from that to training ones towards that to fakes",
 }
 
@@ -95,11 +115,15 @@ class Diagnosis(NamedTuple):
 
 
 def signals(rows: Sequence[Row]) -> dict[str, float]:
-    """`SIGNALS` of the last `WINDOW` rows, medians over them, without those whose metrics are missing.
+    """`SIGNALS` of the last `WINDOW` rounds, medians over stretches of them, without those whose metrics are missing.
+
+    Rows of fewer than `STRETCH` rounds are averaged until they are as many, so that the noise of minibatches does not depend
+    on how often metrics are kept; of longer rows there are `LEAST_STRETCHES` at least. A row's rounds are those since the
+    `step` of the row before; rows without `step` are of `STRETCH` rounds.
 
     `overfit` is r_v of Karras et al. 2020 (arXiv:2006.06676, eq. 1), on D(x) instead of logits.
     """
-    last = rows[-WINDOW:]
+    last = _stretches(rows) if rows else []
     found = {
         "gap": _median(last, lambda row: row["disc/real"] - row["disc/fake"]),
         "rms_distance": _median(last, lambda row: row["gen/rms_distance"]),
@@ -115,21 +139,54 @@ def signals(rows: Sequence[Row]) -> dict[str, float]:
 def diagnose(rows: Sequence[Row]) -> Diagnosis:
     """The state that the last rows show, the first of `RULES` that holds.
 
-    No state is reported before `WINDOW` rows, or those of `LEAST_ROWS`. The thresholds were fitted on the even seeds of
-    `experiments.doctor_runs` and examined on its odd ones; that of "diverging" is set by hand: no window of those runs exceeds
-    8.7. They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say
-    little, and a loss over 100 may be sound.
+    No state is reported before round `FIRST`, but "diverging" from `LEAST_STRETCHES` stretches on, and "nan" at once. The
+    thresholds were fitted on the even seeds of `experiments.doctor_runs` and examined on its odd ones. Two are set by hand:
+    that of "diverging", as no window of those runs exceeds 8.7, and the gap of "D-slow", as no healthy run is narrow or far.
+    They are for costs on logits, whose D(x) is a probability: under the Wasserstein cost gap and swing say little, and a loss
+    over 100 may be sound. A discriminator is slow where it rates fakes like reals, or above them, though these differ plainly:
+    one that learns as fast as the generator would tell them apart.
     """
     if not rows:
         return Diagnosis("ok", {})
     bad = [name for name, value in rows[-1].items() if isinstance(value, float) and not math.isfinite(value)]
     if bad:
         return Diagnosis("nan", dict.fromkeys(bad, math.nan))
-    found = signals(rows)
+    found, last = signals(rows), _step(rows, len(rows) - 1)
     for state, is_so in RULES.items():
-        if len(rows) >= LEAST_ROWS.get(state, WINDOW) and is_so(found):
+        old_enough = last >= (LEAST_STRETCHES * STRETCH if state == "diverging" else FIRST)
+        if old_enough and len(_stretches(rows)) >= LEAST_STRETCHES and is_so(found):
             return Diagnosis(state, found)
     return Diagnosis("ok", found)
+
+
+def _step(rows: Sequence[Row], i: int) -> int:
+    """The round that row i ends at; before the first row as many rounds are assumed as before the second."""
+    if i < 0:
+        return max(2 * _step(rows, 0) - _step(rows, 1), 0) if len(rows) > 1 else 0
+    return int(rows[i].get("step", (i + 1) * STRETCH))
+
+
+def _stretches(rows: Sequence[Row]) -> list[Row]:
+    """Means over stretches of `STRETCH` rounds or more: those of the last `WINDOW` rounds, or `LEAST_STRETCHES`."""
+    found: list[Row] = []
+    newest, end = _step(rows, len(rows) - 1), len(rows)
+    while end > 0:
+        first = end - 1
+        while first > 0 and _step(rows, end - 1) - _step(rows, first - 1) < STRETCH:
+            first -= 1
+        if len(found) >= LEAST_STRETCHES and newest - _step(rows, first - 1) > WINDOW:
+            break
+        found.insert(0, _mean(rows[first:end]))
+        end = first
+    return found
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    """Means of the numbers that all rows have; rows kept at one interval are of as many rounds."""
+    if len(rows) == 1:
+        return rows[0]
+    names = [name for name in rows[0] if all(isinstance(row.get(name), int | float) for row in rows)]
+    return {name: statistics.fmean(row[name] for row in rows) for name in names}
 
 
 def with_scores(rows: Sequence[Row], scores: Sequence[Row]) -> list[dict[str, Any]]:
@@ -154,5 +211,5 @@ def _median(rows: Sequence[Row], value: Any) -> float | None:
 
 
 def _swing(values: Sequence[float]) -> float | None:
-    """The mean change from one row to the next."""
+    """The mean change from one stretch to the next."""
     return statistics.fmean(abs(b - a) for a, b in pairwise(values)) if len(values) > 2 else None

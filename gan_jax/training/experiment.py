@@ -1,6 +1,5 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +72,7 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
 
     The run continues where its directory has checkpoints; a dry run only says how much memory it takes, and gives None.
     Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or
-    all its samples are of one class.
+    its samples are of one class where real pictures are not.
     """
     config = checked(config)
     with progress.step("opening the devices"):
@@ -239,7 +238,7 @@ def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:
 
 
 def conclude(run: Run) -> None:
-    """Make the film and say where everything is; raises `RunError` if the samples are of one class only."""
+    """Make the film and say where everything is; raises `RunError` if the samples have `collapsed`."""
     films = make_film(run)
     step = read_rows(run.directory / "metrics.jsonl")[-1]["step"]
     real = run.directory / "real.png"
@@ -252,8 +251,20 @@ def conclude(run: Run) -> None:
     scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
     for row in scores:
         _tell(run, row)
-    if scores and scores[0].get("classes", 2) < 2:
-        raise RunError("all samples are of one class: the run has collapsed")
+    if scores and (reason := collapsed(scores[0])):
+        raise RunError(reason)
+
+
+def collapsed(scores: Mapping[str, Any]) -> str:
+    """Why samples with these scores count as collapsed, or "".
+
+    They do if nearly all are of one class and real pictures in their place are not. Where most real pictures are of one class,
+    or what they score is not known, samples of one class are no sign.
+    """
+    found, real = scores.get("largest_class"), scores.get("largest_class_floor")
+    if found is None or real is None or found < 0.99 or real > 0.8:
+        return ""
+    return f"{found:.1%} of the samples are of one class, of real pictures at most {real:.1%}: the run has collapsed"
 
 
 def _tell(run: Run, scores: Mapping[str, Any]) -> None:
@@ -262,6 +273,5 @@ def _tell(run: Run, scores: Mapping[str, Any]) -> None:
         if isinstance(value, int | float) and name != "step" and not name.endswith(("_floor", "_std")):
             floor = scores.get(f"{name}_floor")
             run.log(f"{name:16}{value:8.4g}" + (f"   real pictures {floor:.4g}" if floor is not None else ""))
-    if "recognised" in scores:
-        ratio = scores["recognised"] / max(scores["recognised_floor"], 1e-9)
-        run.log(f"recognised {ratio:.3f} times as often as real ones")
+    if scores.get("recognised_floor", 0) > 0:
+        run.log(f"recognised {scores['recognised'] / scores['recognised_floor']:.3f} times as often as real ones")

@@ -9,7 +9,7 @@ from gan_jax.core import TrainState
 from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run import Run, read_rows
-from gan_jax.training.doctor import WINDOW, advice, diagnose, with_scores
+from gan_jax.training.doctor import ROWS, advice, diagnose, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
 
@@ -29,7 +29,7 @@ class Keeper:
         self.callbacks = [Every(every, self._guarded(call)) for every, call in callbacks]
         self._state = (read_rows(run.directory / "diagnosis.jsonl") or [{"state": "ok"}])[-1]["state"]
         scores = read_rows(run.directory / "eval.jsonl")
-        self._seen: list[Row] = with_scores(read_rows(run.directory / "metrics.jsonl"), scores)[-WINDOW:]
+        self._seen: list[Row] = with_scores(read_rows(run.directory / "metrics.jsonl"), scores)[-ROWS:]
         self._overfit: Row = {}
         for row in scores:
             self._note(row)
@@ -65,7 +65,7 @@ class Keeper:
 
     def health(self, at: int, row: Row) -> str:
         """The state of the game; a change is logged, and kept with its evidence."""
-        self._seen = [*self._seen[-WINDOW:], {**row, **self._overfit}]
+        self._seen = [*self._seen[-ROWS:], {"step": at, **row, **self._overfit}]
         found = diagnose(self._seen)
         if found.state != self._state:
             self._state = found.state

@@ -10,7 +10,7 @@ import pytest
 from gan_jax.data.doodles import KINDS
 from gan_jax.errors import InputError
 from gan_jax.evaluation import doodle_judge
-from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number, Turn
+from gan_jax.evaluation.doodle_heads import HEADS, PARTS, Choice, Number, Turn
 from gan_jax.evaluation.doodle_judge import drawn, examine, train_doodle_judge
 from gan_jax.models.reader import unrolled
 
@@ -79,6 +79,25 @@ def test_what_is_not_shown_is_not_taught():
     np.testing.assert_allclose(gradient, [[0, 0], [0.5, -0.5]])
     assert heads[0].scores(np.array([False, True]), truths) == {"smile": 1.0}
     assert heads[0].scores(np.array([True, False]), truths) == {"smile": 0.0}
+
+
+def test_faces_are_shown_mirrored_with_the_opposite_yaw(monkeypatch):
+    """In half of the examples; every other attribute stays. Birds and flowers, whose sides are read, are never mirrored."""
+    seen = []
+    monkeypatch.setattr(doodle_judge, "fit", lambda loss, params, tx, load, steps, key, what: seen.append(load(0)))
+    for kind, mirrors in (("faces", (False, True)), ("birds", (False, False)), ("flowers", (False, False))):
+        examples = drawn(kind, "train", 6, (16, 16))
+        targets = [np.concatenate([head.encode(examples.truths) for head in part.heads], axis=1) for part in PARTS[kind]]
+        seen.clear()
+        doodle_judge._train(doodle_judge._stages(kind, 8), [None, None], examples, 1, 200, 0)
+        for (images, _, aims), whole, mirror in zip(seen, targets, mirrors, strict=True):
+            opposite = whole.copy()
+            opposite[:, -1] *= -1 if mirror else 1  # the yaw comes last
+            known = {(x.tobytes(), y.tobytes()) for x, y in zip(examples.images, whole, strict=True)}
+            turned = {(x[:, ::-1].tobytes(), y.tobytes()) for x, y in zip(examples.images, opposite, strict=True)}
+            found = [(x.tobytes(), y.tobytes()) for x, y in zip(images, aims, strict=True)]
+            assert set(found) == (known | turned if mirror else known)
+            assert 60 < sum(pair in turned for pair in found) < 140 or not mirror
 
 
 def test_numbers_by_hand():

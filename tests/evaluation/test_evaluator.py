@@ -24,14 +24,17 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def network(dataset):
-    """Random projections of the pixels, and logits that count ink: quick, and enough to tell digits from noise."""
+    """Random projections of the pixels, and logits that count ink: quick, and enough to tell digits from noise.
+
+    Of fixed scale, so that features of a reference are those that it gives.
+    """
     matrix = np.random.default_rng(0).standard_normal((256, 24)).astype(np.float32) / 16
 
     def see(images):
         x = images.reshape(len(images), -1) / np.float32(255)
         return Seen(x @ matrix, 10 * (x @ matrix[:, :10]))
 
-    return Network({"features": "projections", "weights": "0"}, see, "classes")
+    return Network({"features": "projections", "weights": "0"}, see, "classes", fixed_scale=True)
 
 
 def evaluator(dataset, network, tmp_path, *metrics, **kwargs):
@@ -76,7 +79,7 @@ def test_a_row_has_means_spreads_floors_and_the_whole_protocol(dataset, network,
     assert row["fid_std"] == pytest.approx(np.sqrt(0.5))
     assert row["kid_floor"] == judge.floor["kid"]
     assert row["fid_floor"] == pytest.approx(judge.floor["fid"] * (1 / 360 + 1 / 1437) / (1 / 718 + 1 / 719))
-    assert set(COMPARABLE) - {"resize", "generator_weights", "statistics"} <= row["protocol"].keys()
+    assert set(COMPARABLE) - {"resize", "scale", "generator_weights", "statistics"} <= row["protocol"].keys()
     assert row["protocol"] | {"generated": 360, "repeats": 2, "seed": 5} == row["protocol"]
     assert row["protocol"]["fingerprint"] == dataset.fingerprint
     assert row["protocol"]["floor"] == "718 against 719, 180 held-out"
@@ -91,6 +94,32 @@ def test_the_floor_of_two_sets_is_that_of_two_halves(dataset, network, tmp_path)
     assert judge.floor["fid"] < 0.3 * judge.score(dataset.train["image"][dataset.train["label"] < 5])["fid"]
     few = replace(dataset, held_out={name: array[:20] for name, array in dataset.held_out.items()}, stored_fingerprint="few")
     assert evaluator(few, network, tmp_path, "recognised").floor["recognised"] != judge.floor["recognised"]
+
+
+def test_kid_does_not_depend_on_the_scale_of_a_networks_features(dataset, network, tmp_path):
+    """Features are brought to a mean square of 1 on the reference, the samples' and held-out ones by the same factor."""
+    scores = {}
+    for times in (1, 80):
+        grown = replace(network, see=lambda x, t=times: Seen(t * network.see(x).features), logits_of=None, fixed_scale=False)
+        free = evaluator(dataset, replace(grown, identity={"features": f"times {times}"}), tmp_path, "kid", "fid", "memorised")
+        scores[times] = free.score(dataset.held_out["image"][:100]) | free.floor
+        assert np.mean(np.square(free.reference.train.features)) == pytest.approx(1, rel=1e-5)
+        raw = [
+            np.mean(np.square(grown.see(dataset.held_out["image"]).features)),
+            np.mean(np.square(free.reference.held_out.features)),
+        ]
+        factor = np.mean(np.square(grown.see(dataset.train["image"]).features))
+        assert raw[1] == pytest.approx(raw[0] / factor, rel=1e-4)
+        assert free.protocol["scale"] == "mean square 1 on the reference"
+    assert scores[80] == pytest.approx(scores[1], rel=1e-3)
+    assert "scale" not in evaluator(dataset, network, tmp_path, "kid").protocol
+
+
+def test_features_that_are_all_0_stay_so(dataset, tmp_path):
+    blank = evaluator(
+        dataset, Network({"features": "none"}, lambda x: Seen(np.zeros((len(x), 3), np.float32))), tmp_path, "kid"
+    )
+    assert blank.reference.train.features.max() == 0  # no division by 0
 
 
 def test_features_of_the_reference_are_kept(dataset, network, tmp_path):
@@ -276,6 +305,7 @@ def test_networks_by_name(dataset):
     np.testing.assert_allclose(pixels.features, dataset.train["image"][:3].reshape(3, -1) / 255, atol=1e-3)
     unlabelled = replace(dataset, class_names=())
     assert open_network("auto", unlabelled).identity["features"] == "pixels"
+    assert not open_network("pixels", dataset).fixed_scale
     with pytest.raises(InputError, match=r"inception needs its weights\. Download https"):
         open_network("inception", dataset)
     with pytest.raises(InputError, match="nothing can judge"):

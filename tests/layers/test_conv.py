@@ -171,6 +171,24 @@ def test_every_form_computes_the_three_gradients(name, size, stride):
 
 
 @pytest.mark.parametrize(("channels", "size", "stride"), [(32, 4, 2), (32, 3, 1), (3, 4, 2), (8, 5, 2)])
+def test_half_precision_loses_the_rounding_of_the_result_only(channels, size, stride):
+    """Of the value and both gradients, the result of float32 sums of the same inputs is at most rounded to bfloat16."""
+    kernel = (jax.random.normal(jax.random.key(1), (size, size, channels, 40)) / size).astype(jnp.bfloat16)
+    x = jax.random.normal(jax.random.key(2), (4, 4 * stride, 8 * stride, channels)).astype(jnp.bfloat16)
+    y = jax.random.normal(jax.random.key(3), (4, 4, 8, 40)).astype(jnp.bfloat16)
+
+    def computed(f, dtype):
+        value, pull_back = jax.vjp(lambda x, kernel: f(x, kernel, stride), x.astype(dtype), kernel.astype(dtype))
+        return value, *pull_back(y.astype(dtype))
+
+    exact, rough = jax.jit(lambda: computed(lax_conv, jnp.float32))(), jax.jit(lambda: computed(conv, jnp.bfloat16))()
+    for wanted, found in zip(exact, rough, strict=True):
+        assert found.dtype == jnp.bfloat16
+        error, rounding = (float(jnp.std(z.astype(jnp.float32) - wanted)) for z in (found, wanted.astype(jnp.bfloat16)))
+        assert error < 1.05 * rounding
+
+
+@pytest.mark.parametrize(("channels", "size", "stride"), [(32, 4, 2), (32, 3, 1), (3, 4, 2), (8, 5, 2)])
 @pytest.mark.parametrize("f", [conv, conv_transpose])
 def test_populations_of_kernels(f, channels, size, stride):
     """Under `vmap` every run gets what it gets by itself, and its own gradients."""

@@ -1,10 +1,10 @@
-"""Normalisation by the class, against NumPy."""
+"""Normalisation over the batch and by the class, against NumPy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.layers.norm import ConditionalBatchNorm
+from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm
 
 
 def test_conditional_batch_norm_is_a_gain_and_a_bias_of_the_class():
@@ -25,3 +25,14 @@ def test_conditional_batch_norm_is_a_gain_and_a_bias_of_the_class():
     later = layer.apply({"params": params, **changed}, x, y, train=False)
     wanted = (pixels - running["mean"]) / np.sqrt(running["var"] + 1e-5) * g + b
     np.testing.assert_allclose(later, wanted, atol=1e-4)
+
+
+def test_batch_norm_where_the_mean_is_large():
+    """In float32 the mean of squares minus the squared mean would be 0 or noise here."""
+    x = 5000 + np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32)
+    exact = x.astype(np.float64)
+    wanted = (exact - exact.mean(axis=0)) / np.sqrt(exact.var(axis=0) + 1e-5)
+    layer = batch_norm(use_scale=False, use_running_average=False)
+    found, changed = layer.apply(layer.init(jax.random.key(0), x), x, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+    np.testing.assert_allclose(changed["batch_stats"]["var"], 0.9 + 0.1 * exact.var(axis=0), rtol=1e-3)

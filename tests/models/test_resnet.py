@@ -269,8 +269,8 @@ def test_bfloat16_computation_with_float32_parameters(module):
     variables = init(half, inputs)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     run = {m: jax.jit(partial(m.apply, train=True, mutable="batch_stats")) for m in (full, half)}
-    traced = str(jax.make_jaxpr(run[half])(variables, inputs))
-    assert set(re.findall(r"(\w+)\[[\d,]*\] = (?:conv_general_dilated|dot_general)", traced)) == {"bf16"}
+    lowered = run[half].trace(variables, inputs).lower(lowering_platforms=("tpu",)).as_text()
+    assert set(re.findall(r"stablehlo\.(?:convolution|dot_general).* -> tensor<(?:\d+x)*(\w+)>", lowered)) == {"bf16"}
     exact, rounded = (run[m](variables, inputs)[0] for m in (full, half))
     assert exact.dtype == rounded.dtype == jnp.float32
     error = float(jnp.max(jnp.abs(exact - rounded)) / jnp.max(jnp.abs(exact)))

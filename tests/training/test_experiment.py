@@ -14,6 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
 from gan_jax.runs import open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
+from gan_jax.training.experiment import collapsed
 from tests.flows import Net, asking_gan, asking_sampler
 
 TEXTS = ("red bird", "blue bird", "owl")
@@ -190,3 +191,22 @@ def test_a_dry_run_leaves_nothing(tmp_path, capsys):
     assert run_experiment(text, "text", Config(outdir=Path(tmp_path / "run"), dry_run=True)) is None
     assert "MiB at the peak" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("found", "real", "fails"),
+    [
+        (1.0, 0.1, True),
+        (0.995, 0.1, True),  # a few of another class are no difference
+        (1.0, 0.5, True),
+        (1.0, 0.97, False),  # 190 pictures of one class and 10 of another
+        (1.0, 0.9, False),
+        (1.0, 1.0, False),
+        (0.7, 0.1, False),
+        (1.0, None, False),  # what real pictures score is not known
+        (None, None, False),
+    ],
+)
+def test_samples_have_collapsed_where_real_pictures_would_not(found, real, fails):
+    named = {"largest_class": found, "largest_class_floor": real}
+    assert bool(collapsed({name: value for name, value in named.items() if value is not None})) == fails

@@ -8,7 +8,8 @@ tiles of 2x2: with r taps a side, after the phases are taken apart, what `Form` 
 where V = points of x's tiles (tiles, s s c), U = points of the kernel (s s c, o) and W = points of y's tiles (tiles, o) are
 sums and differences. Each of the three derivatives of the form is one product per point, then a transposed transform:
 9/16 of the multiplications for r = 2 (4x4 kernels of stride 2), 4/9 for r = 3 (3x3 kernels of stride 1). Interpolation at 0,
-1, -1 and infinity only, so that rounding errors stay those of plain convolutions.
+1, -1 and infinity only: rounding errors in float32 are 0.7 to 2.1 times those of plain convolutions. In bfloat16 they would be
+4 times the rounding of the result, which is all that plain convolutions lose: `gan_jax.layers.conv` computes in float32 then.
 """
 
 from collections.abc import Callable, Sequence
