@@ -156,6 +156,7 @@ def compare(outdir: Path, recipes: tuple[str, ...]) -> None:
             f"{name:12} {score['modes']:.0f} modes, {score['high_quality']:.1%} of {SAMPLES:,} samples within 3 sigma, "
             f"reverse KL {score['reverse_kl']:.4f}"
         )
+    print(f"(counted in {SAMPLES:,} other samples than those of the picture)")
     print(f"picture      {outdir / 'comparison.png'}\nfilm         {', '.join(map(str, films))}")
 
 

@@ -1,4 +1,21 @@
-"""Generative adversarial networks as pure functions: `state, metrics = step(state, batch)`."""
+"""Generative adversarial networks as pure functions: `state, metrics = step(state, batch)`.
+
+The game      Players, Objective, Sampler, Turn, TrainState, Player; losses, penalties, latents
+Make it       image_gan(generator, discriminator, loss, latent): an Objective; make_step(objective, tx): the step
+Begin         init_state(objective, tx, key, batch); init_population: many runs
+Run the step  jit_step, scan_step, sharded_step, pmap_step, vmap_step; batch_mesh, run_mesh, replicate
+Sample        sampling_variables, settle, render, draw; image_sampler
+Errors        InputError (what was given cannot work), RunError (a run stopped)
+
+gan_jax.models has networks, gan_jax.data pictures and rounds, gan_jax.training `train` and `run_experiment`, gan_jax.runs
+`open_trained(directory)`, gan_jax.evaluation scores. `gan_jax.parallel.host.keep_compiled()` keeps compiled programs, so that
+the second start is quick; scripts do so by themselves. `help(gan_jax.make_step)` and so on say more.
+"""
+
+import sys as _sys
+
+if _sys.platform == "win32":
+    raise ImportError("gan_jax runs on Linux and macOS, and on Windows within WSL: https://learn.microsoft.com/windows/wsl")
 
 from gan_jax import _startup as _startup  # before all else
 from gan_jax import latents, losses, penalties
@@ -20,6 +37,7 @@ from gan_jax.parallel.mesh import batch_mesh, replicate, run_mesh
 from gan_jax.parallel.population import init_population
 from gan_jax.sampling import draw, render, sampling_variables, settle
 
+__version__ = "0.1.0"
 __all__ = [
     "InputError",
     "Objective",

@@ -18,6 +18,12 @@ T = TypeVar("T")
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
+def default_cache() -> Path:
+    """The folder of what is kept between runs: `GAN_JAX_CACHE`, or else gan_jax in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path in the same folder to write to; it replaces `path` when the block ends, and is removed if the block raises.

@@ -10,6 +10,7 @@ Rates are medians over the turns, and our speedups medians of the ratios within 
 """
 
 import copy
+import importlib.util
 import json
 import tempfile
 from collections.abc import Callable
@@ -25,6 +26,7 @@ import numpy as np
 from experiments.benchmarks.peers import peer
 from experiments.benchmarks.turns import alternate, median_ratio, medians, rate
 from gan_jax import cli
+from gan_jax.errors import InputError
 from gan_jax.images.resize import resize
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
@@ -50,6 +52,9 @@ class Config:
 
 
 def main(config: Config) -> None:
+    peers = ("torch", "torchvision", "torch_fidelity")
+    if missing := [name for name in peers if importlib.util.find_spec(name) is None]:
+        raise InputError(f"{', '.join(missing)} missing, which ours is compared with: pip install '.[oracles]'")
     table, device = {}, jax.devices()[0].device_kind
     for network in config.networks:
         batch = config.squeezenet_batch if network == "squeezenet" else config.inception_batch

@@ -14,8 +14,9 @@ import tyro
 
 from gan_jax import images
 from gan_jax.augment import AUGMENTATIONS, AugmentName
+from gan_jax.config import Seed, Within, command
 from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
-from gan_jax.data.check import check
+from gan_jax.data.check import Report, check
 from gan_jax.data.ranges import parse_range
 from gan_jax.data.store import Store
 from gan_jax.errors import InputError
@@ -38,22 +39,25 @@ class Config(VariationFlags, PictureFlags):
     """Height and width of the pictures, such as 64 or 64x96."""
     augment: AugmentName = "none"
     """Preview: what the discriminator sees in place of the pictures."""
-    strength: float = 0.6
+    strength: Annotated[float, Within(0, 1)] = 0.6
     """Preview: the probability p of ADA's transformations, which training finds by itself."""
-    seed: int = 0
+    seed: Seed = 0
     """Preview: random seed for the variations."""
     out: Path | None = None
     """The sheet to write; default real.png for check, preview.png for preview."""
 
 
-def main(config: Config) -> None:
+@command
+def main(config: Config) -> Report | np.ndarray | str:
     """Print the report and write its sheet, write the preview, or list or clear the cache.
 
-    Raises `InputError` for data that cannot be used, and for a sheet that would lie on or in the data.
+    Returns the report, the preview (h, w, c), or the list. Raises `InputError` for data that cannot be used, and for a sheet
+    that would lie on or in the data.
     """
     if config.action == "cache":
-        print(cache(config.path or "list"))
-        return
+        listed = cache(config.path or "list")
+        print(listed)
+        return listed
     if config.path is not None:
         config = replace(config, data=config.path)
     out = _place(config)
@@ -61,12 +65,14 @@ def main(config: Config) -> None:
         report = check(config.source(), config.size, config.fit, parse_range(config.range))
         print(report)
         sheet = images.grid(report.pictures)
+        result: Report | np.ndarray = report
     else:
-        sheet = preview(config)
+        result = sheet = preview(config)
     if out is None:
         print("no sheet is written, since it would lie in the data: name a place with --out")
     else:
         _write(sheet, out, config.size)
+    return result
 
 
 def cache(action: str) -> str:

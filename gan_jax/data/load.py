@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from gan_jax.config import Count, CountOrNone, Share
 from gan_jax.data.archives import ARCHIVES, PathLike
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.deep import Limits
@@ -46,9 +47,9 @@ class PictureFlags:
     """How pictures of another shape are fitted: crop cuts out the centre, pad fills the border, stretch distorts."""
     channels: Literal["auto", 1, 3, 4] = "auto"
     """1 grey, 3 colours, 4 with transparency; auto is 1 if all pictures are grey and 3 otherwise."""
-    held_out: float = 0.05
+    held_out: Share = 0.05
     """Share of the pictures held out for scores, of a folder, zip, .npz or LMDB that has no held-out part of its own."""
-    limit: int | None = None
+    limit: Count | None = None
     """Number of pictures to use, at random but always the same (of an LMDB the first)."""
     range: str | None = None
     """Of pictures of more than 8 bits, signed ones and floats, the values that become black and white, such as
@@ -97,13 +98,11 @@ class VariationFlags:
 
     mirror: bool = False
     """Show the pictures as they are and mirrored left to right, at random."""
-    crop: int = 0
+    crop: CountOrNone = 0
     """Shift each picture at random by up to so many pixels each way, its edge reflected."""
 
     def variations(self) -> tuple[Variation, ...]:
-        """What `Rounds` takes; raises `InputError` for a negative shift."""
-        if self.crop < 0:
-            raise InputError(f"--crop {self.crop}: choose 0 or more pixels")
+        """What `Rounds` takes."""
         return (mirror(),) * self.mirror + (shift(self.crop),) * (self.crop > 0)
 
 
@@ -122,7 +121,7 @@ def load(
     split: str | None = None,
     fit: Fit = "crop",
     channels: Literal["auto", 1, 3, 4] = "auto",
-    held_out: float = 0.05,
+    held_out: Share = 0.05,
     limit: int | None = None,
     value_range: Limits | None = None,
     pages: Literal["first", "all"] = "first",
@@ -132,7 +131,7 @@ def load(
     """The data chosen by these arguments (see `PictureFlags`), decoded and fitted to `size` (height, width).
 
     `value_range` is (low, high), see `gan_jax.data.ranges`. The decoded pictures are cached in `cache` (default:
-    `gan_jax.data.store.default_cache`) and mapped from there.
+    `gan_jax.files.default_cache`) and mapped from there.
     Raises `InputError` with the cure if there are no such data, or if they cannot be used.
     """
     limits = None if value_range is None else check_range(value_range)
@@ -149,7 +148,7 @@ def open_source(
     size: tuple[int, int],
     *,
     split: str | None = None,
-    held_out: float = 0.05,
+    held_out: Share = 0.05,
     limit: int | None = None,
     pages: Literal["first", "all"] = "first",
     label_column: str | None = None,

@@ -7,7 +7,6 @@ another name and renamed when it is complete, so that a killed process leaves no
 import contextlib
 import errno
 import json
-import os
 import re
 import shutil
 import uuid
@@ -26,12 +25,6 @@ from gan_jax.rows import evenly
 
 FOLDERS = ("features", "judges")  # of `gan_jax.evaluation`
 FORMAT = 1  # version of the folders; those of another version are not used
-
-
-def default_cache() -> Path:
-    """`GAN_JAX_CACHE`, or else gan_jax in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
 
 
 class Store:

@@ -12,14 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_jax.data.dataset import Arrays, Dataset, fingerprint
-from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
 from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures, Rows
 from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
-from gan_jax.files import identity, kept
+from gan_jax.files import default_cache, identity, kept
 from gan_jax.rows import chunks
 
 MOST_REAL = 50_000  # as many as papers compare with

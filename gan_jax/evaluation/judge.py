@@ -14,10 +14,9 @@ from jaxtyping import Float, PyTree
 
 from gan_jax import progress
 from gan_jax.data.dataset import Arrays, Dataset, Order
-from gan_jax.data.store import default_cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation.seen import Seen, joined
-from gan_jax.files import identity, kept
+from gan_jax.files import default_cache, identity, kept
 from gan_jax.images.convert import to_float
 from gan_jax.models.classifier import Classifier
 from gan_jax.rows import chunks

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data.store import default_cache
 from gan_jax.evaluation.doodle_heads import HEADS
 from gan_jax.evaluation.doodle_judge import train_doodle_judge
+from gan_jax.files import default_cache
 
 Read = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # pictures (n, h, w, c) uint8 to values (n,) by attribute
 

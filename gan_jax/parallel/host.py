@@ -3,9 +3,10 @@
 import ctypes
 import os
 import sys
-from pathlib import Path
 
 import jax
+
+from gan_jax.files import default_cache
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # <malloc.h>
 _HUGE_PAGE, _MADV_HUGEPAGE = 2**21, 14
@@ -18,9 +19,12 @@ def prepare() -> None:
 
 
 def keep_compiled() -> None:
-    """Cache compiled programs in JAX_COMPILATION_CACHE_DIR or ~/.cache/gan_jax/xla."""
+    """Cache compiled programs in JAX_COMPILATION_CACHE_DIR, or xla in `gan_jax.files.default_cache`.
+
+    For scripts and notebooks that import the library: the second start then compiles nothing.
+    """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "gan_jax" / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(default_cache() / "xla"))
 
 
 def keep_memory(share: float = 0.25, most: int = 2**31 - 2**25) -> bool:
