@@ -28,10 +28,10 @@ FORMAT = 1  # version of the folders; those of another version are not used
 
 
 class Store:
-    """A folder of prepared data sets, by default `default_cache()`."""
+    """A folder of prepared data sets, by default `gan_jax.files.default_cache()`."""
 
     def __init__(self, folder: Path | None = None):
-        self.folder = folder or default_cache()
+        self.folder = folder or files.default_cache()
 
     def prepared(self, source: Source, how: Preparation) -> Dataset:
         """The data set from the cache, or else read, fitted and kept there.

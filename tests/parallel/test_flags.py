@@ -20,7 +20,7 @@ from gan_jax.parallel import host
 from gan_jax.parallel.flags import DeviceFlags, require_precision
 from gan_jax.parallel.memory import analyse
 from gan_jax.parallel.mesh import batch_mesh
-from gan_jax.training import trainer
+from gan_jax.training import sources
 from tests.game import batches, game, numbers, start
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_out_of_memory_is_told_with_what_lowers_it(tmp_path, monkeypatch):
     def exhausted(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes")
 
-    monkeypatch.setattr(trainer, "resident", lambda *_, **__: exhausted)
+    monkeypatch.setattr(sources, "resident", lambda *_, **__: exhausted)
     asked = dcgan.Config(**SMALL, steps=2, feed="device", devices=1, outdir=tmp_path / "run")
     with pytest.raises(RunError, match="out of memory on cpu .*allocating 123 bytes") as told:
         dcgan.main(asked)
@@ -125,7 +125,7 @@ def test_other_errors_of_the_runtime_stay_as_they_are(tmp_path, monkeypatch):
     def broken(*_):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(trainer, "resident", lambda *_, **__: broken)
+    monkeypatch.setattr(sources, "resident", lambda *_, **__: broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         dcgan.main(dcgan.Config(**SMALL, steps=2, feed="device", devices=1, outdir=tmp_path / "run"))
 
@@ -133,13 +133,13 @@ def test_other_errors_of_the_runtime_stay_as_they_are(tmp_path, monkeypatch):
 def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     try:
-        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "kept"))
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "mine"))
         host.keep_compiled()
         assert jax.config.jax_compilation_cache_dir == before  # jax has read the variable by itself
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
         host.keep_compiled()
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / ".cache" / "gan_jax" / "xla")
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "kept" / "xla")
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
 
