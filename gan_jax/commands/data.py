@@ -14,6 +14,7 @@ import tyro
 
 from gan_jax import images
 from gan_jax.augment import AUGMENTATIONS, AugmentName
+from gan_jax.config import command
 from gan_jax.data import Order, PictureFlags, Rounds, VariationFlags
 from gan_jax.data.check import check
 from gan_jax.data.ranges import parse_range
@@ -46,6 +47,7 @@ class Config(VariationFlags, PictureFlags):
     """The sheet to write; default real.png for check, preview.png for preview."""
 
 
+@command
 def main(config: Config) -> None:
     """Print the report and write its sheet, write the preview, or list or clear the cache.
 
