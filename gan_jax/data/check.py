@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from gan_jax.data.deep import Limits
 from gan_jax.data.fitting import Fit
-from gan_jax.data.pictures import Facts, File, decode, facts, is_grey, pages
+from gan_jax.data.opening import File
+from gan_jax.data.pictures import Facts, decode, facts, is_grey, pages
 from gan_jax.data.ranges import Range, in_range, levels_used
 from gan_jax.data.report import Attribute, Report
 from gan_jax.data.source import Example, Source, Unreadable

@@ -1,37 +1,23 @@
 """A folder or a zip of pictures, with the captions and tables beside them, as a `Source`."""
 
-import difflib
 import os
 import posixpath
 import re
-import threading
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from gan_jax.data import table_files as rows
 from gan_jax.data import tables
-from gan_jax.data.bounds import LARGEST_FILE, check_size, read_regular
-from gan_jax.data.pictures import SUFFIXES, File
-from gan_jax.data.source import Example, Source, Split, Unreadable, printable, random_rows
+from gan_jax.data.bounds import LARGEST_FILE
+from gan_jax.data.opening import SUFFIXES, File
+from gan_jax.data.source import Example, Source, Split, printable, random_rows
 from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
+from gan_jax.data.trees import ARCHIVES, SENSIBLE, Tree, opened
 from gan_jax.errors import InputError
 from gan_jax.files import identity
-
-LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
-ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z", ".zst")
-SENSIBLE = "a few thousand are a good start, a hundred of one class the minimum"
-
-
-class _Tree(NamedTuple):
-    """The files below a root: `stamps` by name (with "/") change when the file does; `read(name, most)` gives a file
-    of at most so many bytes, or raises `Unreadable`."""
-
-    stamps: dict[str, tuple[int, int]]
-    read: Callable[[str, int], bytes]
 
 
 class _Layout(NamedTuple):
@@ -46,7 +32,7 @@ class _Layout(NamedTuple):
 class _Pictures:
     """The pictures in order, with their labels, captions and attributes."""
 
-    tree: _Tree
+    tree: Tree
     names: list[str]
     labels: list[int] | None
     beside: tables.Beside
@@ -74,7 +60,7 @@ def folder_source(
     """
     path = Path(path).expanduser()
     _check_numbers(held_out, limit)
-    tree = _opened(path)
+    tree = opened(path)
     names = sorted((name for name in tree.stamps if _suffix(name) in SUFFIXES), key=_natural)
     sides = sorted(name for name in tree.stamps if _suffix(name) in rows.SUFFIXES)
     others = tree.stamps.keys() - set(names) - set(sides)
@@ -122,77 +108,6 @@ def _suffix(name: str) -> str:
 def _natural(name: str) -> tuple[tuple[tuple[str | int, ...], ...], str]:
     parts = name.split("/")
     return tuple(tuple(int(t) if i % 2 else t for i, t in enumerate(re.split("([0-9]+)", part))) for part in parts), name
-
-
-def _is_litter(name: str) -> bool:
-    return any(part.startswith(".") or part.lower() in LITTER for part in name.split("/"))
-
-
-def _opened(path: Path) -> _Tree:
-    if path.is_dir():
-        return _folder(path)
-    if path.is_file():
-        return _zip(path)
-    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, siblings, 1, 0.5)
-    raise InputError(
-        f"there is no {path}" + (f": do you mean {path.parent / near[0]}?" if near else ": give a folder or a .zip")
-    )
-
-
-def _folder(root: Path) -> _Tree:
-    def read(name: str, most: int) -> bytes:
-        return read_regular(root / name, name, most)
-
-    try:
-        return _Tree({name: stamp for name, stamp in _walk(root, "", set()) if not _is_litter(name)}, read)
-    except OSError as error:
-        raise InputError(
-            f"cannot look into {error.filename}: {error.strerror}; make it readable, or move it elsewhere"
-        ) from error
-
-
-def _walk(folder: Path, before: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Files below the folder with size and time of change; links are followed, but no folder is entered twice."""
-    place = folder.stat()
-    if (place.st_dev, place.st_ino) in seen:
-        return
-    seen.add((place.st_dev, place.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                if not _is_litter(entry.name):
-                    yield from _walk(Path(entry.path), f"{before}{entry.name}/", seen)
-            elif entry.is_file():
-                yield before + entry.name, (entry.stat().st_size, entry.stat().st_mtime_ns)
-
-
-def _zip(path: Path) -> _Tree:
-    kind = next((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), None)
-    if kind:
-        raise InputError(f"{path} is a {kind} archive, which is not read directly: unpack it and give the folder")
-    if path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{path} is one picture: give the folder that holds it and others ({SENSIBLE})")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        what = "a damaged or incomplete zip" if path.suffix.lower() == ".zip" else "neither a folder nor a zip"
-        raise InputError(f"{path} is {what} ({error}): get it again, or give the unpacked folder") from error
-    members = {info.filename.replace("\\", "/"): info for info in archive.infolist() if not info.is_dir()}
-    members = {name: info for name, info in members.items() if not _is_litter(name)}
-    if any(info.flag_bits & 1 for info in members.values()):
-        raise InputError(f"{path} is encrypted: unpack it with its password and give the folder")
-    lock = threading.Lock()  # zipfile is not documented as safe for threads
-
-    def read(name: str, most: int) -> bytes:
-        check_size(name, members[name].file_size, most)  # zipfile never unpacks more than a member is said to have
-        try:
-            with lock:
-                return archive.read(members[name])
-        except Exception as error:  # from zipfile, four decompressors and the disk
-            raise Unreadable(f"{name}: damaged in {path.name} ({error})") from error
-
-    return _Tree({name: (info.file_size, info.CRC) for name, info in members.items()}, read)
 
 
 def _too_few(path: Path, names: Sequence[str], others: Sequence[str]) -> str:

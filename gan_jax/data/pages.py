@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from gan_jax.data.pictures import File, pages
+from gan_jax.data.opening import File
+from gan_jax.data.pictures import pages
 from gan_jax.data.source import Example, Source, Split, Unreadable
 
 

@@ -1,12 +1,7 @@
 """Picture files of any kind as pixels of one size; the only place where pictures are decoded."""
 
-import contextlib
-import io
 import math
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,50 +9,12 @@ from PIL import Image
 from gan_jax.data import deep
 from gan_jax.data.deep import Limits, RangeNeeded
 from gan_jax.data.fitting import Fit, bordered, fitted
-from gan_jax.data.png import without_texts
+from gan_jax.data.opening import Picture, attempted, loaded, opened, orientation, upright
 from gan_jax.data.source import Unreadable
 
-Picture = bytes | np.ndarray | Image.Image
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-)  # accepted contents, whatever the name; some other formats of PIL run programs
-LARGEST = 89_478_485  # pixels, above which PIL warns: 256 MiB of RGB
-TOO_LARGE = f"has more than {LARGEST:,} pixels: shrink it first"
 KINDS = {"L": "grey", "1": "grey", "LA": "transparent", "RGBA": "transparent", "CMYK": "CMYK"}
-UPRIGHT = {  # EXIF orientation: the transposition that makes the stored pixels upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 PAGED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have several pages or frames
 ANIMATED = (b"acTL", b"ANIM")  # what is near the beginning of PNG and WebP that have several
-LIMITS = ("too large", "too much memory", "not supported", "unsupported", "not available", "unknown", "cannot handle")
-_FILTERS = threading.Lock()
-
-T = TypeVar("T")
-
-
-class File(bytes):
-    """The content of a file with its name, which the errors of `decode` begin with, and the page or frame that is meant."""
-
-    name: str
-    page: int
-
-    def __new__(cls, content: bytes, name: str, page: int = 0) -> "File":
-        file = super().__new__(cls, content)
-        file.name, file.page = name, page
-        return file
 
 
 class Facts(NamedTuple):
@@ -89,7 +46,7 @@ def decode(
     height, width = size
 
     def read(image: Picture) -> np.ndarray:
-        picture = _upright(_eight_bit(image, None if border else size, limits))
+        picture = upright(_eight_bit(image, None if border else size, limits))
         if channels == 3 and picture.mode == "RGBA":
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB" if channels == 3 else "RGBA")
@@ -97,7 +54,7 @@ def decode(
             picture = bordered(picture, border)
         return np.array(fitted(picture, (width, height), fit))
 
-    return _attempted(image, read)
+    return attempted(image, read)
 
 
 def facts(image: Picture) -> Facts:
@@ -106,14 +63,14 @@ def facts(image: Picture) -> Facts:
     def read(image: Picture) -> Facts:
         if isinstance(image, np.ndarray) and image.dtype not in (np.uint8, np.bool_):
             return Facts(image.shape[0], image.shape[1], str(image.dtype))
-        picture, in_colour = _opened(image)
-        height, width = picture.size[::-1] if _orientation(picture) not in (5, 6, 7, 8) else picture.size
+        picture, in_colour = opened(image)
+        height, width = picture.size[::-1] if orientation(picture) not in (5, 6, 7, 8) else picture.size
         if in_colour or picture.mode.startswith("I;16"):
             return Facts(height, width, "16-bit")
         kind = "transparent" if picture.has_transparency_data else KINDS.get(picture.mode, "colour")
         return Facts(height, width, kind)
 
-    return _attempted(image, read)
+    return attempted(image, read)
 
 
 def values(image: Picture) -> np.ndarray | None:
@@ -125,98 +82,25 @@ def values(image: Picture) -> np.ndarray | None:
     def read(image: Picture) -> np.ndarray | None:
         if isinstance(image, np.ndarray):
             return _numbers(image) if image.dtype not in (np.uint8, np.bool_) else None
-        picture, in_colour = _opened(image)
+        picture, in_colour = opened(image)
         if in_colour:
             return _colour_values(image)
-        return deep.values_of(_loaded(picture)) if picture.mode in ("I", "F", "L") or picture.mode[:4] == "I;16" else None
+        return deep.values_of(loaded(picture)) if picture.mode in ("I", "F", "L") or picture.mode[:4] == "I;16" else None
 
-    return _attempted(image, read)
+    return attempted(image, read)
 
 
 def pages(image: Picture) -> int:
     """How many pages or frames the file has; raises `Unreadable`."""
     if not isinstance(image, bytes) or not (image.startswith(PAGED) or any(mark in image[:4096] for mark in ANIMATED)):
         return 1
-    return _attempted(image, lambda image: int(getattr(_opened(image, load=False)[0], "n_frames", 1)))
+    return attempted(image, lambda image: int(getattr(opened(image, load=False)[0], "n_frames", 1)))
 
 
 def is_grey(pixels: np.ndarray) -> bool:
     """Whether red, green and blue are equal everywhere in (..., h, w, c) with 1, 3 or 4 channels."""
     colour = pixels[..., :3]
     return bool((colour == colour[..., :1]).all())
-
-
-def _attempted(image: Picture, read: Callable[[Picture], T]) -> T:
-    """`read(image)`, without the texts in a PNG if they exceed PIL's limit; raises `Unreadable` for what cannot be read."""
-    try:
-        try:
-            return read(image)
-        except ValueError as error:  # of PngImagePlugin.MAX_TEXT_CHUNK or MAX_TEXT_MEMORY
-            if not isinstance(image, bytes) or "MAX_TEXT" not in str(error):
-                raise
-            return read(without_texts(image))
-    except RangeNeeded:
-        raise
-    except Exception as error:  # PIL raises more than ten types for damaged files
-        raise Unreadable(_reason(image, error)) from error
-
-
-def _reason(image: Picture, error: Exception) -> str:
-    before = f"{image.name}: " if isinstance(image, File) else ""
-    if isinstance(error, Unreadable):
-        return f"{before}{error}"
-    if isinstance(error, Image.UnidentifiedImageError):
-        if isinstance(image, bytes) and image[:4] in (b"II*\0", b"MM\0*"):
-            return f"{before}a kind of TIFF that Pillow does not read, or a damaged one: save it as PNG, or all as .npz"
-        return f"{before}not a picture of a known kind ({', '.join(FORMATS)})"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"{before}{TOO_LARGE}"
-    if any(limit in str(error).lower() for limit in LIMITS):
-        return f"{before}a kind that Pillow does not read ({str(error)[:200]}): save it as PNG"
-    return f"{before}damaged or cut off ({str(error)[:200] or type(error).__name__})"
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Ignore PIL's warnings of damaged EXIF and the like; locked, since warning filters are shared by all threads."""
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _opened(image: Picture, load: bool = True, lower: bool = False) -> tuple[Image.Image, bool]:
-    """The picture, and whether it has 16 bits for each colour; of a file, only the header is read.
-
-    `lower` takes the lower 8 of these 16 bits.
-    """
-    if isinstance(image, np.ndarray):
-        if image.dtype not in (np.uint8, np.bool_) or image.size == 0:
-            raise Unreadable(f"pixels must be an array that is not empty, not {image.dtype} of shape {image.shape}")
-        pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
-        return Image.fromarray(np.ascontiguousarray(pixels)), False
-    if isinstance(image, Image.Image):
-        return image, False
-    if not image:
-        raise Unreadable("the file is empty")
-    with _silence():
-        picture: Image.Image = Image.open(io.BytesIO(image), formats=FORMATS)
-        if page := getattr(image, "page", 0):
-            picture.seek(page)
-        in_colour = deep.is_colour(picture)
-        picture = deep.lower_half(picture) if lower and in_colour else deep.native(picture)
-        if load and picture.format == "TIFF" and math.prod(picture.size) <= LARGEST:
-            picture.load()  # here, since loading it warns too
-    return picture, in_colour
-
-
-def _loaded(picture: Image.Image) -> Image.Image:
-    """The picture with its pixels."""
-    if math.prod(picture.size) > LARGEST:
-        raise Unreadable(TOO_LARGE)
-    picture.load()
-    if 0 in picture.size:
-        raise Unreadable("the picture has no pixels")
-    return picture
 
 
 def _eight_bit(image: Picture, size: tuple[int, int] | None, limits: Limits | None) -> Image.Image:
@@ -226,13 +110,13 @@ def _eight_bit(image: Picture, size: tuple[int, int] | None, limits: Limits | No
     """
     if isinstance(image, np.ndarray) and image.dtype not in (np.uint8, np.bool_):
         return _in_range(_numbers(image), limits)
-    picture, in_colour = _opened(image)
+    picture, in_colour = opened(image)
     if size and isinstance(image, bytes) and 0 not in picture.size:
         scale = 2 * max(size) / min(picture.size)
         picture.draft("", (math.ceil(picture.width * scale), math.ceil(picture.height * scale)))
     if in_colour and limits is None:
         raise RangeNeeded
-    found = _colour_values(image) if in_colour else deep.values_of(_loaded(picture))
+    found = _colour_values(image) if in_colour else deep.values_of(loaded(picture))
     if found is None:
         if picture.mode == "RGB" and not picture.has_transparency_data:
             return picture
@@ -261,17 +145,5 @@ def _numbers(array: np.ndarray) -> np.ndarray:
 
 def _colour_values(image: Picture) -> np.ndarray:
     """The numbers uint16 (h, w, 3 or 4) of a file of 16-bit colour, of which PIL reads the upper or the lower half."""
-    upper, lower = (np.asarray(_loaded(_opened(image, lower=half)[0])).astype(np.uint16) for half in (False, True))
+    upper, lower = (np.asarray(loaded(opened(image, lower=half)[0])).astype(np.uint16) for half in (False, True))
     return upper << 8 | lower
-
-
-def _orientation(picture: Image.Image) -> int:
-    if "exif" not in picture.info:  # otherwise PIL would load all of a PNG to search for it
-        return 1
-    with _silence():
-        return picture.getexif().get(0x0112, 1)
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    turn = UPRIGHT.get(_orientation(picture))
-    return picture if turn is None else picture.transpose(turn)

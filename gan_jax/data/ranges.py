@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax.data import deep, pictures
 from gan_jax.data.deep import Limits, RangeNeeded, Values
+from gan_jax.data.opening import File
 from gan_jax.data.source import Source, Unreadable
 from gan_jax.errors import InputError
 from gan_jax.rows import chunks
@@ -151,7 +152,7 @@ def _measured(source: Source) -> Iterator[Values | str | None]:
         name = f"picture {i}"
         try:
             image = source.splits[split].read(i).image
-            name = image.name if isinstance(image, pictures.File) else name
+            name = image.name if isinstance(image, File) else name
             numbers = pictures.values(image)
             return None if numbers is None else deep.measured(numbers)
         except (Unreadable, OSError) as error:

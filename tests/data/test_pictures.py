@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 
 from gan_jax.data import pictures
 from gan_jax.data.deep import RangeNeeded
-from gan_jax.data.pictures import SUFFIXES, File, decode, facts, is_grey, pages, values
+from gan_jax.data.opening import SUFFIXES, File
+from gan_jax.data.pictures import decode, facts, is_grey, pages, values
 from gan_jax.data.source import Unreadable
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -362,8 +363,8 @@ def test_border() -> None:
 
 def test_large_photographs_are_shrunk_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    upright = pictures._upright
-    monkeypatch.setattr(pictures, "_upright", lambda picture: sizes.append(picture.size) or upright(picture))
+    upright = pictures.upright
+    monkeypatch.setattr(pictures, "upright", lambda picture: sizes.append(picture.size) or upright(picture))
     generator = np.random.default_rng(0)
     small = Image.fromarray(generator.integers(60, 200, (20, 15, 3), dtype=np.uint8))
     content = stored(small.resize((1600, 2000), Image.Resampling.BICUBIC), "JPEG", quality=95)
