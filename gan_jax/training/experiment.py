@@ -1,5 +1,6 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
