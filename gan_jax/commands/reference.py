@@ -60,7 +60,7 @@ class Compared(NamedTuple):
 
 
 def of_pictures(samples: Path, given: Dataset, ref: str, needs: Needs) -> Compared:
-    """What given samples are compared with, in their form."""
+    """What given samples are compared with, in their form; raises `InputError` for a split, smaller pictures or no data."""
     if ref in SPLITS:
         raise InputError(f"{samples} is no run, whose data would be known: name what to compare with by --ref")
     height, width, channels = given.train["image"].shape[1:]
@@ -69,7 +69,10 @@ def of_pictures(samples: Path, given: Dataset, ref: str, needs: Needs) -> Compar
 
 
 def of_run(run: Path, ref: str, needs: Needs) -> Compared:
-    """What a run's samples are compared with, in the form of its own data: these, divided as in training, or others."""
+    """What a run's samples are compared with, in the form of its own data: these, divided as in training, or others.
+
+    Raises `InputError` for a run that was not trained on pictures, and for pictures smaller than its own.
+    """
     known = read_json(run / "config.json") or {}
     names = {field.name for field in dataclasses.fields(PictureFlags)}
     if not names <= known.keys():
