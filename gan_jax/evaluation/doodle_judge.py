@@ -166,7 +166,7 @@ def _model(look: str, outputs: int, width: int) -> nn.Module:
 
 def _start(stages: Sequence[_Stage], size: tuple[int, int], seed: int) -> list[PyTree]:
     x, key = jnp.zeros((1, *size, 3)), jax.random.key(seed)
-    return [stage.model.init(key, x, *[jnp.ones((1, 3))] * (stage.part.look in PLACED)) for stage in stages]
+    return [jax.jit(stage.model.init)(key, x, *[jnp.ones((1, 3))] * (stage.part.look in PLACED)) for stage in stages]
 
 
 def _reader(stages: Sequence[_Stage], params: list[PyTree]) -> Callable[[np.ndarray], Readings]:

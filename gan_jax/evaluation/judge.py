@@ -1,6 +1,7 @@
 """The judge: a small classifier of the real data, trained in seconds and tested on held-out pictures."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ def train_judge(
     """
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
-    start = model.init(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])), train=False)
+    start = jax.jit(partial(model.init, train=False))(jax.random.key(seed), to_float(jnp.asarray(dataset.first(1)["image"])))
     steps = steps or min(max(600, len(dataset) // 30), MOST_STEPS)
 
     def train() -> PyTree:
