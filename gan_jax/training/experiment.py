@@ -1,7 +1,7 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from gan_jax.config import checked
 from gan_jax.core import Objective, Players, Sampler
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.rounds import Rounds, Variation, examples
-from gan_jax.errors import InputError, RunError
+from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.images.convert import to_uint8
@@ -24,7 +24,7 @@ from gan_jax.parallel import processes
 from gan_jax.parallel.memory import analyse, require_bytes, require_room
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, ask, count, facts_of, population, rows_of
-from gan_jax.runs.run import Run, read_rows
+from gan_jax.runs.run import Run
 from gan_jax.training.callbacks import (
     SCORE_SEED,
     SHEET_SEED,
@@ -32,12 +32,12 @@ from gan_jax.training.callbacks import (
     Show,
     Take,
     evaluation,
-    make_film,
     overfit_check,
     sample_sheets,
     sampled,
     sheet,
 )
+from gan_jax.training.conclusion import conclude
 from gan_jax.training.flags import ExperimentFlags
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
@@ -236,43 +236,3 @@ def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[
 
 def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:
     return lambda step, state: {"source": "training", **score(take(state)[0])}
-
-
-def conclude(run: Run) -> None:
-    """Make the film and say where everything is; raises `RunError` if the samples have `collapsed`."""
-    films = make_film(run)
-    step = read_rows(run.directory / "metrics.jsonl")[-1]["step"]
-    real = run.directory / "real.png"
-    beside = f"   (real ones: {real})" if real.exists() else ""
-    run.log(f"samples     {run.directory / 'samples' / f'{step:06}.png'}{beside}")
-    run.log(f"film        {', '.join(map(str, films)) or 'none'}")
-    run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
-    if real.exists():
-        run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
-    scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
-    for row in scores:
-        _tell(run, row)
-    if scores and (reason := collapsed(scores[0])):
-        raise RunError(reason)
-
-
-def collapsed(scores: Mapping[str, Any]) -> str:
-    """Why samples with these scores count as collapsed, or "".
-
-    They do if nearly all are of one class and real pictures in their place are not. Where most real pictures are of one class,
-    or what they score is not known, samples of one class are no sign.
-    """
-    found, real = scores.get("largest_class"), scores.get("largest_class_floor")
-    if found is None or real is None or found < 0.99 or real > 0.8:
-        return ""
-    return f"{found:.1%} of the samples are of one class, of real pictures at most {real:.1%}: the run has collapsed"
-
-
-def _tell(run: Run, scores: Mapping[str, Any]) -> None:
-    """The last scores, a line each, beside those of real pictures."""
-    for name, value in scores.items():
-        if isinstance(value, int | float) and name != "step" and not name.endswith(("_floor", "_std")):
-            floor = scores.get(f"{name}_floor")
-            run.log(f"{name:16}{value:8.4g}" + (f"   real pictures {floor:.4g}" if floor is not None else ""))
-    if scores.get("recognised_floor", 0) > 0:
-        run.log(f"recognised {scores['recognised'] / scores['recognised_floor']:.3f} times as often as real ones")

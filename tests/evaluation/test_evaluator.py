@@ -1,6 +1,7 @@
 """Scores of sets of pictures whose quality is known, with floors, protocols, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from gan_jax.commands import compare
 from gan_jax.data.dataset import fingerprint
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
+from gan_jax.evaluation import features
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
 from gan_jax.evaluation.pictures import Pictures
@@ -310,6 +312,12 @@ def test_networks_by_name(dataset):
         open_network("inception", dataset)
     with pytest.raises(InputError, match="nothing can judge"):
         open_network("judge", unlabelled)
+
+
+@pytest.mark.parametrize(("name", "fixed"), [("inception", True), ("squeezenet", False), ("squeezenet_torchvision", False)])
+def test_only_inception_keeps_its_own_scale(dataset, monkeypatch, name, fixed):
+    monkeypatch.setattr(features, "read_weights", lambda weights, name: ({}, "digest"))
+    assert open_network(name, dataset, Path("weights.npz")).fixed_scale == fixed
 
 
 def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_path, monkeypatch):

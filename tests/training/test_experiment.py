@@ -14,7 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
 from gan_jax.runs import open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
-from gan_jax.training.experiment import collapsed
+from gan_jax.training.conclusion import collapsed
 from tests.flows import Net, asking_gan, asking_sampler
 
 TEXTS = ("red bird", "blue bird", "owl")
