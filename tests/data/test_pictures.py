@@ -85,6 +85,8 @@ def test_more_than_eight_bits_need_the_range_of_their_set() -> None:
     assert decode(floats, (8, 8), limits=(-0.5, 0.5))[0, [0, 4], 0].tolist() == [0, 16]
     colours = np.stack([floats, floats * 0, -floats], -1)
     assert decode(colours, (8, 8), limits=(-1, 1))[0, 0].tolist() == [64, 128, 191]
+    clear = np.full((8, 8, 4), [4095, 2048, 0, 32768], np.uint16)  # opacity has all 16 bits
+    assert decode(clear, (8, 8), channels=4, limits=(0, 4095))[0, 0].tolist() == [255, 128, 0, 128]
     for wrong in (np.full((8, 8), np.nan, np.float32), np.full((8, 8), np.inf, np.float32)):
         with pytest.raises(Unreadable, match="not finite"):
             decode(Image.fromarray(wrong), (8, 8), limits=(0, 1))

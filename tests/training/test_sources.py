@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from gan_jax.core import Player, TrainState
+from gan_jax import latents, losses
+from gan_jax.core import Player, Players, TrainState, make_step
 from gan_jax.data import Order, Rounds
 from gan_jax.errors import InputError
+from gan_jax.models import dcgan
+from gan_jax.objectives import image_gan
 from gan_jax.training.population import train_population
 from gan_jax.training.sources import examples, feeder, loads_itself, named, source_of
 
@@ -111,6 +115,16 @@ def test_what_is_refused(kind: str) -> None:
     data, message = WRONG[kind]
     with pytest.raises(InputError, match=message):
         played(data)
+
+
+def test_labels_that_the_networks_do_not_know() -> None:
+    """The step knows how many there are."""
+    networks = dcgan.Generator((16, 16), 1, width=2, num_classes=3), dcgan.Discriminator(width=2, num_classes=3, norm="none")
+    known = make_step(image_gan(*networks, losses.hinge, latents.Normal(4)), Players(optax.sgd(1.0), optax.sgd(1.0)))
+    for data in ({"image": X, "label": Y}, [(X, Y)], lambda i: (X, Y), Rounds({"image": X, "label": Y}, Order(0, 20, 5))):
+        with pytest.raises(InputError, match="from 0 to 19: labels are whole numbers from 0 on and below 3"):
+            source_of(data, known)
+    source_of({"image": X, "label": Y % 3}, known, batch=5)
 
 
 def test_nothing_is_ignored() -> None:
