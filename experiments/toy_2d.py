@@ -27,12 +27,14 @@ from gan_jax import cli
 from gan_jax.config import Count, Rate, Share
 from gan_jax.core import TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture
+from gan_jax.files import place
 from gan_jax.images import film, save
 from gan_jax.latents import Normal
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import read_rows
+from gan_jax.runs.run import is_run, require_place
 from gan_jax.sampling import Inputs, Statistics
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 
@@ -87,7 +89,9 @@ class Config(ExperimentFlags):
 
 
 def main(config: Config) -> None:
-    outdir = config.outdir or Path("runs") / f"toy_2d-{config.data}"
+    outdir = place(config.outdir or Path("runs") / f"toy_2d-{config.data}")
+    if not any(is_run(outdir / name) for name in RECIPES):
+        require_place(outdir)
     runs = [run_experiment(build, "toy_2d", replace(config, outdir=outdir / name, **RECIPES[name])) for name in config.recipes]
     if all(run is not None and run.writes for run in runs):
         compare(outdir, config.recipes)

@@ -20,6 +20,7 @@ from gan_jax.errors import InputError
 
 C = TypeVar("C")
 R = TypeVar("R")
+FREE = {"may_change": True}  # metadata of a flag that may differ when a run is continued: it changes no state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,20 @@ def command(main: Callable[[Any], R]) -> Callable[[Any], R]:
         return main(checked(config))
 
     return run
+
+
+def may_change(config: Any) -> set[str]:
+    """The fields of a dataclass that may differ when a run is continued, without those that `config.fixed` names.
+
+    A subclass may define a field again with another default without repeating its metadata.
+    """
+    marked = {
+        field.name
+        for cls in type(config).__mro__
+        for field in vars(cls).get("__dataclass_fields__", {}).values()
+        if FREE.items() <= field.metadata.items()
+    }
+    return marked - set(getattr(config, "fixed", ()))
 
 
 class _Wrong(Exception):

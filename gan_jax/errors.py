@@ -25,8 +25,8 @@ class NotFinite(RunError):
 
 
 class Interrupted(_Told, Exception):
-    """Training was stopped by a signal: at `step`, after the state had been saved, or before the first round if not `saved`."""
+    """Training was stopped by a signal: after the state of `step` had been saved, or at once if not `saved`."""
 
     def __init__(self, step: int, saved: bool = True):
-        super().__init__(f"stopped and saved at step {step}" if saved else "stopped before a round was played")
+        super().__init__(f"stopped and saved at step {step}" if saved else "stopped at once; checkpoints so far are whole")
         self.step, self.saved = step, saved

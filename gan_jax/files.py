@@ -24,6 +24,14 @@ def default_cache() -> Path:
     return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
 
 
+def place(path: str | os.PathLike[str]) -> Path:
+    """The path that a user named, with the home folder in place of ~; raises `InputError` for an unknown user's."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path in the same folder to write to; it replaces `path` when the block ends, and is removed if the block raises.

@@ -25,14 +25,27 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked, self.playing = False, False
+        self._told, self._telling = False, threading.RLock()
 
     def begun(self) -> None:
         """From now on there is something to finish and to save."""
         self.playing = True
 
+    def tell(self) -> None:
+        """Say, once, that this step is being finished."""
+        with self._telling:
+            if not self._told:
+                self._told = True
+                os.write(2, _FINISHING)
+
 
 _stop: Stop | None = None  # of the block that runs
 _in_program = False
+
+
+def in_program() -> bool:
+    """Whether the process is within `program`: an interrupt ends it."""
+    return _in_program
 
 
 @contextlib.contextmanager
@@ -59,7 +72,7 @@ def deferred() -> Iterator[Stop]:
 def _ask(stop: Stop, restore: Callable[[], None]) -> None:
     stop.asked = True
     restore()
-    os.write(2, _FINISHING)
+    stop.tell()
 
 
 @contextlib.contextmanager
@@ -111,6 +124,7 @@ def program() -> Iterator[None]:
 
 def _noted() -> None:
     if _stop is not None and _stop.playing:
+        _stop.tell()
         _stop.asked = True
     else:
         raise KeyboardInterrupt
@@ -125,8 +139,8 @@ def _watch(reader: int) -> None:
             signals += 1
             if signals > 1:
                 leave()
-            if _stop is not None and _stop.playing:
-                os.write(2, _FINISHING)
+            if (stop := _stop) is not None and stop.playing:
+                stop.tell()
             else:
                 timer = threading.Timer(_PATIENCE, leave)
                 timer.daemon = True

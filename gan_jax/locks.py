@@ -57,6 +57,11 @@ class Lock:
         self._claim = path.with_name(path.name + ".held")
         self._file: int | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return _held.get(self._key) is self
+
     def acquire(self) -> bool:
         """Take the lock; False if another process or thread holds it."""
         with _registry:
@@ -78,7 +83,7 @@ class Lock:
     def release(self) -> None:
         """Give it up; nothing happens if it is not held."""
         with _registry:
-            if _held.get(self._key) is not self:
+            if not self.held:
                 return
             del _held[self._key]
             with contextlib.suppress(OSError):
@@ -92,7 +97,7 @@ class Lock:
 
     def remove(self) -> None:
         """Give it up and remove its file: for locks that nobody waits for."""
-        if _held.get(self._key) is self:
+        if self.held:
             with contextlib.suppress(OSError):
                 self.path.unlink()
         self.release()
@@ -104,12 +109,12 @@ class Lock:
     def _take(self) -> bool:
         file, writable = _open(self.path)
         locked = _lock(file)
-        if locked is None:  # no locks here
+        if locked and not _is_at(file, self.path):  # its last holder has removed it
             os.close(file)
-            return self._take_claim()
+            return self._take()
         if not locked:
             os.close(file)
-            return False
+            return locked is None and self._take_claim()  # None: no locks here
         self._file = file
         if writable:
             with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
@@ -191,6 +196,13 @@ def _open(path: Path) -> tuple[int, bool]:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644), True
     except PermissionError:
         return os.open(path, os.O_RDONLY), False
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
 
 
 def _lock(file: int) -> bool | None:

@@ -36,7 +36,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "sampling": {"core"},
     "supervised": set(),
     "parallel": {"core"},
-    "runs": {"core", "sampling", "parallel", "images"},
+    "runs": {"_startup", "core", "sampling", "parallel", "images"},
     "evaluation": {"data", "metrics", "models", "images", "supervised"},
     "training": {
         "augment",

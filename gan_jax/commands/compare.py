@@ -13,7 +13,8 @@ from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE
 from gan_jax.evaluation.scores import BETTER, wish
-from gan_jax.runs.run import read_rows
+from gan_jax.files import whole
+from gan_jax.runs.records import is_number, read_rows
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -67,18 +68,23 @@ def _show_curves(common: list[Key], groups: dict[str, dict[Key, dict[int, Row]]]
         print(f"no curve of {without}: not scored alike at several steps while training (--eval-every, --eval-metrics)")
     if curves and _common_scores([row for rows in curves.values() for row in rows]):
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            draw(curves, out)
+            with whole(out) as unfinished:
+                draw(curves, unfinished)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write {out}: {error}; choose another --out, ending in .png") from error
         print(f"written: {out}")
 
 
 def _scored(run: Path) -> list[Row]:
-    rows = [row for row in read_rows(run / "eval.jsonl") if "protocol" in row]
+    rows = [_numbers(row) for row in read_rows(run / "eval.jsonl") if "protocol" in row]
     if not rows:
         raise InputError(f"{run} has no scores with a protocol: run `python -m gan_jax evaluate {run}` first")
     return rows
+
+
+def _numbers(row: Row) -> Row:
+    """The row without what is no number: a script may keep anything beside its scores."""
+    return {name: value for name, value in row.items() if name == "protocol" or is_number(value)}
 
 
 def _names(rows: dict[str, list[Row]]) -> tuple[str, ...]:

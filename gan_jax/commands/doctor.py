@@ -9,7 +9,7 @@ import tyro
 from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
-from gan_jax.runs.run import read_json, read_rows
+from gan_jax.runs.records import read_json, read_rows
 from gan_jax.training.doctor import FIRST, ROWS, SIGNALS, Diagnosis, advice, diagnose, with_scores
 
 UNSEEN = (
@@ -49,7 +49,7 @@ def main(config: Config) -> Diagnosis:
     last = diagnose(rows[-ROWS - 1 :])
     print(f"\nat the end: {last.state}")
     for name, value in last.evidence.items():
-        print(f"  {name:10} {value:8.3f}   {SIGNALS[name]}")
+        print(f"  {name:10} {value:8.3f}   {SIGNALS.get(name, '')}")
     if last.state == "ok" and rows[-1]["step"] < FIRST:
         print(f"a game is judged from round {FIRST} on")
     if "overfit" not in last.evidence:

@@ -1,8 +1,9 @@
 """Score samples: `evaluate RUN`, or pictures; every score with its standard deviation, its floor and its protocol."""
 
-import json
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -21,11 +22,13 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
 from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.evaluation.scores import BETTER, wish
+from gan_jax.files import check_apart
 from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, rows_of
-from gan_jax.runs.spec import json_default
+from gan_jax.runs.records import append_row
+from gan_jax.runs.run import is_run
 from gan_jax.runs.trained import Trained
 
 
@@ -70,6 +73,9 @@ def main(config: Config) -> dict[str, Any]:
     host.keep_compiled()
     trained = _open(config)
     needs = Needs(metrics, config.metrics == "auto", config.features)
+    out = config.out or (config.samples if trained else Path())
+    beside = [Path(config.ref)] if config.ref not in reference.SPLITS else []
+    check_apart(out / "eval.jsonl", beside if trained else [*beside, config.samples])
     if trained is None:
         if config.checkpoint != "last":
             raise InputError(f"--checkpoint {config.checkpoint}: {config.samples} is no run and has none")
@@ -78,7 +84,7 @@ def main(config: Config) -> dict[str, Any]:
         source = _of_pictures(config, given, compared.dataset)
         labelled = _labels_by_name(given, compared.dataset) is not None
     else:
-        compared = reference.of_run(config.samples, config.ref, needs)
+        compared = reference.of_run(config.samples, config.ref, needs, partial(_shape, trained))
         source = _of_run(config, trained, compared.dataset)
         labelled = bool(trained.classes) and trained.classes == compared.dataset.class_names
     print(compared.told(config.reference), flush=True)
@@ -104,15 +110,14 @@ def main(config: Config) -> dict[str, Any]:
         repeats.append(evaluator.score(*drawn))
     row = {"step": trained.step if trained else 0, **evaluator.row(repeats, source.n, **_origin(config, trained))}
     print(table(row))
-    _write(row, config.out or (config.samples if trained else Path()), drawn, evaluator)
+    _write(row, out, drawn, evaluator)
     return row
 
 
 def _write(row: dict[str, Any], out: Path, drawn: _Draw, evaluator: Evaluator) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with (out / "eval.jsonl").open("a") as file:
-            file.write(json.dumps(row, default=json_default) + "\n")
+        append_row(out / "eval.jsonl", row)
         print(f"written: {out / 'eval.jsonl'}")
         if "memorised" in evaluator.metrics:
             images.save(_nearest(drawn.images, evaluator), out / "nearest.png", scale=images.enlargement(drawn.images.shape[1]))
@@ -125,12 +130,18 @@ def _open(config: Config) -> Trained | None:
     """The run, or None if the path is something else that holds pictures."""
     if not config.samples.exists():
         raise InputError(f"there is no {config.samples}: name a run's directory, or a folder, a zip or an .npz of samples")
-    if not (config.samples / "model.json").exists():
+    if not (config.samples / "model.json").exists() and not _is_run(config.samples):
         runs = sorted(str(path.parent) for path in config.samples.glob("*/config.json"))
         if runs:
             raise InputError(f"{config.samples} holds {len(runs)} runs: name one of them, such as {runs[0]}")
         return None
     return config.open_generator(config.samples)
+
+
+def _is_run(path: Path) -> bool:
+    with contextlib.suppress(InputError):  # a folder of samples may have an env.json of another kind
+        return is_run(path)
+    return False
 
 
 def _given(path: Path) -> Dataset:
@@ -202,6 +213,14 @@ def _origin(config: Config, trained: Trained | None) -> dict[str, Any]:
         return {"samples": str(config.samples)}
     weights = "averaged" if trained.averaged else "newest"
     return {"generator_weights": weights, "statistics": trained.statistics, "seed": config.seed}
+
+
+def _shape(trained: Trained) -> tuple[int, int, int]:
+    """Height, width and channels of a run's samples; raises `InputError` where these are no images."""
+    shape = trained.draw(1).shape[1:]
+    if len(shape) != 3:
+        raise InputError(f"{trained.run} makes points, not images: see the script that trained it for its scores")
+    return shape[0], shape[1], shape[2]
 
 
 def table(row: dict[str, Any]) -> str:

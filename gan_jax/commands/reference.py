@@ -1,17 +1,18 @@
 """The real pictures that samples are compared with: a run's own, with its split, or any others, whole where possible."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from gan_jax.data.archives import ARCHIVES
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import DRAWN, PictureFlags, load, open_source
-from gan_jax.data.pictures import facts
+from gan_jax.data.pictures import Fit, facts
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Name
-from gan_jax.runs.run import read_json
+from gan_jax.files import place
+from gan_jax.runs.records import is_number, read_json
 
 SPLITS = ("train", "held_out")  # of a run's own data
 
@@ -68,21 +69,63 @@ def of_pictures(samples: Path, given: Dataset, ref: str, needs: Needs) -> Compar
     return _other(ref, (height, width), needs, channels=channels)
 
 
-def of_run(run: Path, ref: str, needs: Needs) -> Compared:
-    """What a run's samples are compared with, in the form of its own data: these, divided as in training, or others.
+def of_run(run: Path, ref: str, needs: Needs, shape: Callable[[], tuple[int, int, int]]) -> Compared:
+    """What a run's samples, of this `shape`, are compared with: its own data, divided as in training, or others.
 
-    Raises `InputError` for a run that was not trained on pictures, and for pictures smaller than its own.
+    Raises `InputError` for a run that does not say what pictures it was trained on, for such that are gone, and for pictures
+    smaller than the samples.
     """
-    known = read_json(run / "config.json") or {}
-    names = {field.name for field in dataclasses.fields(PictureFlags)}
-    if not names <= known.keys():
-        raise InputError(f"{run} was not trained on pictures: there is nothing to compare with")
-    flags = PictureFlags(**{name: known[name] for name in names})
+    flags = _picture_flags(run / "config.json", read_json(run / "config.json") or {})
     if ref in SPLITS:
-        dataset = flags.load()
+        if flags is None:
+            raise InputError(f"{run} does not say what pictures it was trained on: name them by --ref")
+        dataset = _own_data(run, flags)
         return Compared(dataset, ref, dataset)
-    own = _own_elsewhere(run, flags, ref)
-    return Compared(own, "train", own) if own else _other(ref, flags.size, needs, fit=flags.fit, channels=flags.channels)
+    if flags and (own := _own_elsewhere(run, flags, ref)):
+        return Compared(own, "train", own)
+    height, width, channels = shape()
+    return _other(ref, (height, width), needs, fit=flags.fit if flags else "crop", channels=channels)
+
+
+def _picture_flags(path: Path, known: dict[str, Any]) -> PictureFlags | None:
+    """The flags on pictures in a config.json; None for a run of a script that has other flags."""
+    if not {"data", "image_size"} <= known.keys():
+        return None
+    names = {field.name for field in dataclasses.fields(PictureFlags)}
+    found = dataclasses.asdict(PictureFlags()) | {name: value for name, value in known.items() if name in names}
+    texts = (found["data"], found["image_size"], "" if found["split"] is None else found["split"])
+    numbers = (found["held_out"], 0 if found["limit"] is None else found["limit"])
+    right = all(isinstance(text, str) for text in texts) and all(is_number(number) for number in numbers)
+    if not right or found["fit"] not in get_args(Fit) or found["channels"] not in ("auto", 1, 3, 4):
+        raise InputError(f"{path} is damaged: the flags of its data have other values than there are")
+    return PictureFlags(**found)
+
+
+def _own_data(run: Path, flags: PictureFlags) -> Dataset:
+    """The data that a run was trained on, where its flags say, seen from the present folder or from that of the training."""
+    env = read_json(run / "env.json") or {}
+    known, begun_in = env.get("data"), env.get("folder")
+    places = [flags.data]
+    if isinstance(begun_in, str) and (there := Path(begun_in) / place(flags.data)).exists():
+        places.append(str(there))
+    found: list[Dataset] = []
+    for data in dict.fromkeys(places):
+        try:
+            found.append(dataclasses.replace(flags, data=data).load())
+        except InputError as error:
+            reason = error
+            continue
+        if found[-1].fingerprint == known:
+            return found[-1]
+    if not found:
+        raise InputError(f"the pictures that {run} was trained on are gone: name them by --ref, where they are now ({reason})")
+    if isinstance(known, str):
+        print(
+            f"reference   {flags.data} has changed since {run} was trained (fingerprint {found[0].fingerprint}, then {known}): "
+            "these scores are beside the pictures of now",
+            flush=True,
+        )
+    return found[0]
 
 
 def _own_elsewhere(run: Path, flags: PictureFlags, ref: str) -> Dataset | None:

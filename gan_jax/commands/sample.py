@@ -11,6 +11,7 @@ from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
 from gan_jax.config import Count, Seed, command
 from gan_jax.errors import InputError
+from gan_jax.files import whole
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,27 @@ class Config(TrainedFlags):
 
 @command
 def main(config: Config) -> dict[str, Any]:
-    """Write sheet.png and samples.npz (uint8 images, inputs), and return these; raises `InputError` for what cannot be had."""
+    """Write sheet.png and samples.npz (uint8 images, inputs), and return these; of samples that are no images only the latter.
+
+    Raises `InputError` for what cannot be had.
+    """
     trained = config.open_generator(config.run)
     wanted = {name: word for name, word in (("label", config.label), ("caption", config.caption)) if word is not None}
     inputs = trained.inputs(config.n, config.seed, **wanted)
-    pictures = trained.render(config.seed, **inputs)
-    if pictures.ndim != 4:
-        raise InputError(f"{config.run} makes points, not images: there is nothing to draw on a sheet")
-
-    arrays: dict[str, Any] = {"images": pictures, **{name: np.asarray(value) for name, value in inputs.items()}}
+    samples = trained.render(config.seed, **inputs)
+    pictures = samples.ndim == 4 and samples.shape[-1] in (1, 3, 4)
+    arrays: dict[str, Any] = {"images" if pictures else "samples": samples}
+    arrays |= {name: np.asarray(value) for name, value in inputs.items()}
     out = config.out or config.run / "generated"
+    written = [out / "samples.npz"]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        images.save(images.grid(pictures), out / "sheet.png", scale=images.enlargement(pictures.shape[1]))
-        np.savez(out / "samples.npz", **arrays)
+        if pictures:
+            written.insert(0, out / "sheet.png")
+            images.save(images.grid(samples), out / "sheet.png", scale=images.enlargement(samples.shape[1]))
+        with whole(out / "samples.npz") as unfinished:
+            np.savez(unfinished, **arrays)
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
-    print(f"{config.n} samples of step {trained.step}: {out / 'sheet.png'}, {out / 'samples.npz'}")
+    print(f"{config.n} samples of step {trained.step}: {', '.join(map(str, written))}")
     return arrays

@@ -4,6 +4,8 @@ tensorflow-datasets' own builder needs tensorflow-io, which cannot be installed 
 """
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -11,6 +13,12 @@ from gan_jax.data.source import Example, Source, Split, Unreadable, printable
 from gan_jax.data.splitting import held_out_rows
 from gan_jax.errors import InputError
 
+_WALK = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], readonly=True, lock=False) as environment, environment.begin() as transaction:
+    for _ in transaction.cursor().iternext(keys=True, values=False):
+        pass
+"""
 ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
 
 
@@ -65,6 +73,8 @@ class _Pictures:
         except lmdb.Error as error:
             raise InputError(f"{folder} is not a complete LMDB ({error}): unpack the archive again") from error
         self.folder, self.error = folder, lmdb.Error
+        if subprocess.run([sys.executable, "-c", _WALK, str(folder)], capture_output=True).returncode < 0:
+            raise InputError(f"{folder} is damaged (a page of it would end the process): unpack the archive again")
 
     def keys(self, limit: int | None) -> list[bytes]:
         try:

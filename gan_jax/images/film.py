@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gan_jax.files import whole
+
 
 def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0) -> list[Path]:
     """Write frames (h, w, 1|3|4), uint8, as an animated WebP, and as mp4 beside it where imageio-ffmpeg is installed.
@@ -17,7 +19,9 @@ def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0) -> list
     pause = max(round(1000 * seconds / len(pictures)), 20)
     durations = [pause] * (len(pictures) - 1) + [1000]
     target = path.with_suffix(".webp")
-    pictures[0].save(target, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=80, method=4)
+    how = {"append_images": pictures[1:], "duration": durations, "loop": 0, "quality": 80, "method": 4}
+    with whole(target) as unfinished:
+        pictures[0].save(unfinished, format="WEBP", save_all=True, **how)
     return [target, *_mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause)]
 
 
@@ -27,11 +31,12 @@ def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
     except ImportError:
         return []
     size = (pictures[0].width, pictures[0].height)
-    writer = imageio_ffmpeg.write_frames(str(path), size, fps=fps, macro_block_size=2, ffmpeg_log_level="error")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # jax warns of every fork; the child only runs ffmpeg
-        writer.send(None)
-    for picture in [*pictures, *[pictures[-1]] * round(fps)]:
-        writer.send(np.ascontiguousarray(np.asarray(picture)))
-    writer.close()
+    with whole(path) as unfinished:
+        writer = imageio_ffmpeg.write_frames(str(unfinished), size, fps=fps, macro_block_size=2, ffmpeg_log_level="error")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # jax warns of every fork; the child only runs ffmpeg
+            writer.send(None)
+        for picture in [*pictures, *[pictures[-1]] * round(fps)]:
+            writer.send(np.ascontiguousarray(np.asarray(picture)))
+        writer.close()
     return [path]

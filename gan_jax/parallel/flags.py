@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
+from gan_jax.config import FREE
 from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.parallel.mesh import batch_mesh, require_shares
-
-FREE = {"may_change": True}  # metadata of a flag that may differ when a run is continued (`gan_jax.runs.run.may_change`)
 
 
 @dataclass(frozen=True)

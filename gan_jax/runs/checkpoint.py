@@ -4,7 +4,12 @@
 trees (keys as their data), so that they open on any number of devices.
 """
 
+import contextlib
+import errno
 import logging
+import math
+import os
+import shutil
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,9 +25,12 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from gan_jax import keys
 from gan_jax.errors import InputError, RunError
-from gan_jax.files import identity
+from gan_jax.files import identity, place
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every directory that it makes
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports what it makes, and stack traces of what it raises
+
+
+_REASONS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)))
 
 
 class Checkpoints:
@@ -34,14 +42,16 @@ class Checkpoints:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | str,
         *,
         keep: int = 3,
         metric: str | None = None,
         mode: Literal["max", "min"] = "max",
         read_only: bool = False,
     ):
-        self.directory, self.metric, self._read_only = directory.absolute(), metric, read_only
+        self.directory, self.metric, self._read_only = place(directory).absolute(), metric, read_only
+        self._worst = math.inf if mode == "min" else -math.inf
+        self._saving: int | None = None  # the step whose checkpoint is being written
         policies: list[Any] = [managers.LatestN(keep)]
         if metric:
             best = managers.BestN(get_metric_fn=self._score, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False)
@@ -71,7 +81,7 @@ class Checkpoints:
                 raise
 
     def _score(self, metrics: Mapping[str, float]) -> float:
-        return metrics[self.metric or ""]
+        return metrics.get(self.metric or "", self._worst)  # saved when another score was asked for
 
     @property
     def steps(self) -> list[int]:
@@ -93,16 +103,36 @@ class Checkpoints:
         finite = _finite(host)
         if not finite.any():
             raise RunError(f"the state of step {step} has values that are not finite and was not saved")
+        self.check(wait=True)
+        needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(host)), shutil.disk_usage(self.directory).free
+        if free < needed:
+            reason = f"{os.strerror(errno.ENOSPC)}, {needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB free"
+            raise RunError(f"the checkpoint of step {step} could not be written to {self.directory}: {reason}")
         dead = [int(member) for member in np.flatnonzero(~finite)]
         if dead:
             logging.getLogger(__name__).warning("members %s are not finite at step %s: saved as they are, marked", dead, step)
         meta = {"crc32": _checksums(host), "not_finite": dead}
         items = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         scored = dict(metrics) if metrics and self.metric in metrics else None
+        self._saving = step
         try:
             self._manager.save(step, args=items, metrics=scored, force=step not in self._manager.all_steps())
-        except Exception as error:  # Orbax raises many types, and those of an earlier background write
-            raise RunError(f"the checkpoint of step {step} could not be written: {_cause(error)}") from error
+        except Exception as error:  # Orbax raises many types
+            self._saving = None
+            raise self._unwritten(step, error) from error
+
+    def check(self, wait: bool = False) -> None:
+        """Raises `RunError` if the writing that was begun last has failed; `wait` for its end."""
+        if self._saving is None or (self._manager.is_saving_in_progress() and not wait):
+            return
+        step, self._saving = self._saving, None
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._unwritten(step, error) from error
+
+    def _unwritten(self, step: int, error: BaseException) -> RunError:
+        return RunError(f"the checkpoint of step {step} could not be written to {self.directory}: {_cause(error)}")
 
     def not_finite(self, step: int) -> list[int]:
         """Members of the population saved at `step` that were not finite; raises `InputError` if it cannot be read."""
@@ -115,28 +145,41 @@ class Checkpoints:
     def restore(self, like: PyTree) -> tuple[PyTree, int] | None:
         """The newest state that is whole, with its step; None if there is none.
 
-        `like` gives structure, shapes and types. Damaged checkpoints (missing files, a checksum that differs) are skipped
-        with a warning, and set aside as damaged-STEP once an older one could be read (not where nothing may be written).
-        Raises `InputError` if none can be read, or if they hold another kind of state, and `RunError` if one may be sound but
-        cannot be read at the moment.
+        `like` gives structure, shapes and types; its arrays are not read. Damaged checkpoints (missing files, a checksum that
+        differs) are skipped with a warning, and set aside as damaged-STEP once an older one could be read (not where nothing
+        may be written). Raises `InputError` if none can be read, or if they hold another kind of state, with the first leaf
+        that differs, and `RunError` if one may be sound but cannot be read at the moment.
         """
-        target = jax.tree.map(lambda x: np.zeros(_to_host(x).shape, _to_host(x).dtype), like)
         candidates = sorted(self.steps, reverse=True)
         failures = []
         for candidate in candidates:
             try:
-                host = self._read(candidate, ocp.args.StandardRestore(target))
+                saved = self._read(candidate)
             except (MemoryError, PermissionError) as error:  # temporary: the checkpoint may be sound
                 raise RunError(f"checkpoint {candidate} could not be read now: {_cause(error)}") from error
             except Exception as error:  # Orbax raises bare Exception among others for damaged files
                 failures.append(f"checkpoint {candidate} in {self.directory}: {_cause(error)}")
                 logging.getLogger(__name__).warning("skipped a damaged checkpoint, %s", failures[-1])
                 continue
+            state = self._fitted(candidate, saved, like)
             self._set_aside(candidates[: len(failures)])
-            return jax.tree.map(lambda h, x: keys.wrapped(jax.numpy.asarray(h), x), host, like), candidate
+            return state, candidate
         if failures:
             raise InputError("no checkpoint could be read: " + "; ".join(failures))
         return None
+
+    def _fitted(self, step: int, saved: PyTree, like: PyTree) -> PyTree:
+        """The saved leaves in the structure of `like`; raises `InputError` where it has others."""
+        found = {_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
+        expected, structure = jax.tree_util.tree_flatten_with_path(like)
+        wanted = {_name(path): leaf for path, leaf in expected}
+        if reason := _misfit(found, {name: jax.eval_shape(keys.data, leaf) for name, leaf in wanted.items()}):
+            raise InputError(
+                f"checkpoint {step} in {self.directory} is of another state: {reason}. Make the state of the same networks and "
+                "optimizers as then, or choose another directory"
+            )
+        leaves = [keys.wrapped(jax.numpy.asarray(found[name]), leaf) for name, leaf in wanted.items()]
+        return jax.tree.unflatten(structure, leaves)
 
     def _set_aside(self, damaged: list[int]) -> None:
         if self._read_only:
@@ -149,12 +192,13 @@ class Checkpoints:
     def read(self, step: int) -> dict[str, Any]:
         """The state at `step` as nested dictionaries of arrays, whatever made it; raises `InputError` if it cannot be read."""
         try:
-            return self._read(step, ocp.args.StandardRestore())
+            return self._read(step)
         except Exception as error:
             raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
 
-    def _read(self, step: int, state: ocp.args.StandardRestore) -> PyTree:
-        items = self._manager.restore(step, args=ocp.args.Composite(state=state, meta=ocp.args.JsonRestore()))
+    def _read(self, step: int) -> PyTree:
+        asked = ocp.args.Composite(state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+        items = self._manager.restore(step, args=asked)
         found, expected = _checksums(items["state"]), items["meta"]["crc32"]
         wrong = [name for name in expected if found.get(name) != expected[name]]
         if wrong or len(found) != len(expected):
@@ -164,10 +208,10 @@ class Checkpoints:
     def close(self) -> None:
         """Wait until everything is written; raises `RunError` if that failed."""
         try:
-            self._manager.wait_until_finished()
-            self._manager.close()
-        except Exception as error:
-            raise RunError(f"the last checkpoint could not be written: {_cause(error)}") from error
+            self.check(wait=True)
+        finally:
+            with contextlib.suppress(Exception):  # it tells of a failure again
+                self._manager.close()
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
@@ -201,7 +245,26 @@ def _name(path: tuple[Any, ...]) -> str:
     return "/".join(str(part) for part in parts)
 
 
+def _misfit(found: dict[str, np.ndarray], expected: dict[str, jax.ShapeDtypeStruct]) -> str:
+    """The first leaf that is missing, or has another shape or type."""
+    for name, like in expected.items():
+        if name not in found:
+            return f"it has no {name}, an array of shape {like.shape} in the state now"
+        if found[name].shape != like.shape:
+            return f"{name} has the shape {found[name].shape} there, and {like.shape} now"
+        if found[name].dtype != like.dtype:
+            return f"{name} is {found[name].dtype} there, and {like.dtype} now"
+    return next((f"it has {name}, which the state now has not" for name in found if name not in expected), "")
+
+
 def _cause(error: BaseException) -> str:
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        if known := next((reason for reason in _REASONS if reason in str(inner)), ""):  # of the system, within a library's text
+            return known
+        inner = inner.__cause__ or inner.__context__
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
 

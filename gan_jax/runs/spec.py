@@ -7,17 +7,20 @@ model.json may come from anywhere. Only functions of `gan_jax.objectives` that g
 import contextlib
 import dataclasses
 import importlib
+import importlib.machinery
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax._startup import search_present_folder
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 
@@ -28,7 +31,8 @@ _OURS = re.compile(r"gan_jax\.(models|latents|objectives)(\.[a-z0-9_]+)*:[A-Za-z
 def to_spec(value: Any) -> Any:
     """A Flax module, dataclass or named tuple as {"class": "package.module:Name", "fields": {...}}, a function by its address.
 
-    Numbers, strings, tuples and dtypes stay what they are. Raises `InputError` for anything else.
+    Classes and `functools.partial` are functions too. Numbers, strings, tuples and dtypes stay what they are. Raises
+    `InputError` for anything else.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -36,8 +40,11 @@ def to_spec(value: Any) -> Any:
         return value.item()
     if type(value) in (tuple, list):
         return [to_spec(item) for item in value]
-    if isinstance(value, type(to_spec)):
-        return {"function": address(value)}
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {"mapping": {name: to_spec(item) for name, item in value.items()}}
+    if isinstance(value, partial):
+        keywords = {name: to_spec(item) for name, item in value.keywords.items()}
+        return {"partial": address(value.func), "args": to_spec(list(value.args)), "keywords": keywords}
     names = getattr(value, "_fields", None)
     if names is None and dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in dataclasses.fields(value) if f.init and f.name not in _SKIPPED]
@@ -46,8 +53,11 @@ def to_spec(value: Any) -> Any:
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)) or hasattr(value, "dtype"):
         with contextlib.suppress(TypeError):
             return jnp.dtype(value).name
+    if callable(value) and hasattr(value, "__qualname__"):
+        return {"function": address(value)}
     raise InputError(
-        f"{value!r} cannot be written to model.json: use numbers, strings, tuples, dtypes, modules, dataclasses and functions"
+        f"{str(value)[:200]} cannot be written to model.json: use numbers, strings, tuples, dtypes, modules, dataclasses and "
+        "functions"
     )
 
 
@@ -68,8 +78,11 @@ def open_sampler(spec: dict[str, Any], trust: bool = False) -> Sampler:
         parts = {name: from_spec(part, trust) for name, part in spec["parts"].items()}
         sampler = _find(spec["sampler"], trust)(**parts)
         return sampler if isinstance(sampler, Sampler) else Sampler(*sampler)
-    except (KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise InputError(f"this description of a sampler is damaged: {type(error).__name__}: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # whatever a constructor raises for arguments of other types
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise InputError(f"this description of a sampler is damaged: {reason}") from error
 
 
 def from_spec(spec: Any, trust: bool = False) -> Any:
@@ -84,6 +97,11 @@ def from_spec(spec: Any, trust: bool = False) -> Any:
         return spec
     if "function" in spec:
         return _find(spec["function"], trust)
+    if "mapping" in spec:
+        return {name: from_spec(item, trust) for name, item in spec["mapping"].items()}
+    if "partial" in spec:
+        keywords = {name: from_spec(item, trust) for name, item in spec["keywords"].items()}
+        return partial(_find(spec["partial"], trust), *from_spec(spec["args"], trust), **keywords)
     fields = {name: from_spec(field, trust) for name, field in spec["fields"].items()}
     try:
         return _find(spec["class"], trust)(**fields)
@@ -96,28 +114,90 @@ def address(value: Any) -> str:
 
     Raises `InputError` for what is not defined at the top of its module.
     """
-    module = value.__module__
+    module, name = str(value.__module__), str(value.__qualname__)
+    defined = getattr(sys.modules.get(module), name, None)
     if module == "__main__":
         main = sys.modules["__main__"]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
         module = spec.name if spec else re.sub(r"^.*/|\.py$", "", file or "__main__")
-    if "<" in value.__qualname__:
-        raise InputError(f"{module}:{value.__qualname__} cannot be written to model.json: define it at the top of its module")
-    return f"{module}:{value.__qualname__}"
+    if defined is not value:
+        raise InputError(f"{module}:{name} cannot be written to model.json: define it at the top of its module")
+    return f"{module}:{name}"
+
+
+def difference(saved: Any, now: Any, where: str = "") -> str:
+    """The first place where two descriptions differ, with both values; "" where they are equal."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        names = [*now, *(name for name in saved if name not in now)]
+        shown = {"parts": "", "fields": ""}
+        inner = (difference(saved.get(name), now.get(name), f"{where} {shown.get(name, name)}".strip()) for name in names)
+        return next(filter(None, inner), "")
+    return "" if saved == now else f"{where} is {_brief(saved)} in the run, {_brief(now)} now"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        value = next((value[kind] for kind in ("class", "function", "partial") if kind in value), "other values")
+    return repr(value)[:100]
+
+
+def lost_later(spec: Any) -> list[str]:
+    """What keeps other programs from opening this description, a sentence each, with what to do."""
+    notes = []
+    for name in sorted({name for name in _named(spec) if not _OURS.fullmatch(name)}):
+        module = name.partition(":")[0]
+        if module == "__main__":
+            notes.append(f"{name} is defined in a notebook or console: only there can this run be sampled. Put it in a file")
+        elif folder := _only_found_in(module):
+            notes.append(
+                f"{name} is not of gan_jax: sample, evaluate and so on need --trust, and are to be started in {folder}"
+            )
+        else:
+            notes.append(f"{name} is not of gan_jax: sample, evaluate and so on need --trust")
+    return notes
+
+
+def _named(spec: Any) -> Iterator[str]:
+    if isinstance(spec, list):
+        for item in spec:
+            yield from _named(item)
+    elif isinstance(spec, dict):
+        for name, value in spec.items():
+            if name in ("class", "function", "partial", "sampler") and isinstance(value, str):
+                yield value
+            else:
+                yield from _named(value)
+
+
+def _only_found_in(module: str) -> str:
+    """The folder of a module that other programs find only if they are started there; "" of an installed one."""
+    top, main = module.split(".")[0], sys.modules["__main__"]
+    found = sys.modules.get(top, main)
+    file = getattr(found, "__file__", None) or next(iter(getattr(found, "__path__", ())), None)
+    if file is None:
+        return ""
+    path = Path(file).resolve()
+    folder = path.parents[1] if path.name == "__init__.py" else path.parent
+    elsewhere = [entry for entry in sys.path[1:] if entry and Path(entry).resolve() != Path.cwd()]
+    return "" if importlib.machinery.PathFinder.find_spec(top, elsewhere) else str(folder)
 
 
 def _find(name: str, trust: bool) -> Any:
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no address")
     if not trust and not _OURS.fullmatch(name):
         raise InputError(
-            f"model.json names {name}, which is no part of gan_jax: it would be imported and called. If you trust where this "
-            "run comes from, open it with trust"
+            f"model.json names {name[:200]}, which is no part of gan_jax: it would be imported and called. If you trust where "
+            "this run comes from, open it with --trust (trust=True)"
         )
     module, _, attribute = name.partition(":")
+    if trust:
+        search_present_folder()
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # what a module of somebody's raises
         raise InputError(
-            f"{name}, which this run uses, cannot be imported: {error}. Run the command where its module can be found"
+            f"{name}, which this run uses, cannot be imported: {error}. Start the command in the folder of its module"
         ) from error
     if not trust and not _is_ours(found, module):
         raise InputError(f"model.json names {name}, which is no network, latent or sampler")
@@ -131,8 +211,3 @@ def _is_ours(found: Any, module: str) -> bool:
     if isinstance(found, type):
         return issubclass(found, nn.Module) or (module == "gan_jax.latents" and dataclasses.is_dataclass(found))
     return inspect.isfunction(found) and inspect.signature(found).return_annotation is Sampler
-
-
-def json_default(value: Any) -> Any:
-    """For `json.dumps(default=)`: paths and NumPy numbers."""
-    return value.item() if isinstance(value, np.generic) else str(value)

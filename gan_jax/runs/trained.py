@@ -7,10 +7,10 @@ trained.draw(label=[3, 3, 7])   # of these classes, where the run has classes
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -18,11 +18,12 @@ import numpy as np
 from gan_jax import images, progress
 from gan_jax.core import Batch, Sampler, Variables
 from gan_jax.errors import InputError
-from gan_jax.files import DAMAGED
+from gan_jax.files import DAMAGED, place
 from gan_jax.parallel.memory import require_bytes
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.conditions import ASK, Rows, ask, population
-from gan_jax.runs.run import FORMAT, read_json
+from gan_jax.runs.records import is_file, read_json
+from gan_jax.runs.run import FORMAT
 from gan_jax.runs.spec import open_sampler
 from gan_jax.sampling import Inputs, Statistics, render, settle
 
@@ -126,18 +127,13 @@ def open_trained(
     Networks of others than gan_jax are opened only with `trust`: their modules are imported then. Raises `InputError` if the
     directory is no run that can be sampled, or has no such checkpoint.
     """
-    run = Path(run)
-    model = read_json(run / "model.json")
-    if model is None:
-        raise InputError(f"{run} is no run that can be sampled: it has no model.json")
-    if model.get("format", 1) > FORMAT:
-        raise InputError(f"{run} was made by a newer gan_jax (format {model['format']}, known here {FORMAT}): update gan_jax")
-    if missing := {"sampler", "parts", "metric", "statistics"} - model.keys():
-        raise InputError(f"{run / 'model.json'} is damaged: it lacks {', '.join(sorted(missing))}")
+    run = place(run)
+    model = _described(run)
     with progress.step(f"reading {run}"):
-        variables, step = _load(run, checkpoint, model["metric"], model.get("mode", "max"), averaged)
+        variables, step = _load(run, checkpoint, model["metric"], model["mode"], averaged)
     sampler = open_sampler(model, trust)
-    facts = {"classes": (), **model, "rows": _rows(run / "asked.npz")}
+    facts = {**model, "rows": _rows(run / "asked.npz")}
+    _require_fits(run, step, sampler, variables, facts)
     statistics = statistics or model["statistics"]
     if statistics == "standing":
         with progress.step("re-estimating batch statistics"):
@@ -145,8 +141,58 @@ def open_trained(
     return Trained(run, step, averaged, statistics, facts, sampler, variables)
 
 
+_FACTS: dict[str, tuple[Any, Callable[[Any], bool]]] = {  # of model.json: what stands for a missing one, and what it may be
+    "metric": (None, lambda value: value is None or isinstance(value, str)),
+    "mode": ("max", lambda value: value in ("max", "min")),
+    "statistics": ("running", lambda value: value in get_args(Statistics)),
+    "classes": ((), lambda value: _all(value, str)),
+    "shapes": ({}, lambda value: isinstance(value, dict) and all(_all(shape, int) for shape in value.values())),
+}
+
+
+def _all(value: Any, kind: type) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, kind) for item in value)
+
+
+def _described(run: Path) -> dict[str, Any]:
+    """What model.json says, checked."""
+    model = read_json(run / "model.json")
+    if model is None:
+        raise InputError(
+            f"{run} is no run that can be sampled: it has no model.json. A script of your own writes it by Run.describe_model"
+        )
+    newest = model.get("format", 1)
+    if not isinstance(newest, int) or newest > FORMAT:
+        raise InputError(f"{run} was made by a newer gan_jax (format {str(newest)[:20]}, known here {FORMAT}): update gan_jax")
+    if missing := {"sampler", "parts"} - model.keys():
+        raise InputError(f"{run / 'model.json'} is damaged: it lacks {', '.join(sorted(missing))}")
+    model = {name: default for name, (default, _) in _FACTS.items()} | model
+    for name, (_, right) in _FACTS.items():
+        if not right(model[name]):
+            raise InputError(f"{run / 'model.json'} is damaged: its {name} is {str(model[name])[:100]!r}")
+    return model
+
+
+def _require_fits(run: Path, step: int, sampler: Sampler, variables: Variables, facts: Mapping[str, Any]) -> None:
+    """Raises `InputError` unless the sampler takes these variables and what the facts say: tried on shapes alone."""
+
+    def one(variables: Variables) -> Any:
+        key, batch = jax.random.key(0), ask(sampler, facts, 1, {})
+        return sampler.sample(variables, sampler.inputs(key, jax.tree.map(jax.numpy.asarray, batch)), key, False)
+
+    try:
+        jax.eval_shape(one, variables)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a network raises for other arrays than its own
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"the generator that {run / 'model.json'} describes does not fit checkpoint {step}: {reason[0][:200]}"
+        ) from error
+
+
 def _rows(path: Path) -> Rows:
-    if not path.exists():
+    if not is_file(path):
         return {}
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -172,5 +218,8 @@ def _load(run: Path, checkpoint: str, metric: str | None, mode: Literal["max", "
         if checkpoint not in named:
             raise InputError(f"{run} has no checkpoint {checkpoint!r}; it has {', '.join(named) or 'none'}")
         state = checkpoints.read(named[checkpoint])
-    params = state["ema_params"] if averaged else state["gen"]["params"]
-    return {"params": params, **(state["gen"].get("stats") or {})}, named[checkpoint]
+    try:
+        params = state["ema_params"] if averaged else state["gen"]["params"]
+        return {"params": params, **(state["gen"].get("stats") or {})}, named[checkpoint]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"checkpoint {checkpoint} of {run} is not of a game: it has no {error}") from error

@@ -9,14 +9,16 @@ from jaxtyping import PyTree
 
 from gan_jax.core import TrainState
 from gan_jax.errors import InputError
+from gan_jax.files import place
 from gan_jax.runs.checkpoint import Checkpoints
 
 
-def load_weights(directory: Path) -> dict[str, Any]:
+def load_weights(directory: Path | str) -> dict[str, Any]:
     """A run's saved state as nested dictionaries, from its newest checkpoint.
 
     Raises `InputError` for a directory without a checkpoint.
     """
+    directory = place(directory)
     if not (directory / "checkpoints").is_dir():
         raise InputError(f"{directory} is no run with checkpoints")
     with Checkpoints(directory / "checkpoints", read_only=True) as checkpoints:

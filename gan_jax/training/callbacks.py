@@ -104,9 +104,23 @@ def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Bat
 
 
 def make_film(run: Run) -> list[Path]:
-    """The sheets of samples so far, at most `FRAMES` evenly spaced ones, as a film in video/; returns the files written."""
+    """The sheets of samples so far, at most `FRAMES` evenly spaced ones, as a film in video/; returns the files written.
+
+    A sheet that cannot be read, or is of another size than the last, is left out and told; so is a film that cannot be written.
+    """
     sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
-    if len(sheets) < 2:
+    frames: list[np.ndarray] = []
+    for path in reversed([sheets[i] for i in evenly(len(sheets), FRAMES)]):
+        try:
+            with Image.open(path) as sheet:
+                frame = np.asarray(sheet.convert("RGB"))
+            if frames and frame.shape != frames[0].shape:
+                raise ValueError("it has another size than the last sheet")
+            frames.append(frame)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            run.log(f"note        {path} is left out of the film: {error}")
+    try:
+        return film(frames[::-1], run.path("video/training")) if len(frames) > 1 else []
+    except OSError as error:
+        run.log(f"note        no film: {error}")
         return []
-    frames = [np.asarray(Image.open(sheets[i]).convert("RGB")) for i in evenly(len(sheets), FRAMES)]
-    return film(frames, run.path("video/training"))

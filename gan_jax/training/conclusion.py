@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_jax.errors import RunError
-from gan_jax.runs.run import Run, read_rows
+from gan_jax.runs.records import read_rows
+from gan_jax.runs.run import Run
 from gan_jax.training.callbacks import make_film
 
 
 def conclude(run: Run) -> None:
     """Make the film and say where everything is; raises `RunError` if the samples have `collapsed`."""
     films = make_film(run)
-    step = read_rows(run.directory / "metrics.jsonl")[-1]["step"]
+    step = max((row["step"] for row in read_rows(run.directory / "metrics.jsonl")), default=0)
     real = run.directory / "real.png"
     beside = f"   (real ones: {real})" if real.exists() else ""
     run.log(f"samples     {run.directory / 'samples' / f'{step:06}.png'}{beside}")

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from gan_jax import core, progress
+from gan_jax import core, interrupts, progress
 from gan_jax.config import checked
-from gan_jax.core import Objective, Players, Sampler
+from gan_jax.core import Objective, Players, Sampler, TrainState
 from gan_jax.data.dataset import Arrays, Dataset, Order
 from gan_jax.data.rounds import Rounds, Variation, examples
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, Interrupted
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
+from gan_jax.files import check_apart, place
 from gan_jax.images.convert import to_uint8
 from gan_jax.images.sheets import enlargement, grid, save
 from gan_jax.parallel import processes
@@ -75,7 +76,15 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or
     its samples are of one class where real pictures are not.
     """
-    config = checked(config)
+    try:
+        return _experiment(build, name, checked(config))
+    except KeyboardInterrupt:
+        if interrupts.in_program():
+            raise
+        raise Interrupted(0, saved=False) from None  # a notebook shows a line of it
+
+
+def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run | None:
     with progress.step("opening the devices"):
         mesh = config.open_devices(config.batch, config.accumulate)
     with progress.step("reading the data"):
@@ -98,28 +107,30 @@ def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) ->
     asks = _Asks(game, dataset, rounds.arrays)
     metrics = metrics_of(config, dataset)
     best, mode = best_by(metrics)
-    run = Run(config.outdir or Path("runs") / _directory(name, dataset), config, dataset.fingerprint, processes.is_first())
-    for note in dataset.notes:
-        run.log(f"note        {note}")
-    facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts}
-    run.describe_model(game.sampler, facts, asks.rows)
-    train(
-        run,
-        step,
-        state,
-        rounds,
-        steps=config.steps,
-        log_every=config.log_every,
-        save_every=config.save_every,
-        feed=config.feed,
-        metric=best,
-        mode=mode,
-        callbacks=_callbacks(config, run, game, dataset, asks, metrics),
-        init_from=config.init_from,
-        mesh=mesh,
-    )
-    if run.writes:
-        conclude(run)
+    outdir = config.outdir or Path("runs") / _directory(name, dataset)
+    check_apart(outdir / "config.json", [path for path in [getattr(config, "data", "")] if path and place(path).exists()])
+    with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
+        for note in dataset.notes:
+            run.log(f"note        {note}")
+        facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts}
+        run.describe_model(game.sampler, facts, asks.rows)
+        train(
+            run,
+            step,
+            state,
+            rounds,
+            steps=config.steps,
+            log_every=config.log_every,
+            save_every=config.save_every,
+            feed=config.feed,
+            metric=best,
+            mode=mode,
+            callbacks=_callbacks(config, run, game, dataset, asks, metrics),
+            init_from=config.init_from,
+            mesh=mesh,
+        )
+        if run.writes:
+            conclude(run)
     return run
 
 
@@ -225,13 +236,17 @@ def _some(arrays: Arrays, names: Sequence[str], game: Game, pack: int) -> Arrays
 
 
 def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[..., Take]) -> Call:
-    """The callback for samples/; writes real.png, as many real pictures, beside it."""
-    scale = 1
-    if "image" in dataset.train:
-        real = dataset.train["image"]
-        scale = enlargement(real.shape[1])
-        save(grid(np.asarray(real[evenly(len(real), game.shown)])), run.path("real.png"), scale)
-    return sample_sheets(run, take(asks.turns(n=game.shown), seed=SHEET_SEED), game.show, scale)
+    """The callback for samples/; with its first sheet it writes real.png, as many real pictures."""
+    real = dataset.train.get("image")
+    scale = 1 if real is None else enlargement(real.shape[1])
+    draw = sample_sheets(run, take(asks.turns(n=game.shown), seed=SHEET_SEED), game.show, scale)
+
+    def call(step: int, state: TrainState) -> None:
+        if real is not None and not run.path("real.png").exists():
+            save(grid(np.asarray(real[evenly(len(real), game.shown)])), run.path("real.png"), scale)
+        draw(step, state)
+
+    return call
 
 
 def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:

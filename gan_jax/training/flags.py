@@ -9,14 +9,13 @@ import optax
 
 from gan_jax import core, losses, penalties
 from gan_jax.augment import AUGMENTATIONS, AugmentName
-from gan_jax.config import Count, CountOrNone, Rate, Seed, Share, Weight
+from gan_jax.config import FREE, Count, CountOrNone, Rate, Seed, Share, Weight
 from gan_jax.core import Objective, Players, Schedule, Step
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.losses import Loss, LossName
 from gan_jax.parallel.flags import DeviceFlags
-from gan_jax.runs.run import FREE
 from gan_jax.sampling import Statistics
 from gan_jax.training.trainer import Feed
 
@@ -53,23 +52,23 @@ class RunFlags(FeatureFlags):
     """Random seed for weights, noise and data order."""
     feed: Feed = field(default="auto", metadata=FREE)
     """Where the data lie while training: on the device if there is room, or on the host."""
-    statistics: Statistics = "standing"
+    statistics: Statistics = field(default="standing", metadata=FREE)
     """Batch-norm statistics when sampling: running averages of training, those of each batch of samples, or standing ones,
     re-estimated for the averaged weights."""
-    init_from: Path | None = None
+    init_from: Path | None = field(default=None, metadata=FREE)
     """Begin with the weights of the run in this directory (to continue a run, repeat its command instead)."""
-    log_every: Count = 50
+    log_every: Count = field(default=50, metadata=FREE)
     """Rounds between lines of metrics."""
-    sample_every: Count = 100
+    sample_every: Count = field(default=100, metadata=FREE)
     """Rounds between sheets of samples, the frames of the film."""
-    eval_every: Count = 1000
+    eval_every: Count = field(default=1000, metadata=FREE)
     """Rounds between scores of samples; the checkpoint that is best by the first of them is kept."""
-    eval_metrics: str = "auto"
+    eval_metrics: str = field(default="auto", metadata=FREE)
     """Scores, see `python -m gan_jax evaluate --help`: auto is kid,recognised where there are labels, and kid elsewhere;
     none for none."""
-    eval_n: Count = 1000
+    eval_n: Count = field(default=1000, metadata=FREE)
     """Number of samples to score."""
-    save_every: Count = 500
+    save_every: Count = field(default=500, metadata=FREE)
     """Rounds between checkpoints."""
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from tensorboardX import SummaryWriter
 
 from gan_jax.core import TrainState
+from gan_jax.errors import RunError
 from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run import Run, read_rows
+from gan_jax.runs.records import read_rows
+from gan_jax.runs.run import Run
 from gan_jax.training.doctor import ROWS, advice, diagnose, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
@@ -35,7 +37,7 @@ class Keeper:
             self._note(row)
         if run.writes:
             self._board = SummaryWriter(str(run.path("tensorboard")), purge_step=start + 1)
-            stack.callback(self._board.close)
+            stack.callback(self._close)
 
     def _guarded(self, call: Callable[[int, TrainState], Row | None]) -> Callable[[int, TrainState], Row | None]:
         return lambda step, state: call(step, local(state)) if self._run.writes else None
@@ -60,8 +62,21 @@ class Keeper:
     def write(self, at: int, row: Row) -> None:
         """Keep a row of metrics, in metrics.jsonl and in TensorBoard."""
         self._run.add_row("metrics.jsonl", {"step": at, **row})
-        for name, value in row.items() if self._run.writes else ():
-            self._board.add_scalar(name, value, at)
+        self._show(at, row)
+
+    def _show(self, at: int, numbers: Row) -> None:
+        """In TensorBoard."""
+        if not self._run.writes:
+            return
+        try:
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, at)
+        except OSError as error:
+            raise RunError(f"cannot write to {self._run.directory / 'tensorboard'}: {error.strerror}") from error
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # of a full disk, which ended the run
+            self._board.close()
 
     def health(self, at: int, row: Row) -> str:
         """The state of the game; a change is logged, and kept with its evidence."""
@@ -77,12 +92,16 @@ class Keeper:
             self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {cure}" * bool(cure))
         return found.state
 
+    def watch(self) -> None:
+        """Raises `RunError` if a checkpoint could not be written."""
+        if self._checkpoints:
+            self._checkpoints.check()
+
     def save(self, at: int, state: TrainState, scores: Row) -> None:
         """Keep a checkpoint, and the scores that were measured at this step."""
         if scores:
             self._keep_scores(at, scores)
-        for name, value in _numbers(scores).items() if self._run.writes else ():
-            self._board.add_scalar(f"eval/{name}", value, at)
+        self._show(at, {f"eval/{name}": value for name, value in _numbers(scores).items()})
         if self._checkpoints:
             self._checkpoints.save(at, local(state), _numbers(scores))
 

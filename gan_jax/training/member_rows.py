@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from gan_jax.core import Metrics
-from gan_jax.runs.run import Run, read_rows, rewind
+from gan_jax.runs.records import read_rows, rewind
+from gan_jax.runs.run import Run
 from gan_jax.training.doctor import advice
 from gan_jax.training.members import Record
 from gan_jax.training.report import Row

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax import keys
+from gan_jax.config import FREE
 from gan_jax.core import Metrics, TrainState, make_step
 from gan_jax.data.dataset import fingerprint
 from gan_jax.data.rounds import Rounds
@@ -19,7 +20,7 @@ from gan_jax.errors import InputError, Interrupted
 from gan_jax.parallel.mesh import run_mesh
 from gan_jax.rows import chunks
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run import FREE, Run
+from gan_jax.runs.run import Run
 from gan_jax.training.loop import Every, fit
 from gan_jax.training.member_rows import Death, MemberRows
 from gan_jax.training.members import Build, Chunk, Make, Measure, Members, Program, Setting, named
@@ -54,9 +55,9 @@ class _Asked:
 
     settings: list[dict[str, float]]
     steps: int = dataclasses.field(metadata=FREE)
-    log_every: int
-    save_every: int
-    measure_every: int
+    log_every: int = dataclasses.field(metadata=FREE)
+    save_every: int = dataclasses.field(metadata=FREE)
+    measure_every: int = dataclasses.field(metadata=FREE)
     batch: int
     parts: int
     order: int | str
@@ -75,7 +76,7 @@ def train_population(
     make: Make = make_step,
     share_batches: bool = False,
     measure: Measure | None = None,
-    directory: Path | None = None,
+    directory: Path | str | None = None,
     facts: Mapping[str, Any] | None = None,
     mesh: Mesh | None = None,
     together: int | None = None,
@@ -116,15 +117,16 @@ def train_population(
         asked = _Asked(numbers, *cadence, rounds.order.batch, rounds.parts, order, size, dict(facts or {}))
         run = Run(directory, asked, fingerprint(rounds.arrays))
     show = run.log if run else show
-    program = Program(build, make, rounds, share_batches, measure, mesh)
     parts, states = [], []
-    for chosen in chunks(len(settings), size):
-        chunk = program.chunk(settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
-        kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)
-        states.append(_train(chunk, kept, run, steps, save_every, dispatch))
-        parts.append(kept)
-    died = {i: death for part in parts for i, death in part.died.items()}
-    show(_summary(len(settings), died))
+    with run or nullcontext():
+        program = Program(build, make, rounds, share_batches, measure, mesh)
+        for chosen in chunks(len(settings), size):
+            chunk = program.chunk(settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
+            kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)
+            states.append(_train(chunk, kept, run, steps, save_every, dispatch))
+            parts.append(kept)
+        died = {i: death for part in parts for i, death in part.died.items()}
+        show(_summary(len(settings), died))
     rows, scores = [rows for part in parts for rows in part.rows], [scores for part in parts for scores in part.scores]
     return Population(numbers, jax.tree.map(_joined, *states), rows, scores, died)
 
@@ -165,6 +167,7 @@ def _train(chunk: Chunk, kept: MemberRows, run: Run | None, steps: int, save_eve
             checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints" / name))
             members, at = checkpoints.restore(members) or (members, -1)
             members = chunk.place(members)
+            run.accept()
             kept.go_on(run.directory, at)
 
         def advance(members: Members, first: int, n: int) -> tuple[Members, Metrics]:
@@ -201,9 +204,12 @@ def _train(chunk: Chunk, kept: MemberRows, run: Run | None, steps: int, save_eve
                 report=report,
                 callbacks=[Every(measure.interval, look)] if measure else [],
                 dispatch=dispatch,
+                watch=checkpoints.check if checkpoints else lambda: None,
             )
         except Interrupted as stop:
-            kept.show(f"stopped at step {stop.step}" + ", and saved: run the same command again to go on" * bool(run))
+            kept.show(
+                f"stopped at step {stop.step}" + ", and saved: run the same command again to go on" * bool(run and stop.saved)
+            )
             raise
         return jax.tree.map(lambda x: keys.on_data(np.asarray, x), members.games)
 

@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 from jax.sharding import Mesh
 
+from gan_jax import interrupts, keys
 from gan_jax.core import Step, TrainState
 from gan_jax.errors import Interrupted, NotFinite, RunError
 from gan_jax.parallel import processes
@@ -47,13 +48,14 @@ def train(
     metric: str | None = None,
     mode: Literal["max", "min"] = "max",
     callbacks: Sequence[Every] = (),
-    init_from: Path | None = None,
+    init_from: Path | str | None = None,
     mesh: Mesh | None = None,
 ) -> TrainState:
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
-    `state` is the state before the first round; `init_from`, another run's directory, lends its weights to it (weights
-    only, and only if this run has no checkpoint yet). `data` is what rounds are played on: `Rounds`; arrays by name,
+    The same call again goes on where the run ended, for whatever reason. `state` is the state before the first round, and
+    stays valid; `init_from`, another run's directory, lends its weights to it (weights only, and only if this run has no
+    checkpoint yet). `data` is what rounds are played on: `Rounds`; arrays by name,
     played on in minibatches of `batch` (64) in the order of `seed` (0); an iterable of batches, such as a DataLoader of
     PyTorch, a tf.data or grain data set (dictionaries, tuples of image and label, or images), which begins anew where it ends
     and where a run is continued; or a function that gives the batch of round i. Arrays lie on the device if there is room, or
@@ -64,17 +66,18 @@ def train(
     With a `mesh` of several devices each round's batch is sharded over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
 
-    Raises `InputError` for data that cannot be played on, `RunError` if the run cannot go on, `Interrupted` when
-    it was asked to stop.
+    Raises `InputError` for data that cannot be played on, if the run has checkpoints of another kind of state, or is being
+    written by another process; `RunError` if it cannot go on; `Interrupted` when it was asked to stop.
     """
     source = source_of(data, step, batch, seed)
     try:
-        with contextlib.ExitStack() as stack:
-            checkpoints = stack.enter_context(run.checkpoints(metric=metric, mode=mode)) if run.writes else None
-            state = _start(run, checkpoints, state, init_from, steps) if checkpoints else state
+        with run, interrupts.deferred() as stop, contextlib.ExitStack() as stack:
+            state, checkpoints = _start(run, stack, state, init_from, steps, metric, mode)
             state = state if mesh is None else replicate(from_first(state), mesh)
             if int(state.step) >= steps:
                 return local(state)
+            if processes.any_says(stop.asked):
+                raise Interrupted(int(state.step), saved=False)
             keeper = Keeper(run, checkpoints, stack, callbacks, int(state.step))
             keeper.begin(state)
             report = Report(
@@ -97,10 +100,11 @@ def train(
                     report=report,
                     callbacks=keeper.callbacks,
                     agree=processes.any_says,
+                    watch=keeper.watch,
                 )
             )
     except Interrupted as stop:
-        run.log(f"stopped and saved at step {stop.step}; run the same command again to go on")
+        run.log(f"{stop}; run the same command again to go on")
         raise
     except RunError as error:
         if isinstance(error, NotFinite):
@@ -130,18 +134,38 @@ def _explained(error: jax.errors.JaxRuntimeError, run: Run) -> RunError:
     raise error
 
 
-def _start(run: Run, checkpoints: Checkpoints, state: TrainState, init_from: Path | None, steps: int) -> TrainState:
+def _start(
+    run: Run,
+    stack: contextlib.ExitStack,
+    state: TrainState,
+    init_from: Path | str | None,
+    steps: int,
+    metric: str | None,
+    mode: Literal["max", "min"],
+) -> tuple[TrainState, Checkpoints | None]:
+    """The state to go on from, of arrays that nobody else holds (the rounds donate them), and the run's checkpoints."""
+    if not run.writes:
+        return jax.tree.map(_copy, state), None
+    weights = load_weights(init_from) if init_from is not None and not run.began else None
+    checkpoints = stack.enter_context(run.checkpoints(metric=metric, mode=mode))
     restored = checkpoints.restore(state)
-    if restored is not None:
-        state, at = restored
-        if at >= steps:
-            run.log(f"{run.directory} has {at} steps already: nothing to train (ask for more steps)")
-            return state
+    if restored is None:
+        begun = jax.tree.map(_copy, state if weights is None else with_weights(state, weights))
+        run.rewind(-1)
+        if weights is not None:
+            run.log(f"began with the weights of {init_from}")
+        return begun, checkpoints
+    state, at = restored
+    run.accept()
+    if init_from is not None:
+        run.log(f"note        the weights of {init_from} are not used: a run that has checkpoints goes on from these")
+    if at >= steps:
+        run.log(f"{run.directory} has {at} steps already: nothing to train (ask for more steps)")
+    else:
         run.rewind(at)
         run.log(f"continuing {run.directory} from step {at}")
-        return state
-    run.rewind(-1)
-    if init_from is not None:
-        state = with_weights(state, load_weights(init_from))
-        run.log(f"began with the weights of {init_from}")
-    return state
+    return state, checkpoints
+
+
+def _copy(x: jax.Array) -> jax.Array:
+    return keys.on_data(jax.numpy.array, x)

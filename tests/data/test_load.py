@@ -225,6 +225,20 @@ def test_lsun(tmp_path: Path) -> None:
             load(home / folder.name, (20, 24))
 
 
+def test_a_page_of_an_lmdb_that_would_abort_the_process(tmp_path: Path) -> None:
+    folder = tmp_path / "x_lmdb"
+    write_lmdb(folder, pictures(200, 4, 4))
+    content, branches = bytearray((folder / "data.mdb").read_bytes()), 0
+    for page in range(2 * 4096, len(content), 4096):
+        if content[page + 10] == 1:  # an inner node of the tree, here without children
+            content[page + 12 : page + 14] = (16).to_bytes(2, "little")
+            branches += 1
+    assert branches
+    (folder / "data.mdb").write_bytes(content)
+    with pytest.raises(InputError, match="a page of it would end the process"):
+        load(folder, (4, 4))
+
+
 def test_digits_and_drawn_sets() -> None:
     assert load("digits", (16, 24)).train["image"].shape == (1437, 16, 24, 1)
     assert load("digits", (16, 16), channels=3).train["image"].shape == (1437, 16, 16, 3)

@@ -38,7 +38,8 @@ def write_run(directory: Path, classes: tuple[str, ...] = ()) -> Path:
     run = Run(directory, Config(), "fingerprint")
     facts = {"statistics": "standing", "metric": None, "mode": "max", **facts_of(objective.sampler, batch, classes)}
     run.describe_model(partial(image_sampler, generator, latent), facts)
-    with Checkpoints(directory / "checkpoints") as checkpoints:
+    run.accept()
+    with run, run.checkpoints() as checkpoints:
         checkpoints.save(0, state)
     return directory
 

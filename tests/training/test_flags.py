@@ -8,9 +8,8 @@ import optax
 import pytest
 
 from gan_jax import losses, penalties
-from gan_jax.config import checked
+from gan_jax.config import FREE, checked, may_change
 from gan_jax.errors import InputError
-from gan_jax.runs.run import FREE, may_change
 from gan_jax.training.flags import ExperimentFlags, GameFlags
 
 
