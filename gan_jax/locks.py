@@ -231,7 +231,7 @@ def one_at_a_time(path: Path, patience: float = 60.0) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        lock.remove()
 
 
 def _forget() -> None:

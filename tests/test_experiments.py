@@ -133,6 +133,14 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
     assert "memorised " in told  # of the protocol with most scores, not the last one
     assert "not of all of them: diversity\n" in told
     assert f"no curve of {tmp_path / 'a'}, {tmp_path / 'b'}: " in told
+    (tmp_path / "b" / "metrics.jsonl").write_text('{"step": 9}\n')
+    compare.main(compare.Config((tmp_path / "a", tmp_path / "b"), out=tmp_path / "compare.png"))
+    assert f"{tmp_path / 'b'} was trained up to step 9 since: evaluate it again\n" in capsys.readouterr().out
+    other = (tmp_path / "a" / "eval.jsonl").read_text().replace('"fingerprint": "', '"fingerprint": "other')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "eval.jsonl").write_text(other)
+    with pytest.raises(InputError, match="they are of other data: name one reference for all by `evaluate --ref`"):
+        compare.main(compare.Config((tmp_path / "a", tmp_path / "other")))
     evaluate.main(evaluate.Config(run, features="pixels", n=50, repeats=1, out=tmp_path / "c"))
     told = capsys.readouterr().out
     assert "left out    fid on 256 features needs more than 256" in told

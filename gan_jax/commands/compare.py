@@ -50,6 +50,10 @@ def main(config: Config) -> dict[str, Row]:
     if not shared:
         raise InputError("these runs have no score in common: evaluate them with the same --metrics")
     print(table(last))
+    for run, row in last.items():
+        trained = max((read["step"] for read in read_rows(Path(run) / "metrics.jsonl")), default=row["step"])
+        if trained > row["step"]:
+            print(f"{run} was trained up to step {trained} since: evaluate it again")
     missing = [name for name in BETTER if name not in shared and any(name in row for row in last.values())]
     if missing:
         print(f"not of all of them: {', '.join(missing)}")
@@ -117,7 +121,9 @@ def _differences(groups: dict[str, dict[Key, dict[int, Row]]], names: tuple[str,
     for i, name in enumerate(names):
         if len({key[i] for key in newest.values()}) > 1:
             lines.append(f"  {name}: " + "; ".join(f"{key[i]} in {run}" for run, key in newest.items()))
-    return "\n".join([*lines, "evaluate them with the same flags"])
+    other = "fingerprint" in names and len({key[names.index("fingerprint")] for key in newest.values()}) > 1
+    cure = "they are of other data: name one reference for all by `evaluate --ref`" if other else "evaluate with the same flags"
+    return "\n".join([*lines, cure])
 
 
 def table(rows: dict[str, Row]) -> str:

@@ -10,7 +10,7 @@ from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.runs.records import read_json, read_rows
-from gan_jax.training.doctor import FIRST, ROWS, SIGNALS, Diagnosis, advice, diagnose, with_scores
+from gan_jax.training.doctor import FIRST, MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, with_scores
 
 UNSEEN = (
     "memorising was not looked for: it needs scores while training (--eval-metrics, --eval-every) and "
@@ -47,7 +47,7 @@ def main(config: Config) -> Diagnosis:
         print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
         return Diagnosis("nan", {})
     last = diagnose(rows[-ROWS - 1 :])
-    print(f"\nat the end: {last.state}")
+    print(f"\nat the end: {last.state}, {MEANINGS[last.state]}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS.get(name, '')}")
     if last.state == "ok" and rows[-1]["step"] < FIRST:

@@ -62,7 +62,12 @@ def to_spec(value: Any) -> Any:
 
 
 def sampler_spec(sampler: Callable[[], Sampler]) -> dict[str, Any]:
-    """A sampler as the call that makes it: `functools.partial(image_sampler, generator, latent)`."""
+    """A sampler as the call that makes it: `functools.partial(image_sampler, generator, latent)`.
+
+    Raises `InputError` for what is no such call, and for parts that cannot be written.
+    """
+    if not callable(sampler):
+        raise InputError(f"a sampler is described by functools.partial(image_sampler, generator, latent), not {sampler!r:.100}")
     if not isinstance(sampler, partial):
         sampler = partial(sampler)
     bound = inspect.signature(sampler.func).bind(*sampler.args, **sampler.keywords)

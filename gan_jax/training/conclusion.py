@@ -7,6 +7,7 @@ from gan_jax.errors import RunError
 from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
 from gan_jax.training.callbacks import make_film
+from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
 
 
 def conclude(run: Run) -> None:
@@ -23,6 +24,10 @@ def conclude(run: Run) -> None:
     scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
     for row in scores:
         _tell(run, row)
+    rows = with_scores(read_rows(run.directory / "metrics.jsonl"), read_rows(run.directory / "eval.jsonl"))
+    state = diagnose(rows[-ROWS - 1 :]).state
+    if state != "ok":
+        run.log(f"doctor      {state} at the end: {MEANINGS[state]}; try {advice(state, run.flags)}")
     if scores and (reason := collapsed(scores[0])):
         raise RunError(reason)
 

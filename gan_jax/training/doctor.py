@@ -57,6 +57,17 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "nan": (_LOWER_RATE, Cure("a stronger penalty", "r1"), Cure("computation in float32", "precision", "f32")),
 }
+MEANINGS = {
+    "ok": "nothing is found",
+    "diverging": "losses explode",
+    "collapsing": "samples vary much less than the data",
+    "D-winning": "the discriminator tells nearly every sample, which leaves the generator little to learn from",
+    "D-slow": "samples differ plainly from the data, and the discriminator does not tell them",
+    "G-winning": "samples lie far from the data, and the discriminator hardly tells them",
+    "oscillating": "the players go round in circles",
+    "memorising": "the discriminator has memorised its training pictures; samples may still be good",
+    "nan": "a value is not finite",
+}
 
 
 def advice(state: str, flags: Collection[str] = ()) -> str:
@@ -190,12 +201,16 @@ def _mean(rows: Sequence[Row]) -> Row:
 
 
 def with_scores(rows: Sequence[Row], scores: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows of metrics by their present names, each with the newest `overfit` that was measured before its step."""
+    """Rows of metrics by their present names, each with the newest `overfit` that was known when it was made.
+
+    That is what was measured before its step; the last row has what was measured at its own step too.
+    """
     rows = [{FORMER_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
     measured = [score for score in scores if "overfit" in score]
     joined = []
-    for row in rows:
-        known = [score["overfit"] for score in measured if score["step"] < row["step"]]
+    for i, row in enumerate(rows):
+        end = row["step"] + (i == len(rows) - 1)
+        known = [score["overfit"] for score in measured if score["step"] < end]
         joined.append({**row, **({"overfit": known[-1]} if known else {})})
     return joined
 

@@ -11,7 +11,7 @@ from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
-from gan_jax.training.doctor import ROWS, advice, diagnose, with_scores
+from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
 
@@ -89,7 +89,9 @@ class Keeper:
             entry = {"step": at, "state": found.state, "advice": cure, "evidence": evidence}
             self._run.add_row("diagnosis.jsonl", entry)
             told = ", ".join(f"{name} {value:.2f}" for name, value in evidence.items())
-            self._run.log(f"doctor      {found.state} at step {at} ({told})" + f": try {cure}" * bool(cure))
+            self._run.log(
+                f"doctor      {found.state} at step {at} ({told}): {MEANINGS[found.state]}" + f"; try {cure}" * bool(cure)
+            )
         return found.state
 
     def watch(self) -> None:

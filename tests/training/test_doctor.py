@@ -19,6 +19,7 @@ from gan_jax.training.callbacks import overfit
 from gan_jax.training.doctor import (
     CURES,
     FIRST,
+    MEANINGS,
     ROWS,
     RULES,
     SIGNALS,
@@ -242,3 +243,15 @@ def test_how_many_runs_each_rule_holds_for(known_runs):
         "oscillating": 10,
         "G-winning": 32,
     }
+
+
+def test_the_last_row_knows_what_was_measured_at_its_step():
+    scores = [{"step": 975, "overfit": 0.1}, {"step": 1000, "overfit": 0.7}]
+    found = with_scores(rows(3), scores)
+    assert [row.get("overfit") for row in found] == [None, None, 0.7]
+    assert [row.get("overfit") for row in with_scores(rows(3, last=1025), scores)] == [None, 0.1, 0.7]
+    assert diagnose(with_scores(rows(), scores)).state == "memorising"
+
+
+def test_every_state_has_a_meaning():
+    assert MEANINGS.keys() == CURES.keys()
