@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from gan_jax.core import Metrics
+from gan_jax.files import whole
 from gan_jax.runs.records import read_rows, rewind
 from gan_jax.runs.run import Run
 from gan_jax.training.doctor import advice
@@ -30,7 +31,7 @@ class MemberRows:
 
     def __init__(
         self,
-        settings: Sequence[Mapping[str, float]],
+        settings: Sequence[Mapping[str, int | float]],
         first: int,
         *,
         steps: int,
@@ -97,8 +98,12 @@ class MemberRows:
             self._write(i, "metrics.jsonl", self.rows[i][-1])
 
     def score(self, step: int, measured: Metrics) -> None:
-        """Keep what was measured of the members that are alive."""
+        """Keep what was measured of the members that are alive: numbers as rows, arrays of a run in looks/."""
         host = jax.device_get(measured)
+        arrays = {name: host.pop(name) for name in list(host) if np.ndim(host[name]) > 1}
+        if arrays and self._run:
+            with whole(self._run.path(f"looks/{self.first:03}-{step:08}.npz")) as unfinished:
+                np.savez(unfinished, **arrays)
         for i, scores in enumerate(self.scores):
             if self.first + i not in self.died:
                 scores.append({"step": step, **_of_member(host, i)})

@@ -28,7 +28,8 @@ _MEASURED = 2**31 - 1  # folded into a member's key for what is measured: no rou
 class Measure(NamedTuple):
     """Metrics of every member, measured every `interval` rounds by `call(objective, state, data, key)`, which is compiled.
 
-    `data` are arguments of the compiled program.
+    `data` are arguments of the compiled program. Numbers become rows of the member's eval.jsonl; arrays, such as samples, are
+    kept by a population with a directory: looks/FIRST-STEP.npz has them with a leading axis of the members from FIRST on.
     """
 
     interval: int

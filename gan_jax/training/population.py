@@ -38,7 +38,7 @@ class Population(NamedTuple):
     died:     the members that died
     """
 
-    settings: list[dict[str, float]]
+    settings: list[dict[str, int | float]]
     states: TrainState
     rows: list[list[Row]]
     scores: list[list[Row]]
@@ -53,7 +53,7 @@ class Population(NamedTuple):
 class _Asked:
     """config.json of a population."""
 
-    settings: list[dict[str, float]]
+    settings: list[dict[str, int | float]]
     steps: int = dataclasses.field(metadata=FREE)
     log_every: int = dataclasses.field(metadata=FREE)
     save_every: int = dataclasses.field(metadata=FREE)
@@ -131,7 +131,7 @@ def train_population(
     return Population(numbers, jax.tree.map(_joined, *states), rows, scores, died)
 
 
-def _checked(settings: Sequence[Setting], size: int, devices: int) -> list[dict[str, float]]:
+def _checked(settings: Sequence[Setting], size: int, devices: int) -> list[dict[str, int | float]]:
     """The numbers of the settings by name."""
     if not settings or size < 1:
         raise InputError("a population needs at least one setting, and at least one member at a time")

@@ -43,6 +43,8 @@ def leaky_relu(x):
         (Generator(width=16, features=3, activation="tanh"), np.tanh),
         (Discriminator(width=16, depth=2), leaky_relu),
         (Discriminator(width=16, activation="tanh"), np.tanh),
+        (Discriminator(width=16, activation="relu"), partial(np.maximum, 0)),
+        (Discriminator(width=4, activation="maxout"), lambda x: x.reshape(len(x), 4, 5).max(axis=-1)),
     ],
 )
 def test_forward(module, activation):
@@ -57,3 +59,15 @@ def test_scale_divides_the_input():
     variables = Discriminator(width=16).init(KEY, x, train=True)
     plain, scaled = (Discriminator(width=16, scale=s).apply(variables, s * x, train=False) for s in (1.0, 4.0))
     np.testing.assert_allclose(scaled, plain, rtol=1e-5)
+
+
+def test_kernels_begin_as_asked():
+    x = jnp.zeros((5, 128))
+    for kind, gain in (("orthogonal", 0.8), ("normal", 0.02)):
+        params = Generator(width=128, depth=1, kernels=kind, gain=gain).init(KEY, x, train=True)["params"]
+        kernel = np.asarray(params["Dense_0"]["kernel"])
+        if kind == "orthogonal":
+            np.testing.assert_allclose(kernel.T @ kernel, gain**2 * np.eye(128), atol=1e-4)
+        else:
+            assert kernel.std() == pytest.approx(gain, rel=0.05)
+            assert np.asarray(params["Dense_1"]["kernel"]).std() == pytest.approx(gain, rel=0.2)

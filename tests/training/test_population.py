@@ -94,6 +94,7 @@ def distance(measured):
             "distance": jnp.mean(jnp.abs(fakes - data["point"])),
             "noise": jax.random.normal(key),
             "at": state.step.astype(jnp.float32),
+            "fakes": fakes[:3],
         }
 
     return Measure(8, call, measured)
@@ -166,6 +167,15 @@ def test_a_state_that_is_not_finite_is_a_death():
     found = train(SETTINGS[:1], make=make)
     assert found.died == {0: (6, ("state",))}
     assert [row["step"] for row in found.rows[0]] == [4]
+
+
+def test_arrays_that_are_measured_are_kept_for_all_members(whole):
+    directory, found = whole
+    assert sorted(path.name for path in (directory / "looks").iterdir()) == ["000-00000008.npz", "000-00000012.npz"]
+    with np.load(directory / "looks" / "000-00000012.npz") as file:
+        assert file["fakes"].shape == (5, 3, 2)
+        assert len(np.unique(file["fakes"][:4, 0], axis=0)) == 4  # each member's own
+    assert "fakes" not in found.scores[0][-1]
 
 
 def test_rows_scores_and_deaths_in_the_folder_of_each_member(whole):
