@@ -1,4 +1,4 @@
-"""What the named arrays of a batch or of a data set must be, told by their names before anything is computed."""
+"""Checks of the named arrays of a batch or of a data set, before anything is computed."""
 
 from collections.abc import Mapping
 from typing import Any

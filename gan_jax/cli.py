@@ -84,7 +84,7 @@ def guarded(call: Callable[[], object]) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
-        return _complain(f"cannot write {error.filename or 'a file'}: {error.strerror}; checkpoints written so far are safe", 1)
+        return _complain(f"cannot use {error.filename or 'a file'}: {error.strerror}; checkpoints written so far are safe", 1)
     return 0
 
 

@@ -129,8 +129,8 @@ def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> T
     if missing := [name for name in objective.needs if name not in batch]:
         raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(batch)}")
     check_arrays(batch, "the batch", objective.sampler.classes)
-    begin = _begin if isinstance(key, jax.core.Tracer) else _begin_compiled
-    return begin(objective, tx, key, batch)
+    begin = partial(_begin, objective, tx)
+    return begin(key, batch) if isinstance(key, jax.core.Tracer) else jax.jit(begin)(key, batch)  # not hundreds of programs
 
 
 def _begin(objective: Objective, tx: Players, key: Array, batch: Batch) -> TrainState:
@@ -139,9 +139,6 @@ def _begin(objective: Objective, tx: Players, key: Array, batch: Batch) -> Train
     gen, disc = (_new_player(v, t) for v, t in zip(variables, tx, strict=True))
     ema_params = jax.tree.map(jnp.copy, gen.params)  # a buffer of its own: the state is donated
     return TrainState(jnp.zeros((), jnp.int32), key_run, gen, disc, ema_params)
-
-
-_begin_compiled = jax.jit(_begin, static_argnums=(0, 1))  # one program in place of hundreds of small ones
 
 
 def _require_game(objective: Objective, tx: Players) -> None:

@@ -1,18 +1,18 @@
 """Errors: the input cannot work, or a run that began cannot continue."""
 
 
-class _Told:
-    """An error whose message says all: a notebook shows it as one line, without a stack trace."""
+class _OneLine:
+    """An error that a notebook shows as its message, without a stack trace."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
-class InputError(_Told, ValueError):
+class InputError(_OneLine, ValueError):
     """A flag, size, file or directory is unusable; the message says what is wrong and what to do. Exit status 2."""
 
 
-class RunError(_Told, RuntimeError):
+class RunError(_OneLine, RuntimeError):
     """A run stopped for a reason that is not its input, such as a NaN or a full disk. Exit status 1."""
 
 
@@ -24,7 +24,7 @@ class NotFinite(RunError):
         self.step = step
 
 
-class Interrupted(_Told, Exception):
+class Interrupted(_OneLine, Exception):
     """Training was stopped by a signal: after the state of `step` had been saved, or at once if not `saved`."""
 
     def __init__(self, step: int, saved: bool = True):

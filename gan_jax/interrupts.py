@@ -50,8 +50,10 @@ def in_program() -> bool:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Stop]:
-    """A block in which the first signal sets `asked`; the second one has its usual effect, in a program an end at once.
+    """A block in which the first signal sets `asked`; the second one has its usual effect.
 
+    In a program (see `program`) this holds once the block has `begun`; before that a signal ends the program, and the second
+    one does so always.
     A block within another has the same `Stop`. Elsewhere than in the main thread, signals stay as they are.
     """
     global _stop

@@ -44,5 +44,5 @@ def note_on_held_out(share: float, labels: Sequence[int] | np.ndarray | None, n:
     if labels is None or not share or n < FEWEST_TO_SHARE:
         return []
     small = int((np.unique(np.asarray(labels), return_counts=True)[1] < FEWEST_OF_CLASS).sum())
-    what = "classes of" if small > 1 else "class of"
-    return [f"{small:,} {what} fewer than {FEWEST_OF_CLASS} pictures: all of it is trained on"] if small else []
+    what = "classes have" if small > 1 else "class has"
+    return [f"{small:,} {what} fewer than {FEWEST_OF_CLASS} pictures, which are all trained on"] if small else []

@@ -163,9 +163,10 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
     if bad:
         return Diagnosis("nan", dict.fromkeys(bad, math.nan))
     found, last = signals(rows), _step(rows, len(rows) - 1)
+    enough = len(_stretches(rows)) >= LEAST_STRETCHES
     for state, is_so in RULES.items():
         old_enough = last >= (LEAST_STRETCHES * STRETCH if state == "diverging" else FIRST)
-        if old_enough and len(_stretches(rows)) >= LEAST_STRETCHES and is_so(found):
+        if enough and old_enough and is_so(found):
             return Diagnosis(state, found)
     return Diagnosis("ok", found)
 

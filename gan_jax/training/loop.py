@@ -54,7 +54,8 @@ def fit(
     dispatch, and raises what makes it useless to go on, such as a checkpoint that could not be written.
 
     Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted`
-    after SIGINT, SIGTERM or SIGHUP, when the dispatch is finished and the state saved; a second signal stops at once.
+    after SIGINT, SIGTERM or SIGHUP: when the dispatch is finished and the state saved, or before the first one with
+    `saved=False`; a second signal stops at once.
     """
     intervals = [save_every, report.interval, *(c.interval for c in callbacks)]
     if min(intervals) < 1:

@@ -36,5 +36,5 @@ def test_no_class_is_left_without_training_pictures() -> None:
     assert labels[held].min() < 15 < 25 < labels[held].max()  # classes of equal remainder at random
     assert np.bincount(np.delete(labels, held_out_rows(400, 0.9, labels))).tolist() == [2] * 40
     assert held_out_rows(40, 0.5, np.arange(40)) == []
-    assert note_on_held_out(0.5, np.arange(40), 40) == ["40 classes of fewer than 4 pictures: all of it is trained on"]
+    assert note_on_held_out(0.5, np.arange(40), 40) == ["40 classes have fewer than 4 pictures, which are all trained on"]
     assert note_on_held_out(0.05, labels, 400) == []
