@@ -30,13 +30,13 @@ def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
         import imageio_ffmpeg
     except ImportError:
         return []
-    size = (pictures[0].width, pictures[0].height)
+    size = (pictures[0].width // 2 * 2, pictures[0].height // 2 * 2)  # what players want: an odd edge is cut off
     with whole(path) as unfinished:
-        writer = imageio_ffmpeg.write_frames(str(unfinished), size, fps=fps, macro_block_size=2, ffmpeg_log_level="error")
+        writer = imageio_ffmpeg.write_frames(str(unfinished), size, fps=fps, macro_block_size=1, ffmpeg_log_level="error")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # jax warns of every fork; the child only runs ffmpeg
             writer.send(None)
         for picture in [*pictures, *[pictures[-1]] * round(fps)]:
-            writer.send(np.ascontiguousarray(np.asarray(picture)))
+            writer.send(np.ascontiguousarray(np.asarray(picture)[: size[1], : size[0]]))
         writer.close()
     return [path]

@@ -1,5 +1,7 @@
 """Images to floats and back, sheets, files and films."""
 
+import subprocess
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -97,3 +99,12 @@ def test_film_is_an_mp4_too_where_ffmpeg_is(tmp_path):
     assert files == [tmp_path / "film.webp", tmp_path / "film.mp4"]
     count, seconds = imageio_ffmpeg.count_frames_and_secs(str(files[1]))
     assert (count, seconds) == (10, pytest.approx(2.0, abs=0.1))  # 5 frames at 5 a second, and a second of the last
+
+
+def test_an_odd_edge_is_cut_off_the_mp4(tmp_path, caplog):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    picture = np.random.default_rng(0).integers(0, 256, (17, 25, 3)).astype(np.uint8)
+    _, mp4 = film([picture, picture], tmp_path / "film.webp", seconds=1.0)
+    told = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", mp4], capture_output=True, text=True).stderr
+    assert "24x16" in told
+    assert caplog.text == ""
