@@ -20,7 +20,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax._startup import search_present_folder
+from gan_jax._search_path import search_present_folder
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 
