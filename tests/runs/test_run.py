@@ -78,6 +78,29 @@ def test_a_cell_that_is_run_again_takes_its_own_run_over(tmp_path):
     assert "back" in (tmp_path / "run" / "log.txt").read_text()
 
 
+def test_a_closed_run_writes_only_where_it_can_be_opened_again(tmp_path):
+    run = Run(tmp_path / "run", Config(), "f")
+    run.accept()
+    run.close()
+    with held_by_another(tmp_path / "run" / ".lock"):
+        before = files(tmp_path)
+        run.log("after the end")
+        with pytest.raises(InputError, match="is being written by"):
+            run.add_row("metrics.jsonl", {"step": 5})
+        assert files(tmp_path) == before
+    run.add_row("metrics.jsonl", {"step": 5})
+    assert "after the end" in (tmp_path / "run" / "log.txt").read_text()
+    run.close()
+
+
+def test_members_of_a_population_have_begun_it_with_their_first_whole_checkpoint(tmp_path):
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.path("checkpoints/000-003/5.orbax-checkpoint-tmp/state")
+        assert not run.began
+        run.path("checkpoints/000-003/5/state")
+        assert run.began
+
+
 def test_two_threads_do_not_train_one_run(tmp_path):
     run, caught = Run(tmp_path / "run", Config(), "f"), []
 
