@@ -29,7 +29,7 @@ from gan_jax.parallel.processes import require_same
 from gan_jax.runs import records
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import Row, json_default, read_json, read_rows
-from gan_jax.runs.spec import difference, lost_later, sampler_spec
+from gan_jax.runs.spec import difference, lost_later, sampler_spec, without_later
 
 FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -221,7 +221,8 @@ class Run:
             self.log(f"note        nothing but this program can draw samples of this run: {error}")
             return
         saved = (self.read_json("model.json") or {}) if self.began else {}
-        if saved.get("format") == FORMAT and (found := difference({name: saved.get(name) for name in spec}, spec)):
+        then = {name: saved.get(name) for name in spec}
+        if saved.get("format") == FORMAT and (found := difference(then, without_later(then, spec))):
             raise InputError(
                 f"{self.directory} has checkpoints of another generator: {found}\n"
                 "make the same one to continue the run, or choose another directory"

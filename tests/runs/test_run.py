@@ -161,6 +161,32 @@ def test_another_generator_is_refused_before_anything_is_written(tmp_path):
     assert files(tmp_path) == before
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a network of somebody else."""
+
+    width: int = 3
+    depth: int = 2
+
+
+def test_a_field_that_a_later_version_adds_with_a_default_leaves_the_generator_the_same(tmp_path):
+    def described(run: Run, **changed) -> None:
+        run.describe_model(partial(image_sampler, Mine(act=(Part(**changed), 1.0)), Normal(2)), {})
+
+    with Run(tmp_path / "run", Config(), "f") as run:
+        described(run)
+        run.path("checkpoints/5/state")
+    path = tmp_path / "run" / "model.json"
+    model = json.loads(path.read_text())
+    del model["parts"]["generator"]["fields"]["act"][0]["fields"]["depth"]
+    path.write_text(json.dumps(model))
+    with Run(tmp_path / "run", Config(), "f") as run:
+        described(run)
+        for changed in ({"depth": 5}, {"width": 5}):
+            with pytest.raises(InputError, match="has checkpoints of another generator"):
+                described(run, **changed)
+
+
 def test_what_keeps_others_from_opening_a_run_is_told_when_it_begins(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", sys.path[:1])  # as in a script, whose own folder comes first
     with Run(tmp_path / "run", Config(), "f") as run:
