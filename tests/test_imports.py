@@ -37,7 +37,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "sampling": {"core"},
     "supervised": set(),
     "parallel": {"core"},
-    "runs": {"_search_path", "core", "sampling", "parallel", "images"},
+    "runs": {"_search_path", "core", "data", "sampling", "parallel", "images"},
     "evaluation": {"data", "metrics", "models", "images", "supervised"},
     "training": {
         "augment",

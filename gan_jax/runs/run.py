@@ -249,7 +249,8 @@ class Run:
 
 def is_run(directory: Path) -> bool:
     """Whether a run of gan_jax was begun in the directory: its env.json says so. Raises `InputError` if that is damaged."""
-    return "gan_jax" in ((read_json(directory / "env.json") or {}).get("versions") or ())
+    versions = (read_json(directory / "env.json") or {}).get("versions")
+    return isinstance(versions, dict) and "gan_jax" in versions
 
 
 def require_place(directory: Path) -> None:

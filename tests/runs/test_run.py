@@ -117,7 +117,7 @@ def test_two_threads_do_not_train_one_run(tmp_path):
     assert "by another thread" in caught[0]
 
 
-@pytest.mark.parametrize("content", ["{}", '{"versions": {"node": "20"}}'])
+@pytest.mark.parametrize("content", ["{}", '{"versions": {"node": "20"}}', '{"versions": 5}', '{"versions": "gan_jax"}'])
 def test_a_folder_of_somebody_else_is_no_run(tmp_path, content):
     (tmp_path / "config.json").write_text('{"lr": 0.1}')
     (tmp_path / "env.json").write_text(content)
