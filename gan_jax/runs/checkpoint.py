@@ -70,7 +70,10 @@ class Checkpoints:
         )
         if not read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        try:
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # it reads facts on every checkpoint
+            raise InputError(f"a checkpoint in {self.directory} is damaged: {_cause(error)}") from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -141,9 +144,9 @@ class Checkpoints:
         """Members of the population saved at `step` that were not finite; raises `InputError` if it cannot be read."""
         try:
             items = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+            return [int(member) for member in items["meta"].get("not_finite", [])]
         except Exception as error:
             raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
-        return items["meta"].get("not_finite", [])
 
     def restore(self, like: PyTree) -> tuple[PyTree, int] | None:
         """The newest state that is whole, with its step; None if there is none.

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -176,6 +177,26 @@ def test_scores_of_a_foreign_checkpoint_may_be_anything(tmp_path):
     (tmp_path / "2" / "metrics" / "metrics").write_text('{"fid": "high"}')
     with Checkpoints(tmp_path, metric="fid", read_only=True) as checkpoints:
         assert checkpoints.best_step == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("_CHECKPOINT_METADATA", "[]", "is damaged: ValueError: Metadata dict must be"),
+        ("metrics/metrics", "", "is damaged: "),
+        ("metrics/metrics", "[5]", ""),
+        ("meta/metadata", '{"not_finite": 5}', "checkpoint 1 .* cannot be read"),
+        ("meta/metadata", "5", "checkpoint 1 .* cannot be read"),
+    ],
+)
+def test_facts_of_a_foreign_checkpoint_may_be_anything(tmp_path, file, content, message):
+    with Checkpoints(tmp_path, metric="fid") as checkpoints:
+        checkpoints.save(1, one(), {"fid": 1.0})
+    (tmp_path / "1" / file).write_text(content)
+    refused = pytest.raises(InputError, match=message) if message else nullcontext()
+    with refused, Checkpoints(tmp_path, metric="fid", read_only=True) as checkpoints:
+        assert checkpoints.best_step is not None
+        checkpoints.not_finite(1)
 
 
 def test_weights_of_what_is_no_game_are_refused():
