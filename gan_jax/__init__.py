@@ -17,7 +17,8 @@ import sys as _sys
 if _sys.platform == "win32":
     raise ImportError("gan_jax runs on Linux and macOS, and on Windows within WSL: https://learn.microsoft.com/windows/wsl")
 
-from gan_jax import _startup as _startup  # before all else
+from gan_jax import _search_path as _search_path  # before all else
+from gan_jax import _startup as _startup
 from gan_jax import latents, losses, penalties
 from gan_jax.core import (
     Objective,

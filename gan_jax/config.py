@@ -46,7 +46,8 @@ class Within:
 MOST = 2**31 - 1  # what an int32 holds: rounds are counted by it
 Count = Annotated[int, Within(1, MOST)]
 CountOrNone = Annotated[int, Within(0, MOST)]
-Seed = Annotated[int, Within(0, 2**32 - 1)]  # jax wraps larger ones: 2**32 would be 0
+SEEDS = Within(0, 2**32 - 1)  # jax wraps larger ones: 2**32 would be 0
+Seed = Annotated[int, SEEDS]
 Rate = Annotated[float, Within(0, math.inf, open_least=True, open_most=True)]
 Weight = Annotated[float, Within(0, math.inf, open_most=True)]
 Share = Annotated[float, Within(0, 1, open_most=True)]  # also a decay
@@ -64,6 +65,11 @@ def checked(config: C) -> C:
         if field.init:
             values[field.name] = _converted(getattr(config, field.name), _hint(type(config), field.name), field.name)
     return dataclasses.replace(config, **values)  # type: ignore[type-var]
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed that a function was given, as a flag would be; raises `InputError` for what is none of `SEEDS`."""
+    return int(_converted(seed, Seed, "seed"))
 
 
 def command(main: Callable[[Any], R]) -> Callable[[Any], R]:

@@ -44,6 +44,10 @@ class Holder(NamedTuple):
         """Whether it was a process of this machine and has ended."""
         return self.host == socket.gethostname() and not runs(self.process, self.started)
 
+    def line(self) -> bytes:
+        """As the content of a file."""
+        return json.dumps(self._asdict()).encode() + b"\n"
+
 
 class Lock:
     """The lock that the file `path` is. Its folder must exist; forked children do not hold it.
@@ -56,6 +60,7 @@ class Lock:
         self._key = os.path.realpath(path)
         self._claim = path.with_name(path.name + ".held")
         self._file: int | None = None
+        self._me: Holder | None = None
 
     @property
     def held(self) -> bool:
@@ -74,11 +79,12 @@ class Lock:
 
     def require(self, what: str) -> None:
         """Take the lock; raises `InputError`, which says that `what` is being written and by whom, if it is taken."""
-        if not self.acquire():
-            raise InputError(
-                f"{what} is being written by {self.holder() or 'another process'}: wait until it ends, or stop it, or choose "
-                "another directory"
-            )
+        if self.acquire():
+            return
+        holder, cure = self.holder(), "wait until it ends, or stop it, or choose another directory"
+        if holder and holder.host != socket.gethostname() and _read(self._claim) == holder:
+            cure += f"; if it has ended already, which is not seen from here, remove {self._claim}"
+        raise InputError(f"{what} is being written by {holder or 'another process'}: {cure}")
 
     def release(self) -> None:
         """Give it up; nothing happens if it is not held."""
@@ -103,10 +109,17 @@ class Lock:
         self.release()
 
     def holder(self) -> Holder | None:
-        """Who holds it, as far as the files tell."""
-        return _read(self._claim) or _read(self.path)
+        """Who holds it, as far as the files tell.
+
+        Of a lock of this process they are not opened: to close any copy of a file ends all `lockf` locks of the process on it.
+        """
+        with _registry:
+            if self._key in _held:
+                return _held[self._key]._me
+            return _read(self._claim) or _read(self.path)
 
     def _take(self) -> bool:
+        self._me = _me()
         file, writable = _open(self.path)
         locked = _lock(file)
         if locked and not _is_at(file, self.path):  # its last holder has removed it
@@ -114,19 +127,19 @@ class Lock:
             return self._take()
         if not locked:
             os.close(file)
-            return locked is None and self._take_claim()  # None: no locks here
+            return locked is None and self._take_claim(self._me.line())  # None: no locks here
         self._file = file
         if writable:
             with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
                 os.ftruncate(file, 0)
-                os.pwrite(file, _me(), 0)
+                os.pwrite(file, self._me.line(), 0)
         return True
 
-    def _take_claim(self) -> bool:
+    def _take_claim(self, line: bytes) -> bool:
         for _ in range(2):
             with contextlib.suppress(FileExistsError):
                 file = os.open(self._claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-                os.write(file, _me())
+                os.write(file, line)
                 os.close(file)
                 return True
             if not self._drop_dead_claim():
@@ -170,9 +183,9 @@ def _start_of(process: int) -> str:
         return ""
 
 
-def _me() -> bytes:
+def _me() -> Holder:
     now = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    return json.dumps(Holder(socket.gethostname(), os.getpid(), _start_of(os.getpid()), now)._asdict()).encode() + b"\n"
+    return Holder(socket.gethostname(), os.getpid(), _start_of(os.getpid()), now)
 
 
 def _read(path: Path) -> Holder | None:

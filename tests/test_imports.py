@@ -17,7 +17,8 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "files": set(),
     "interrupts": set(),
     "locks": set(),
-    "_startup": set(),
+    "_search_path": set(),
+    "_startup": {"_search_path"},
     "keys": set(),
     "progress": set(),
     "rows": set(),
@@ -36,7 +37,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "sampling": {"core"},
     "supervised": set(),
     "parallel": {"core"},
-    "runs": {"_startup", "core", "sampling", "parallel", "images"},
+    "runs": {"_search_path", "core", "data", "sampling", "parallel", "images"},
     "evaluation": {"data", "metrics", "models", "images", "supervised"},
     "training": {
         "augment",
@@ -52,7 +53,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     },
     "cli": {"parallel", "_startup"},
     "commands": {"augment", "data", "evaluation", "images", "metrics", "models", "parallel", "runs", "sampling", "training"},
-    "__init__": {"core", "latents", "losses", "objectives", "parallel", "penalties", "sampling", "_startup"},
+    "__init__": {"core", "latents", "losses", "objectives", "parallel", "penalties", "sampling", "_search_path", "_startup"},
     "__main__": {"cli", "commands"},
 }
 

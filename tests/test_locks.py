@@ -73,9 +73,24 @@ def test_a_claim_of_another_machine_or_of_a_recycled_process_number(tmp_path, mo
     lock = Lock(tmp_path / ".lock")
     claim = '{"host": "%s", "process": %d, "started": "%s", "since": "then"}'
     (tmp_path / ".lock.held").write_text(claim % ("elsewhere", os.getpid(), ""))
-    assert not lock.acquire()  # who could know whether it lives
+    with pytest.raises(InputError, match=rf"process {os.getpid()} on elsewhere since then: .*, remove {lock.path}\.held$"):
+        lock.require("it")  # who could know whether it lives
     (tmp_path / ".lock.held").write_text(claim % (os.uname().nodename, os.getpid(), "another start"))
     assert lock.acquire()
+
+
+def test_a_second_lock_in_the_process_does_not_end_the_first_where_lockf_is_all_there_is(tmp_path, monkeypatch):
+    """POSIX: to close any copy of a file ends all locks of the process on it."""
+    monkeypatch.setattr(fcntl, "flock", broken)
+    first, second = Lock(tmp_path / ".lock"), Lock(tmp_path / ".lock")
+    assert first.acquire()
+    with pytest.raises(InputError, match=rf"is being written by process {os.getpid()} on "):
+        second.require("it")
+    with pytest.raises(AssertionError), held_by_another(tmp_path / ".lock", "flock"):
+        pass
+    first.release()
+    with held_by_another(tmp_path / ".lock", "flock"):
+        pass
 
 
 def test_a_process_is_known_by_number_and_start():

@@ -20,7 +20,7 @@ def room_on_device(nbytes: int, share: float = 0.3) -> bool:
     devices = jax.local_devices()
     if limit := (devices[0].memory_stats() or {}).get("bytes_limit"):
         return bool(nbytes <= share * limit)
-    return nbytes * len(devices) <= share * _free_memory()
+    return nbytes * len(devices) <= share * host_memory()
 
 
 def free_memory(devices: int = 1) -> int:
@@ -28,10 +28,10 @@ def free_memory(devices: int = 1) -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if limit := stats.get("bytes_limit"):
         return int(limit - stats.get("bytes_in_use", 0))
-    return _free_memory() // devices
+    return host_memory() // devices
 
 
-def _free_memory() -> int:
+def host_memory() -> int:
     """Free bytes of the host and of its container's limit; half of the host's memory where neither is known."""
     known = []
     with contextlib.suppress(OSError, KeyError, ValueError):

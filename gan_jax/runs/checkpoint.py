@@ -26,6 +26,8 @@ from orbax.checkpoint import checkpoint_managers as managers
 from gan_jax import keys
 from gan_jax.errors import InputError, RunError
 from gan_jax.files import identity, place
+from gan_jax.parallel.memory import host_memory
+from gan_jax.runs.records import is_number
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports what it makes, and stack traces of what it raises
 
@@ -68,7 +70,10 @@ class Checkpoints:
         )
         if not read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        try:
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # it reads facts on every checkpoint
+            raise InputError(f"a checkpoint in {self.directory} is damaged: {_cause(error)}") from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -80,8 +85,9 @@ class Checkpoints:
             if kind is None:  # else the first error is the one to report
                 raise
 
-    def _score(self, metrics: Mapping[str, float]) -> float:
-        return metrics.get(self.metric or "", self._worst)  # saved when another score was asked for
+    def _score(self, metrics: Any) -> float:
+        score = metrics.get(self.metric or "") if isinstance(metrics, Mapping) else None
+        return float(score) if score is not None and is_number(score) else self._worst  # saved when another score was asked for
 
     @property
     def steps(self) -> list[int]:
@@ -138,9 +144,9 @@ class Checkpoints:
         """Members of the population saved at `step` that were not finite; raises `InputError` if it cannot be read."""
         try:
             items = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+            return [int(member) for member in items["meta"].get("not_finite", [])]
         except Exception as error:
             raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
-        return items["meta"].get("not_finite", [])
 
     def restore(self, like: PyTree) -> tuple[PyTree, int] | None:
         """The newest state that is whole, with its step; None if there is none.
@@ -196,7 +202,15 @@ class Checkpoints:
         except Exception as error:
             raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
 
+    def _require_memory(self, step: int) -> None:
+        """Raises `MemoryError` where the arrays, as the files declare them, take more memory than the host has."""
+        declared = ocp.PyTreeCheckpointHandler().metadata(self.directory / str(step) / "state")
+        nbytes, free = sum(map(_nbytes, jax.tree.leaves(declared.tree))), host_memory()
+        if nbytes > free:
+            raise MemoryError(f"it would take {nbytes / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free")
+
     def _read(self, step: int) -> PyTree:
+        self._require_memory(step)
         asked = ocp.args.Composite(state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
         items = self._manager.restore(step, args=asked)
         found, expected = _checksums(items["state"]), items["meta"]["crc32"]
@@ -212,6 +226,13 @@ class Checkpoints:
         finally:
             with contextlib.suppress(Exception):  # it tells of a failure again
                 self._manager.close()
+
+
+def _nbytes(array: Any) -> int:
+    """Bytes that an array takes while it is read, by its metadata: a chunk is unpacked whole, also beyond the array's end."""
+    chunk = getattr(getattr(array, "storage", None), "chunk_shape", None) or ()
+    size = max(math.prod(getattr(array, "shape", ())), math.prod(chunk))
+    return size * np.dtype(getattr(array, "dtype", None) or np.uint8).itemsize
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:

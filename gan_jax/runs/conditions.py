@@ -113,7 +113,7 @@ def _class_lacks(rows: np.ndarray, facts: Facts) -> str:
 
 def _text(word: str, facts: Facts) -> np.ndarray:
     """UTF-8 bytes padded with zeros to the length that the run was trained with (`gan_jax.data.captions`)."""
-    length, content = int(facts["shapes"]["caption"][-1]), word.encode()
+    length, content = _last_side("caption", facts), word.encode()
     if not content or len(content) > length:
         raise InputError(f"the caption has {len(content)} bytes, and this generator reads 1 to {length}: write another one")
     return np.frombuffer(content.ljust(length, b"\0"), np.uint8)
@@ -121,13 +121,26 @@ def _text(word: str, facts: Facts) -> np.ndarray:
 
 def _picture(word: str, facts: Facts) -> np.ndarray:
     """The picture in a file, in the channels that the run was trained with; of any size that the generator takes."""
-    channels = int(facts["shapes"]["low"][-1])
+    channels = _last_side("low", facts)
+    if channels not in _MODES:
+        raise InputError(f"this generator reads pictures of {channels} channels: no file has these, give rows")
     try:
         with Image.open(Path(word).expanduser()) as opened:
-            image = np.asarray(opened.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+            image = np.asarray(opened.convert(_MODES[channels]))
     except (OSError, ValueError) as error:
         raise InputError(f"{word} is no picture that can be read: {error}") from error
     return image[..., None] if channels == 1 else image
+
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
+
+
+def _last_side(name: str, facts: Facts) -> int:
+    """The last number of the shape of a row: the bytes of a caption, the channels of a picture."""
+    shape = facts.get("shapes", {}).get(name)
+    if not shape:
+        raise InputError(f"this run does not say what shape a row of {name} has: give rows")
+    return int(shape[-1])
 
 
 def _shape_lacks(name: str) -> Callable[[np.ndarray, Facts], str]:

@@ -150,7 +150,8 @@ def _scores(row: Row) -> None:
     _step(row)
     for name, value in row.items():
         _require(not isinstance(value, int) or isinstance(value, bool) or is_number(value), name, value)
-    _require("overfit" not in row or is_number(row["overfit"]), "overfit", row.get("overfit"))
+    for name in ["overfit", *_with_floors(row)]:
+        _require(name not in row or is_number(row[name]), name, row.get(name))
     protocol = row.get("protocol", {})
     _require(isinstance(protocol, dict), "protocol", protocol)
     for name, value in protocol.items():
@@ -158,6 +159,14 @@ def _scores(row: Row) -> None:
         _require(value is None or isinstance(value, bool) or short or is_number(value), name, value)
     repeats = protocol.get("repeats", 1)
     _require(is_number(repeats) and repeats >= 1, "repeats", repeats)
+
+
+def _with_floors(row: Row) -> Iterator[str]:
+    """The names of floors and deviations, and of the scores that they are of."""
+    for name in row:
+        score = name.removesuffix("_floor").removesuffix("_std")
+        if score != name:
+            yield from (name, score)
 
 
 def _states(row: Row) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import threading
 import weakref
 from collections.abc import Callable, Collection, Mapping
@@ -28,7 +29,7 @@ from gan_jax.parallel.processes import require_same
 from gan_jax.runs import records
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import Row, json_default, read_json, read_rows
-from gan_jax.runs.spec import difference, lost_later, sampler_spec
+from gan_jax.runs.spec import difference, lost_later, sampler_spec, without_later
 
 FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -93,7 +94,8 @@ class Run:
         """Unlock the directory; of a run that was never accepted nothing is left there."""
         if not self._lock.held:
             return
-        if self._accepted or not self._new:
+        accepted, self._accepted = self._accepted, False  # what is written from now on needs the lock again
+        if accepted or not self._new:
             self._lock.release()
         else:
             self._lock.remove()
@@ -119,7 +121,15 @@ class Run:
     @property
     def began(self) -> bool:
         """Whether there is a checkpoint to continue from."""
-        return self.writes and any((self.directory / "checkpoints").glob("[0-9]*"))
+        return self.writes and bool(self.saved_steps() or self._of_members())
+
+    def saved_steps(self) -> list[int]:
+        """The steps of the complete checkpoints, oldest first: one that is being written has another name than its step."""
+        return _steps(self.directory / "checkpoints")
+
+    def _of_members(self) -> bool:
+        """Whether members FIRST-LAST of a population have a checkpoint."""
+        return any(map(_steps, (self.directory / "checkpoints").glob("[0-9]*-[0-9]*")))
 
     def _check_same(self, free: Collection[str]) -> None:
         env, saved, asked = self.read_json("env.json") or {}, self.read_json("config.json") or {}, self._asked
@@ -211,7 +221,8 @@ class Run:
             self.log(f"note        nothing but this program can draw samples of this run: {error}")
             return
         saved = (self.read_json("model.json") or {}) if self.began else {}
-        if saved.get("format") == FORMAT and (found := difference({name: saved.get(name) for name in spec}, spec)):
+        then = {name: saved.get(name) for name in spec}
+        if saved.get("format") == FORMAT and (found := difference(then, without_later(then, spec))):
             raise InputError(
                 f"{self.directory} has checkpoints of another generator: {found}\n"
                 "make the same one to continue the run, or choose another directory"
@@ -238,7 +249,8 @@ class Run:
 
 def is_run(directory: Path) -> bool:
     """Whether a run of gan_jax was begun in the directory: its env.json says so. Raises `InputError` if that is damaged."""
-    return "gan_jax" in ((read_json(directory / "env.json") or {}).get("versions") or ())
+    versions = (read_json(directory / "env.json") or {}).get("versions")
+    return isinstance(versions, dict) and "gan_jax" in versions
 
 
 def require_place(directory: Path) -> None:
@@ -248,6 +260,10 @@ def require_place(directory: Path) -> None:
     visible = directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir())
     if visible and not is_run(directory):
         raise InputError(f"{directory} is not empty and is no run: choose another directory")
+
+
+def _steps(checkpoints: Path) -> list[int]:
+    return sorted(int(path.name) for path in checkpoints.glob("[0-9]*") if re.fullmatch("[0-9]+", path.name))
 
 
 def remove_if_empty(directory: Path) -> None:

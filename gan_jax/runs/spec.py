@@ -20,7 +20,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax._startup import search_present_folder
+from gan_jax._search_path import search_present_folder
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 
@@ -138,6 +138,44 @@ def difference(saved: Any, now: Any, where: str = "") -> str:
         inner = (difference(saved.get(name), now.get(name), f"{where} {shown.get(name, name)}".strip()) for name in names)
         return next(filter(None, inner), "")
     return "" if saved == now else f"{where} is {_brief(saved)} in the run, {_brief(now)} now"
+
+
+def without_later(saved: Any, now: Any) -> Any:
+    """The description `now` without fields and arguments that `saved` lacks and that have their defaults.
+
+    A later version of a network or function may have added them: with their defaults they change nothing.
+    """
+    if isinstance(saved, list) and isinstance(now, list) and len(saved) == len(now):
+        return [without_later(then, value) for then, value in zip(saved, now, strict=True)]
+    if not isinstance(saved, dict) or not isinstance(now, dict):
+        return now
+    kept = {name: without_later(saved.get(name), value) for name, value in now.items()}
+    for kind, values in (("class", "fields"), ("partial", "keywords"), ("sampler", "parts")):
+        if kind in now and saved.get(kind) == now[kind] and isinstance(saved.get(values), dict):
+            later = kept[values].keys() - saved[values].keys()
+            defaults = _defaults(now[kind]) if later else {}
+            equal = {name for name in later if name in defaults and defaults[name] == now[values][name]}
+            kept[values] = {name: value for name, value in kept[values].items() if name not in equal}
+    return kept
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    """The descriptions of the defaults of a class or function that was described in this process."""
+    module, _, attribute = name.partition(":")
+    found = getattr(sys.modules.get(module, sys.modules["__main__"]), attribute)
+    if isinstance(found, type) and dataclasses.is_dataclass(found):
+        values = {
+            f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            for f in dataclasses.fields(found)
+        }
+    else:
+        values = {each.name: each.default for each in inspect.signature(found).parameters.values()}
+    described = {}
+    for field, value in values.items():
+        if value is not dataclasses.MISSING and value is not inspect.Parameter.empty:
+            with contextlib.suppress(InputError):  # what cannot be written was not
+                described[field] = to_spec(value)
+    return described
 
 
 def _brief(value: Any) -> str:

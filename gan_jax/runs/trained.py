@@ -16,9 +16,11 @@ import jax
 import numpy as np
 
 from gan_jax import images, progress
+from gan_jax.config import checked_seed
 from gan_jax.core import Batch, Sampler, Variables
+from gan_jax.data.npz_files import headers_of, read_arrays
 from gan_jax.errors import InputError
-from gan_jax.files import DAMAGED, place
+from gan_jax.files import place
 from gan_jax.parallel.memory import require_bytes
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.conditions import ASK, Rows, ask, population
@@ -61,8 +63,8 @@ class Trained:
 
         Raises `InputError` for more samples than memory holds.
         """
+        key, _ = jax.random.split(jax.random.key(checked_seed(seed)))
         self.require_room(n)
-        key, _ = jax.random.split(jax.random.key(seed))
         return self.sampler.inputs(key, jax.tree.map(jax.numpy.asarray, self.ask(n, **wanted)))
 
     def require_room(self, n: int) -> None:
@@ -88,7 +90,7 @@ class Trained:
         """
         rows = {name: jax.numpy.asarray(value) for name, value in inputs.items()}
         self._require(rows)
-        _, key = jax.random.split(jax.random.key(seed))
+        _, key = jax.random.split(jax.random.key(checked_seed(seed)))
         with progress.step("drawing samples"):
             return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
 
@@ -145,13 +147,25 @@ _FACTS: dict[str, tuple[Any, Callable[[Any], bool]]] = {  # of model.json: what 
     "metric": (None, lambda value: value is None or isinstance(value, str)),
     "mode": ("max", lambda value: value in ("max", "min")),
     "statistics": ("running", lambda value: value in get_args(Statistics)),
-    "classes": ((), lambda value: _all(value, str)),
-    "shapes": ({}, lambda value: isinstance(value, dict) and all(_all(shape, int) for shape in value.values())),
+    "classes": ((), lambda value: _all(value, lambda name: isinstance(name, str))),
+    "untrained": ((), lambda value: _all(value, lambda number: _whole(number, _MOST_CLASSES))),
+    "shapes": ({}, lambda value: isinstance(value, dict) and all(map(_shape, value.values()))),
 }
+_MOST_CLASSES = 2**20
+_LARGEST_SIDE, _MOST_AXES = 2**24, 32  # of a shape
+_UNSUSPICIOUS = 2**26  # bytes of rows that may be compressed; a run itself writes them as they are
 
 
-def _all(value: Any, kind: type) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, kind) for item in value)
+def _all(value: Any, right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= _MOST_CLASSES and all(map(right, value))
+
+
+def _whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _shape(value: Any) -> bool:
+    return _all(value, lambda side: _whole(side, _LARGEST_SIDE)) and len(value) <= _MOST_AXES
 
 
 def _described(run: Path) -> dict[str, Any]:
@@ -170,6 +184,9 @@ def _described(run: Path) -> dict[str, Any]:
     for name, (_, right) in _FACTS.items():
         if not right(model[name]):
             raise InputError(f"{run / 'model.json'} is damaged: its {name} is {str(model[name])[:100]!r}")
+    untrained = set(model["untrained"])
+    if untrained and not untrained < set(range(len(model["classes"]))):
+        raise InputError(f"{run / 'model.json'} is damaged: its untrained are not some of its {len(model['classes'])} classes")
     return model
 
 
@@ -194,11 +211,13 @@ def _require_fits(run: Path, step: int, sampler: Sampler, variables: Variables, 
 def _rows(path: Path) -> Rows:
     if not is_file(path):
         return {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except DAMAGED as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    headers = headers_of(path)
+    nbytes = sum(header.nbytes for header in headers.values())
+    if nbytes > max(_UNSUSPICIOUS, 2 * path.stat().st_size):
+        raise InputError(f"{path} is damaged: it would unpack to {nbytes / 1e6:,.0f} MB")
+    if empty := [name for name, header in headers.items() if not header.shape or not header.shape[0]]:
+        raise InputError(f"{path} is damaged: {empty[0]} has no rows")
+    return read_arrays(path, headers, list(headers)) if headers else {}
 
 
 def _finish(samples: np.ndarray) -> np.ndarray:
@@ -221,5 +240,5 @@ def _load(run: Path, checkpoint: str, metric: str | None, mode: Literal["max", "
     try:
         params = state["ema_params"] if averaged else state["gen"]["params"]
         return {"params": params, **(state["gen"].get("stats") or {})}, named[checkpoint]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"checkpoint {checkpoint} of {run} is not of a game: it has no {error}") from error
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(f"checkpoint {checkpoint} of {run} is not of a game: it lacks {error}") from error

@@ -28,7 +28,14 @@ def load_weights(directory: Path | str) -> dict[str, Any]:
 
 
 def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
-    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if shapes differ."""
+    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if that has not these shapes."""
+    try:
+        return _with_weights(state, saved)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(f"the saved state is not of a game: it lacks {error}") from error
+
+
+def _with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
     gen = state.gen._replace(
         params=_fitted(saved["gen"]["params"], state.gen.params),
         stats=_collections(saved["gen"].get("stats") or {}, state.gen.stats),

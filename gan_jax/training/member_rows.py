@@ -55,7 +55,7 @@ class MemberRows:
             rows += read_rows(folder / "metrics.jsonl")
             scores += read_rows(folder / "eval.jsonl")
             for row in read_rows(folder / "diagnosis.jsonl"):
-                self.died[self.first + i] = Death(row["step"], tuple(row["metrics"]))
+                self.died[self.first + i] = Death(row["step"], tuple(row.get("metrics", ["state"])))
         if step >= 0:
             self.show(f"continuing members {self.first} to {self.first + len(self.rows) - 1} from step {step}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax import keys
-from gan_jax.config import FREE
+from gan_jax.config import FREE, SEEDS
 from gan_jax.core import Metrics, TrainState, make_step
 from gan_jax.data.dataset import fingerprint
 from gan_jax.data.rounds import Rounds
@@ -141,8 +141,8 @@ def _checked(settings: Sequence[Setting], size: int, devices: int) -> list[dict[
             raise InputError(f"all settings need the same names and `seed`: one has {', '.join(each)}")
         if bad := [name for name, value in each.items() if not _is_number(value)]:
             raise InputError(f"a setting consists of finite numbers: {bad[0]} is {each[bad[0]]!r}")
-        if each["seed"] < 0 or each["seed"] != int(each["seed"]):
-            raise InputError(f"the seed of a setting is a whole number, 0 or more, not {each['seed']}")
+        if each["seed"] not in SEEDS or each["seed"] != int(each["seed"]):
+            raise InputError(f"the seed of a setting is a whole number {SEEDS}, not {each['seed']}")
     for members in sorted({min(size, len(found)), len(found) % size} - {0}):
         if members % devices:
             near = sorted({max(members // devices, 1) * devices, -(-members // devices) * devices})

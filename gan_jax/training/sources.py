@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax.arrays import check_arrays
+from gan_jax.config import checked_seed
 from gan_jax.core import Advance, Step
 from gan_jax.data.dataset import Arrays, Order
 from gan_jax.data.rounds import Rounds
@@ -44,7 +45,7 @@ def source_of(data: Data, step: Step, batch: int | None = None, seed: int | None
         arrays = named(data)
         check_arrays(arrays, "the data", classes)
         size = len(next(iter(arrays.values())))
-        return Rounds(arrays, Order(seed or 0, size, BATCH if batch is None else batch))
+        return Rounds(arrays, Order(checked_seed(seed or 0), size, BATCH if batch is None else batch))
     if batch is not None or seed is not None:
         raise InputError("batch and seed are for arrays: rounds, iterables and functions of the step have their own")
     if isinstance(data, Rounds):

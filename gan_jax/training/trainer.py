@@ -1,7 +1,7 @@
 """A whole run: begin or continue, play, keep what happened, and end well."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -70,39 +70,45 @@ def train(
     written by another process; `RunError` if it cannot go on; `Interrupted` when it was asked to stop.
     """
     source = source_of(data, step, batch, seed)
-    try:
-        with run, interrupts.deferred() as stop, contextlib.ExitStack() as stack:
-            state, checkpoints = _start(run, stack, state, init_from, steps, metric, mode)
-            state = state if mesh is None else replicate(from_first(state), mesh)
-            if int(state.step) >= steps:
-                return local(state)
-            if processes.any_says(stop.asked):
-                raise Interrupted(int(state.step), saved=False)
-            keeper = Keeper(run, checkpoints, stack, callbacks, int(state.step))
-            keeper.begin(state)
-            report = Report(
-                start=int(state.step),
+    with run, _reported(run), interrupts.deferred() as stop, contextlib.ExitStack() as stack:
+        state, checkpoints = _start(run, stack, state, init_from, steps, metric, mode)
+        state = state if mesh is None else replicate(from_first(state), mesh)
+        if int(state.step) >= steps:
+            return local(state)
+        if processes.any_says(stop.asked):
+            raise Interrupted(int(state.step), saved=False)
+        keeper = Keeper(run, checkpoints, stack, callbacks, int(state.step))
+        keeper.begin(state)
+        report = Report(
+            start=int(state.step),
+            steps=steps,
+            interval=log_every,
+            images=examples(source),
+            write=keeper.write,
+            show=run.log,
+            health=keeper.health,
+            silent=not run.writes,
+        )
+        return local(
+            fit(
+                state,
+                feeder(source, step, feed, mesh, run.log),
                 steps=steps,
-                interval=log_every,
-                images=examples(source),
-                write=keeper.write,
-                show=run.log,
-                health=keeper.health,
-                silent=not run.writes,
+                save=keeper.save,
+                save_every=save_every,
+                report=report,
+                callbacks=keeper.callbacks,
+                agree=processes.any_says,
+                watch=keeper.watch,
             )
-            return local(
-                fit(
-                    state,
-                    feeder(source, step, feed, mesh, run.log),
-                    steps=steps,
-                    save=keeper.save,
-                    save_every=save_every,
-                    report=report,
-                    callbacks=keeper.callbacks,
-                    agree=processes.any_says,
-                    watch=keeper.watch,
-                )
-            )
+        )
+
+
+@contextlib.contextmanager
+def _reported(run: Run) -> Iterator[None]:
+    """What ends the block is kept in the run, while that is open, and told with what to do."""
+    try:
+        yield
     except Interrupted as stop:
         run.log(f"{stop}; run the same command again to go on")
         raise
@@ -118,7 +124,7 @@ def train(
 
 
 def _newest(run: Run) -> str:
-    steps = sorted(int(path.name) for path in (run.directory / "checkpoints").glob("[0-9]*") if path.name.isdecimal())
+    steps = run.saved_steps()
     newest = f"step {steps[-1]}" if steps else "none"
     return f"newest healthy checkpoint in {run.directory / 'checkpoints'}: {newest}"
 

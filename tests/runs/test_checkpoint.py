@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,15 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import core, latents, losses
+from gan_jax import core, keys, latents, losses
 from gan_jax.core import Players
 from gan_jax.errors import InputError, RunError
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.parallel import init_population
+from gan_jax.runs import checkpoint
 from gan_jax.runs.checkpoint import Checkpoints, state_hash
+from gan_jax.runs.transfer import with_weights
 from tests.game import SGD, batches, game
 
 FIRST = "labels, spectral norm, R1, standard deviation"
@@ -116,6 +119,7 @@ def test_the_best_by_another_score_than_before(tmp_path):
 FULL = """
 import resource, signal, sys, time
 from gan_jax.errors import RunError
+from gan_jax.runs import checkpoint
 from gan_jax.runs.checkpoint import Checkpoints, state_hash
 from tests.runs.test_checkpoint import one
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -148,3 +152,55 @@ def test_a_full_disk_is_seen_before_anything_is_written(tmp_path, monkeypatch):
     ):
         checkpoints.save(3, one())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_declares_more_than_memory_holds_is_not_read_and_stays(tmp_path, monkeypatch):
+    state = one()
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+    nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(jax.tree.map(keys.data, state)))
+    monkeypatch.setattr(checkpoint, "host_memory", lambda: nbytes)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore(state) is not None
+        monkeypatch.setattr(checkpoint, "host_memory", lambda: nbytes - 1)
+        with pytest.raises(InputError, match="checkpoint 1 .* cannot be read: MemoryError: it would take 0.0 GiB"):
+            checkpoints.read(1)
+        with pytest.raises(RunError, match="checkpoint 1 could not be read now"):
+            checkpoints.restore(state)
+        assert checkpoints.steps == [1]
+
+
+def test_scores_of_a_foreign_checkpoint_may_be_anything(tmp_path):
+    with Checkpoints(tmp_path, metric="fid") as checkpoints:
+        checkpoints.save(1, one(), {"fid": 1.0})
+        checkpoints.save(2, one(), {"fid": 2.0})
+    (tmp_path / "2" / "metrics" / "metrics").write_text('{"fid": "high"}')
+    with Checkpoints(tmp_path, metric="fid", read_only=True) as checkpoints:
+        assert checkpoints.best_step == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("_CHECKPOINT_METADATA", "[]", "is damaged: ValueError: Metadata dict must be"),
+        ("metrics/metrics", "", "is damaged: "),
+        ("metrics/metrics", "[5]", ""),
+        ("meta/metadata", '{"not_finite": 5}', "checkpoint 1 .* cannot be read"),
+        ("meta/metadata", "5", "checkpoint 1 .* cannot be read"),
+    ],
+)
+def test_facts_of_a_foreign_checkpoint_may_be_anything(tmp_path, file, content, message):
+    with Checkpoints(tmp_path, metric="fid") as checkpoints:
+        checkpoints.save(1, one(), {"fid": 1.0})
+    (tmp_path / "1" / file).write_text(content)
+    refused = pytest.raises(InputError, match=message) if message else nullcontext()
+    with refused, Checkpoints(tmp_path, metric="fid", read_only=True) as checkpoints:
+        assert checkpoints.best_step is not None
+        checkpoints.not_finite(1)
+
+
+def test_weights_of_what_is_no_game_are_refused():
+    with pytest.raises(InputError, match="the saved state is not of a game: it lacks 'gen'"):
+        with_weights(one(), {"net": {}})
+    with pytest.raises(InputError, match="the saved state is not of a game"):
+        with_weights(one(), {"gen": np.zeros(3)})

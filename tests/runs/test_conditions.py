@@ -76,6 +76,20 @@ def test_says_what_cannot_be_asked(needs, n, wanted, message):
         ask(sampler(*needs), FACTS, n, wanted)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "name", "message"),
+    [
+        ({}, "caption", "does not say what shape a row of caption has: give rows"),
+        ({"caption": []}, "caption", "does not say what shape"),
+        ({}, "low", "does not say what shape a row of low has: give rows"),
+        ({"low": [4, 4, 7]}, "low", "reads pictures of 7 channels"),
+    ],
+)
+def test_words_for_a_run_that_does_not_say_what_it_reads(shapes, name, message):
+    with pytest.raises(InputError, match=message):
+        ask(sampler(name), {"shapes": shapes}, 1, {name: "a bird"})
+
+
 def test_rows_are_as_frequent_as_in_the_data():
     data = {"label": np.array([0] * 30 + [1] * 10), "image": np.zeros((40, 2))}
     found = rows_of(sampler("label"), data, 80)["label"]

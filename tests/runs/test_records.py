@@ -24,6 +24,8 @@ CHANGED = [
     ("eval.jsonl", "protocol", {"features": "x" * 1000}),
     ("eval.jsonl", "protocol", {"repeats": 0}),
     ("eval.jsonl", "overfit", "much"),
+    ("eval.jsonl", "recognised_floor", "high"),
+    ("eval.jsonl", "fid_std", None),
     ("diagnosis.jsonl", "state", 5),
     ("diagnosis.jsonl", "evidence", None),
 ]
@@ -51,6 +53,13 @@ def test_a_value_of_another_type_damages_its_line(tmp_path, caplog, name, field,
     (tmp_path / name).write_bytes(line(GOOD[name] | {field: value}) + line(GOOD[name]))
     assert read_rows(tmp_path / name) == [GOOD[name]]
     assert len(caplog.records) == 1
+
+
+def test_a_score_with_a_floor_is_a_number(tmp_path):
+    """Another name may have any text: a script keeps what it likes beside its scores."""
+    rows = [{"step": 3, "recognised": "x", "recognised_floor": 0.5}, {"step": 3, "recognised": "x"}]
+    (tmp_path / "eval.jsonl").write_bytes(b"".join(map(line, rows)))
+    assert read_rows(tmp_path / "eval.jsonl") == rows[1:]
 
 
 def test_a_line_that_a_kill_cut_short_is_closed_before_the_next(tmp_path, caplog):

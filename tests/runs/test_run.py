@@ -78,6 +78,29 @@ def test_a_cell_that_is_run_again_takes_its_own_run_over(tmp_path):
     assert "back" in (tmp_path / "run" / "log.txt").read_text()
 
 
+def test_a_closed_run_writes_only_where_it_can_be_opened_again(tmp_path):
+    run = Run(tmp_path / "run", Config(), "f")
+    run.accept()
+    run.close()
+    with held_by_another(tmp_path / "run" / ".lock"):
+        before = files(tmp_path)
+        run.log("after the end")
+        with pytest.raises(InputError, match="is being written by"):
+            run.add_row("metrics.jsonl", {"step": 5})
+        assert files(tmp_path) == before
+    run.add_row("metrics.jsonl", {"step": 5})
+    assert "after the end" in (tmp_path / "run" / "log.txt").read_text()
+    run.close()
+
+
+def test_members_of_a_population_have_begun_it_with_their_first_whole_checkpoint(tmp_path):
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.path("checkpoints/000-003/5.orbax-checkpoint-tmp/state")
+        assert not run.began
+        run.path("checkpoints/000-003/5/state")
+        assert run.began
+
+
 def test_two_threads_do_not_train_one_run(tmp_path):
     run, caught = Run(tmp_path / "run", Config(), "f"), []
 
@@ -94,7 +117,7 @@ def test_two_threads_do_not_train_one_run(tmp_path):
     assert "by another thread" in caught[0]
 
 
-@pytest.mark.parametrize("content", ["{}", '{"versions": {"node": "20"}}'])
+@pytest.mark.parametrize("content", ["{}", '{"versions": {"node": "20"}}', '{"versions": 5}', '{"versions": "gan_jax"}'])
 def test_a_folder_of_somebody_else_is_no_run(tmp_path, content):
     (tmp_path / "config.json").write_text('{"lr": 0.1}')
     (tmp_path / "env.json").write_text(content)
@@ -136,6 +159,32 @@ def test_another_generator_is_refused_before_anything_is_written(tmp_path):
     ):
         described(run, 16)
     assert files(tmp_path) == before
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a network of somebody else."""
+
+    width: int = 3
+    depth: int = 2
+
+
+def test_a_field_that_a_later_version_adds_with_a_default_leaves_the_generator_the_same(tmp_path):
+    def described(run: Run, **changed) -> None:
+        run.describe_model(partial(image_sampler, Mine(act=(Part(**changed), 1.0)), Normal(2)), {})
+
+    with Run(tmp_path / "run", Config(), "f") as run:
+        described(run)
+        run.path("checkpoints/5/state")
+    path = tmp_path / "run" / "model.json"
+    model = json.loads(path.read_text())
+    del model["parts"]["generator"]["fields"]["act"][0]["fields"]["depth"]
+    path.write_text(json.dumps(model))
+    with Run(tmp_path / "run", Config(), "f") as run:
+        described(run)
+        for changed in ({"depth": 5}, {"width": 5}):
+            with pytest.raises(InputError, match="has checkpoints of another generator"):
+                described(run, **changed)
 
 
 def test_what_keeps_others_from_opening_a_run_is_told_when_it_begins(tmp_path, capsys, monkeypatch):

@@ -112,13 +112,61 @@ def test_conditions_are_checked(conditional):
 def test_damaged_files_are_told(plain, tmp_path):
     shutil.copytree(plain, tmp_path / "run")
     (tmp_path / "run" / "asked.npz").write_bytes(b"PK torn")
-    with pytest.raises(InputError, match="asked.npz is damaged"):
+    with pytest.raises(InputError, match="asked.npz is not a complete .npz file"):
         open_trained(tmp_path / "run")
     model = json.loads((tmp_path / "run" / "model.json").read_text())
     del model["parts"]
     (tmp_path / "run" / "model.json").write_text(json.dumps(model))
     with pytest.raises(InputError, match="is damaged: it lacks parts"):
         open_trained(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"untrained": 5}, "its untrained is '5'"),
+        ({"untrained": [0.5]}, r"its untrained is '\[0.5\]'"),
+        ({"untrained": [0, 1, 2]}, "its untrained are not some of its 3 classes"),
+        ({"untrained": [7]}, "its untrained are not some of its 3 classes"),
+        ({"classes": [1, 2]}, "its classes is"),
+        ({"shapes": {"caption": [2**50]}}, "its shapes is"),
+        ({"shapes": {"low": [4, -4, True]}}, "its shapes is"),
+        ({"shapes": {"low": [1] * 100}}, "its shapes is"),
+        ({"metric": 5}, "its metric is '5'"),
+        ({"mode": ["max"]}, "its mode is"),
+    ],
+)
+def test_facts_of_another_kind_are_told(conditional, tmp_path, changed, message):
+    shutil.copytree(conditional, tmp_path / "run")
+    model = json.loads((tmp_path / "run" / "model.json").read_text())
+    (tmp_path / "run" / "model.json").write_text(json.dumps(model | changed))
+    with pytest.raises(InputError, match=f"model.json is damaged: {message}"):
+        open_trained(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2**13, 2**14), np.uint8), "asked.npz is damaged: it would unpack to 134 MB"),
+        (np.zeros((0, 8), np.uint8), "asked.npz is damaged: caption has no rows"),
+        (np.uint8(5), "asked.npz is damaged: caption has no rows"),
+        (np.array([{}]), "holds objects"),
+    ],
+)
+def test_rows_that_no_run_keeps_are_not_read(plain, tmp_path, array, message):
+    shutil.copytree(plain, tmp_path / "run")
+    np.savez_compressed(tmp_path / "run" / "asked.npz", caption=array)
+    with pytest.raises(InputError, match=message):
+        open_trained(tmp_path / "run")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_are_those_that_jax_tells_apart(plain, seed):
+    trained = open_trained(plain)
+    z = trained.inputs(2, 2**32 - 1)["z"]
+    for call in (lambda: trained.draw(2, seed), lambda: trained.inputs(2, seed), lambda: trained.render(seed, z=z)):
+        with pytest.raises(InputError, match="--seed"):
+            call()
 
 
 def test_unequal_rows(conditional):

@@ -12,9 +12,9 @@ from PIL import Image
 from gan_jax.data import Dataset, VariationFlags, captions, one_caption, shrunk
 from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
-from gan_jax.runs import open_trained, read_rows
+from gan_jax.runs import Run, open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
-from gan_jax.training.conclusion import collapsed
+from gan_jax.training.conclusion import collapsed, conclude
 from tests.flows import Net, asking_gan, asking_sampler
 
 TEXTS = ("red bird", "blue bird", "owl")
@@ -210,3 +210,12 @@ def test_a_dry_run_leaves_nothing(tmp_path, capsys):
 def test_samples_have_collapsed_where_real_pictures_would_not(found, real, fails):
     named = {"largest_class": found, "largest_class_floor": real}
     assert bool(collapsed({name: value for name, value in named.items() if value is not None})) == fails
+
+
+@pytest.mark.parametrize(
+    "row", [{"recognised_floor": 0.5}, {"recognised_floor": "high", "recognised": 1.0}, {"kid": 0.1, "kid_floor": "low"}]
+)
+def test_scores_that_something_else_wrote_do_not_break_the_end(tmp_path, row):
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.add_row("eval.jsonl", {"step": 5, "source": "training", **row})
+        conclude(run)

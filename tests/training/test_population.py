@@ -336,6 +336,7 @@ def test_memory_is_that_of_the_devices():
         ([{"lr": 0.1, "seed": 0}, {"seed": 0}], {}, "the same names"),
         ([Setting(lr=np.nan)], {}, "finite numbers: lr is nan"),
         ([Setting(seed=-1)], {}, "the seed of a setting is a whole number"),
+        ([Setting(seed=2**32)], {}, "the seed of a setting is a whole number at least 0 and at most 4294967295"),
         (SETTINGS, {"log_every": 0}, "at least 1"),
         (SETTINGS[:3], {"mesh": 2}, "3 members together cannot be shared by 2 devices: choose 2 or 4"),
         (SETTINGS * 2, {"mesh": 2, "together": 5}, "cannot be shared by 2 devices: choose"),

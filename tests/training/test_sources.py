@@ -137,6 +137,11 @@ def test_nothing_is_ignored() -> None:
         played(Rounds({"label": Y}, Order(1, 20, 5)), seed=3)
 
 
+def test_the_seed_of_the_order_is_one_that_a_flag_may_have() -> None:
+    with pytest.raises(InputError, match="--seed '4294967296': a number at least 0 and at most 4294967295"):
+        played({"image": X, "label": Y}, seed=2**32)
+
+
 class Seed(NamedTuple):
     seed: int = 0
 

@@ -14,10 +14,11 @@ import pytest
 from gan_jax import core, latents, losses
 from gan_jax.core import Players
 from gan_jax.data import Order, Rounds
-from gan_jax.errors import Interrupted
+from gan_jax.errors import Interrupted, RunError
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.runs import Run, state_hash
+from gan_jax.runs.records import read_rows
 from gan_jax.training import Every, train
 
 X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
@@ -37,10 +38,10 @@ def state():
     return jax.jit(core.init_state, static_argnums=(0, 1))(GAN, TX, jax.random.key(0), {"point": X[:2]})
 
 
-def play(directory: Path, state, steps: int = 6, call=lambda step, state: None):
+def play(directory: Path, state, steps: int = 6, call=lambda step, state: None, kind=Run, **more):
     rounds = Rounds({"point": X}, Order(0, 50, 8))
-    run = Run(directory, Config(), "f")
-    return train(run, STEP, state, rounds, steps=steps, log_every=2, save_every=4, callbacks=[Every(2, call)])
+    run = kind(directory, Config(), "f")
+    return train(run, STEP, state, rounds, steps=steps, log_every=2, save_every=4, callbacks=[Every(2, call)], **more)
 
 
 def interrupt(at: int, step: int, state: object) -> None:
@@ -72,3 +73,33 @@ def test_an_interrupt_is_one_line_in_a_notebook(tmp_path, state):
         play(tmp_path / "run", state, call=partial(interrupt, 0))
     assert caught.value._render_traceback_() == ["Interrupted: stopped at once; checkpoints so far are whole"]
     assert "run the same command again" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_weights_of_another_run_are_taken_again_after_a_kill_within_the_first_save(tmp_path, state, capsys):
+    play(tmp_path / "other", state)
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.path("checkpoints/4.orbax-checkpoint-tmp/state")
+        assert not run.began
+    play(tmp_path / "run", state, init_from=tmp_path / "other")
+    assert "began with the weights of" in capsys.readouterr().out
+
+
+class Watched(Run):
+    """A run that fails where something is written to it without its lock."""
+
+    def log(self, line):
+        assert self._lock.held, line
+        super().log(line)
+
+    def add_row(self, name, row):
+        assert self._lock.held, row
+        super().add_row(name, row)
+
+
+def test_what_ended_a_run_is_written_before_the_directory_is_given_up(tmp_path, state):
+    with pytest.raises(Interrupted):
+        play(tmp_path / "stopped", state, call=partial(interrupt, 2), kind=Watched)
+    broken = state._replace(gen=state.gen._replace(params=jax.tree.map(lambda x: x * np.nan, state.gen.params)))
+    with pytest.raises(RunError, match="newest healthy checkpoint in .*: none"):
+        play(tmp_path / "nan", broken, kind=Watched)
+    assert [row["state"] for row in read_rows(tmp_path / "nan" / "diagnosis.jsonl")] == ["nan"]
