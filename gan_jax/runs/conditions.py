@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_jax.core import Batch, Sampler
 from gan_jax.errors import InputError
+from gan_jax.files import place
 
 Rows = dict[str, np.ndarray]
 Facts = Mapping[str, Any]  # of model.json: the classes' names, and what the run's own data ask for
@@ -123,7 +124,7 @@ def _picture(word: str, facts: Facts) -> np.ndarray:
     """The picture in a file, in the channels that the run was trained with; of any size that the generator takes."""
     channels = int(facts["shapes"]["low"][-1])
     try:
-        with Image.open(Path(word).expanduser()) as opened:
+        with Image.open(place(word)) as opened:
             image = np.asarray(opened.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
     except (OSError, ValueError) as error:
         raise InputError(f"{word} is no picture that can be read: {error}") from error
