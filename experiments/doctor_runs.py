@@ -139,7 +139,7 @@ def main(config: Config) -> None:
     runs: list[dict[str, Any]] = []
     for group in tqdm(groups, desc="groups"):
         runs += play_group(group, seeds, rounds, config.together)
-        (config.out / "runs.json").write_text(json.dumps(runs) + "\n")
+        _write(config.out / "runs.json", json.dumps(runs) + "\n")
     report(runs, config.out)
     if config.fixture:
         write_fixture(runs, config.fixture)
@@ -248,7 +248,7 @@ def report(runs: list[dict[str, Any]], out: Path) -> None:
     for name, chosen in (("taught by", 0), ("examined on", 1)):
         part = [run for run in runs if run["seed"] % 2 == chosen]
         lines += [f"\n{name} {len(part)} runs", *confusion(part)]
-    (out / "confusion.txt").write_text("\n".join(lines) + "\n")
+    _write(out / "confusion.txt", "\n".join(lines) + "\n")
     print("\n".join(lines))
     plot(runs, out / "signals.png")
 
@@ -265,8 +265,12 @@ def write_fixture(runs: list[dict[str, Any]], path: Path) -> None:
         rows = {name: [_rounded(row[name]) for row in run["rows"][-WINDOW // INTERVAL :]] for name in READ}
         facts = {name: run[name] for name in FACTS}
         kept.append({**facts, "became": run["outcome"]["became"], "died": run["died"], "rows": rows})
+    _write(path, "[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
+
+
+def _write(path: Path, text: str) -> None:
     with whole(path) as unfinished:
-        unfinished.write_text("[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
+        unfinished.write_text(text)
 
 
 def _rounded(value: float) -> float:
@@ -306,7 +310,8 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
             axes.plot(i + np.linspace(-0.3, 0.3, len(values)), sorted(values), ".", color=colour)
         axes.set(title=name, xticks=[0, 1, 2], xticklabels=["healthy", "between", "broken"])
         axes.tick_params(axis="x", rotation=45)
-    figure.savefig(path, dpi=110)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from gan_jax import cli
 from gan_jax.config import Count, Rate, Share
 from gan_jax.core import TrainState
 from gan_jax.data import MIXTURES, Dataset, Mixture
 from gan_jax.files import place
-from gan_jax.images import film, save
+from gan_jax.images import film, read_frames, save
 from gan_jax.latents import Normal
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models import mlp
@@ -45,6 +44,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
     "own": {},
 }
 SAMPLES = 2500  # PacGAN's protocol
+COUNTED = {"modes", "high_quality", "reverse_kl"}
 
 
 @dataclass(frozen=True)
@@ -151,16 +151,24 @@ def compare(outdir: Path, recipes: tuple[str, ...]) -> None:
     """The recipes beside each other: last frames as a picture, all frames as a film, the coverage as lines of text."""
     folders = [outdir / name / "samples" for name in recipes]
     shared = set.intersection(*({path.name for path in folder.glob("[0-9]*.png")} for folder in folders))
-    frames = [np.concatenate([np.asarray(Image.open(folder / name)) for folder in folders], axis=1) for name in sorted(shared)]
-    save(frames[-1], outdir / "comparison.png")
-    films = film(frames, outdir / "film")
+    rows = [[folder / name for folder in folders] for name in sorted(shared)]
+    frames = read_frames(rows, lambda told: print(f"note         {told}"))
     for name in recipes:
-        score = [row for row in read_rows(outdir / name / "eval.jsonl") if "modes" in row][-1]
+        scores = [row for row in read_rows(outdir / name / "eval.jsonl") if row.keys() >= COUNTED]
+        if not scores:
+            print(f"{name:12} no modes have been counted: choose an --eval-every of at most --steps")
+            continue
+        score = scores[-1]
         print(
             f"{name:12} {score['modes']:.0f} modes, {score['high_quality']:.1%} of {SAMPLES:,} samples within 3 sigma, "
             f"reverse KL {score['reverse_kl']:.4f}"
         )
     print(f"(counted in {SAMPLES:,} other samples than those of the picture)")
+    if not frames:
+        print("picture      none: the recipes have no frames of the same steps, which --sample-every chooses")
+        return
+    save(frames[-1], outdir / "comparison.png")
+    films = film(frames, outdir / "film")
     print(f"picture      {outdir / 'comparison.png'}\nfilm         {', '.join(map(str, films))}")
 
 

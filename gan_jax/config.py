@@ -9,7 +9,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.files import place
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -60,16 +61,20 @@ def checked(config: C) -> C:
     what cannot be converted, for a number outside of its kind, and for an unknown choice, with the nearest one. A subclass
     that gives a field another default need not repeat its kind.
     """
-    values = {}
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        if field.init:
-            values[field.name] = _converted(getattr(config, field.name), _hint(type(config), field.name), field.name)
+    names = [field.name for field in dataclasses.fields(config) if field.init]  # type: ignore[arg-type]
+    values = _all_converted(type(config), {name: getattr(config, name) for name in names})
     return dataclasses.replace(config, **values)  # type: ignore[type-var]
 
 
 def checked_seed(seed: Any) -> int:
     """A seed that a function was given, as a flag would be; raises `InputError` for what is none of `SEEDS`."""
     return int(_converted(seed, Seed, "seed"))
+
+
+def read(kind: type[C], values: Mapping[str, Any]) -> C:
+    """A configuration of these values, `checked`; the others have their defaults, and unknown names are left out."""
+    names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
+    return kind(**_all_converted(kind, {name: values[name] for name in names if name in values}))
 
 
 def command(main: Callable[[Any], R]) -> Callable[[Any], R]:
@@ -113,11 +118,17 @@ def _bounds(hint: Any) -> list[Within]:
     return [bound for bound in getattr(hint, "__metadata__", ()) if isinstance(bound, Within)]
 
 
+def _all_converted(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _converted(value, _hint(kind, name), name) for name, value in values.items()}
+
+
 def _converted(value: Any, hint: Any, name: str) -> Any:
     try:
         return _as(value, hint)
     except _Wrong as wanted:
         raise InputError(f"--{name.replace('_', '-')} {str(value)[:80]!r}: {wanted}") from None
+    except InputError as error:  # of a path, which it names
+        raise InputError(f"--{name.replace('_', '-')} {error}") from None
 
 
 def _as(value: Any, hint: Any) -> Any:
@@ -185,12 +196,9 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> Path:
-    if not isinstance(value, str | os.PathLike) or "\0" in os.fsdecode(value):
+    if not isinstance(value, str | os.PathLike):
         raise _Wrong("a path is wanted")
-    try:
-        return Path(os.fsdecode(value)).expanduser()
-    except RuntimeError as error:  # ~ of nobody
-        raise _Wrong(f"there is no such home folder ({error})") from None
+    return place(value)
 
 
 def _whole(value: Any) -> int:

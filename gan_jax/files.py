@@ -21,15 +21,33 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFil
 def default_cache() -> Path:
     """The folder of what is kept between runs: `GAN_JAX_CACHE`, or else gan_jax in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax").expanduser()
+    return place(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax")
 
 
 def place(path: str | os.PathLike[str]) -> Path:
-    """The path that a user named, with the home folder in place of ~; raises `InputError` for an unknown user's."""
+    """The path that a user named, with the home folder in place of ~.
+
+    Raises `InputError` for what no file can be called: an unknown user's home, too long a name, a circle of links.
+    """
+    text = os.fsdecode(path)
     try:
-        return Path(path).expanduser()
+        found = Path(text).expanduser()
+        found.stat()
     except RuntimeError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{text[:80]!r}: there is no such home folder ({error})") from error
+    except ValueError as error:  # a null character, half a surrogate pair
+        raise InputError(f"{text[:80]!r}: this can be no path ({str(error)[:80]})") from error
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InputError(f"{text[:80]!r}: this can be no path ({error.strerror})") from error
+    return found
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something that this process may see."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.exists()
+    return False
 
 
 @contextlib.contextmanager
@@ -50,16 +68,28 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def check_apart(out: Path, inputs: Iterable[Path | str]) -> None:
-    """Raises `InputError` if `out` is one of the inputs, lies in a folder that is one, or is no regular file."""
-    place = out.expanduser().resolve()
+def check_apart(out: Path, inputs: Iterable[Path | str], flag: str = "--out") -> None:
+    """Raises `InputError` if `out`, given by `flag`, is one of the inputs, lies in a folder that is one, or is no regular file.
+
+    Inputs are known by any of their names: hard links, and folders that are mounted in several places.
+    """
+    written = place(out).resolve()
     for given in inputs:
-        source = Path(given).expanduser()
-        if place == source.resolve() or (source.is_dir() and source.resolve() in place.parents):
-            where = "would overwrite" if place == source.resolve() else "lies in"
-            raise InputError(f"{out} {where} the input {source}: choose another place with --out")
-    if place.exists() and not place.is_file():
-        raise InputError(f"{out} is a {'folder' if place.is_dir() else 'device or pipe'}: name a file to write with --out")
+        source = place(given)
+        same = written == source.resolve() or _same(written, source)
+        if same or (source.is_dir() and any(_same(folder, source) for folder in written.parents)):
+            raise InputError(
+                f"{out} {'would overwrite' if same else 'lies in'} the input {source}: choose another place with {flag}"
+            )
+    if exists(written) and not written.is_file():
+        kind = "folder" if written.is_dir() else "device or pipe"
+        raise InputError(f"{out} is a {kind}: name a file to write with {flag}")
+
+
+def _same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):  # one of them is not there
+        return one.samefile(other)
+    return False
 
 
 def kept(path: Path | None, read: Callable[[Path], T], make: Callable[[], T], write: Callable[[Path, T], object]) -> T:

@@ -78,7 +78,7 @@ def test_what_a_command_line_would_read_is_converted(field, given, wanted):
         ("loss", "least squares", "the nearest is least_squares"),
         ("channels", True, "--channels 'True': choose auto, 1, 3"),
         ("outdir", 3, "--outdir '3': a path is wanted"),
-        ("outdir", "a\0b", "a path is wanted"),
+        ("outdir", "a\0b", "this can be no path"),
         ("outdir", "~nobody_has_this_name/x", "no such home folder"),
         ("pair", (1, 2, 3), "2 values are wanted"),
         ("steps", 0, "--steps '0': a number at least 1 and at most 2147483647 is wanted"),

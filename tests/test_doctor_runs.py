@@ -43,7 +43,11 @@ def test_the_fixture_says_what_the_runs_say(runs, tmp_path):
 
 
 def test_report(runs, tmp_path, capsys):
+    (tmp_path / "confusion.txt").write_text("old")
+    (tmp_path / "signals.png").write_bytes(b"old")
+    before = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
     doctor_runs.report(runs, tmp_path)
+    assert all((tmp_path / name).stat().st_ino != inode for name, inode in before.items())  # replaced, not written over
     assert "taught by 2 runs" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"confusion.txt", "signals.png"}
 

@@ -18,6 +18,7 @@ from gan_jax.data import load
 from gan_jax.errors import InputError, RunError
 from gan_jax.evaluation.features import Network
 from gan_jax.evaluation.seen import Seen
+from gan_jax.images import save
 from gan_jax.runs.run import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -401,6 +402,23 @@ def test_toy_2d_compares_two_recipes(tmp_path, capsys):
     assert (configs["plain"]["loss"], configs["plain"]["r1"]) == ("non_saturating", 0.0)
     assert sample.main(sample.Config(run=tmp_path / "plain", n=3))["samples"].shape == (3, 2)
     assert [path.name for path in (tmp_path / "plain" / "generated").iterdir()] == ["samples.npz"]  # points make no sheet
+
+
+def test_toy_2d_compares_what_there_is(tmp_path, capsys):
+    white = np.full((8, 8, 3), 255, np.uint8)
+    for name, steps in (("plain", (0, 1, 2, 3)), ("own", (0, 1, 2))):
+        for step in steps:
+            save(white, tmp_path / name / "samples" / f"{step:06}.png")
+    save(white[:4], tmp_path / "own" / "samples" / "000001.png")
+    (tmp_path / "own" / "samples" / "000000.png").write_bytes(b"torn")
+    toy_2d.compare(tmp_path, ("plain", "own"))
+    told = capsys.readouterr().out
+    assert told.count("is left out of the film") == 2
+    assert told.count("no modes have been counted") == 2
+    assert np.asarray(Image.open(tmp_path / "comparison.png")).shape == (8, 16, 3)
+    (tmp_path / "own" / "samples" / "000002.png").unlink()
+    toy_2d.compare(tmp_path, ("plain", "own"))
+    assert "no frames of the same steps" in capsys.readouterr().out
 
 
 def test_a_packed_run_is_looked_at_in_whole_packs(tmp_path):

@@ -2,14 +2,20 @@
 
 import hashlib
 import os
+from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 from gan_jax import keys
+from gan_jax.data.archives import archive_folder
+from gan_jax.data.folder import folder_source
+from gan_jax.data.load import open_source
+from gan_jax.data.tfds import homes
 from gan_jax.errors import InputError
-from gan_jax.files import check_apart, identity, kept, whole
+from gan_jax.files import check_apart, default_cache, exists, identity, kept, place, whole
 from gan_jax.rows import chunks, equal_chunks, evenly
 
 
@@ -94,13 +100,36 @@ def test_outputs_apart_from_inputs(tmp_path):
             check_apart(tmp_path / out, [str(tmp_path / "data")])
     with pytest.raises(InputError, match="would overwrite the input"):
         check_apart(tmp_path / "link" / "a.png", [tmp_path / "data" / "a.png"])
+    os.link(tmp_path / "data" / "a.png", tmp_path / "hard.png")
+    with pytest.raises(InputError, match="hard.png would overwrite the input .*a.png: choose another place with --outdir"):
+        check_apart(tmp_path / "hard.png", [tmp_path / "data" / "a.png"], flag="--outdir")
     with pytest.raises(InputError, match="is a folder: name a file"):
         check_apart(tmp_path / "data", [])
 
 
+@pytest.mark.parametrize("name", ["~nosuch/x", "x" * 300, "x\0y", "\ud800", "circle/x"])
+def test_what_no_file_can_be_called(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    for refused in (
+        place,
+        homes,
+        folder_source,
+        partial(open_source, size=(8, 8)),
+        lambda name: archive_folder("x", tmp_path, name),
+    ):
+        with pytest.raises(InputError, match="no such home folder|can be no path"):
+            refused(name)
+    assert not exists(tmp_path / name)
+    monkeypatch.setenv("GAN_JAX_CACHE", "~nosuch")
+    with pytest.raises(InputError, match="no such home folder"):
+        default_cache()
+    assert place("~") == Path.home()
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for place in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(OSError, match="no file"), whole(place) as unfinished:
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="no file"), whole(path) as unfinished:
             unfinished.write_text("x")
     assert (tmp_path / "pipe").is_fifo()

@@ -20,7 +20,7 @@ from gan_jax.data.check import Report, check
 from gan_jax.data.ranges import parse_range
 from gan_jax.data.store import Store
 from gan_jax.errors import InputError
-from gan_jax.files import check_apart
+from gan_jax.files import check_apart, exists, place
 from gan_jax.rows import evenly
 
 LARGEST_SHEET = 1 << 28  # bytes of pictures on a preview; it has fewer columns rather
@@ -89,8 +89,9 @@ def cache(action: str) -> str:
 def _place(config: Config) -> Path | None:
     """Where the sheet goes, and nowhere if the default is in the data; raises `InputError` for such an --out."""
     out = config.out or Path("real.png" if config.action == "check" else "preview.png")
+    inputs = [config.data] if exists(place(config.data)) else []
     try:
-        check_apart(out, [config.data] if Path(config.data).expanduser().exists() else [])
+        check_apart(out, inputs)
     except InputError:
         if config.out is not None:
             raise

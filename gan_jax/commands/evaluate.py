@@ -22,7 +22,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import MOST_REAL, Evaluator, parse_metrics
 from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.evaluation.scores import BETTER, wish
-from gan_jax.files import check_apart
+from gan_jax.files import check_apart, exists
 from gan_jax.metrics.neighbours import nearest
 from gan_jax.parallel import host
 from gan_jax.rows import evenly
@@ -74,7 +74,7 @@ def main(config: Config) -> dict[str, Any]:
     trained = _open(config)
     needs = Needs(metrics, config.metrics == "auto", config.features)
     out = config.out or (config.samples if trained else Path())
-    beside = [Path(config.ref)] if config.ref not in reference.SPLITS else []
+    beside = [config.ref] if config.ref not in reference.SPLITS else []
     check_apart(out / "eval.jsonl", beside if trained else [*beside, config.samples])
     if trained is None:
         if config.checkpoint != "last":
@@ -128,9 +128,9 @@ def _write(row: dict[str, Any], out: Path, drawn: _Draw, evaluator: Evaluator) -
 
 def _open(config: Config) -> Trained | None:
     """The run, or None if the path is something else that holds pictures."""
-    if not config.samples.exists():
+    if not exists(config.samples):
         raise InputError(f"there is no {config.samples}: name a run's directory, or a folder, a zip or an .npz of samples")
-    if not (config.samples / "model.json").exists() and not _is_run(config.samples):
+    if not exists(config.samples / "model.json") and not _is_run(config.samples):
         runs = sorted(str(path.parent) for path in config.samples.glob("*/config.json"))
         if runs:
             raise InputError(f"{config.samples} holds {len(runs)} runs: name one of them, such as {runs[0]}")

@@ -1,18 +1,20 @@
 """The real pictures that samples are compared with: a run's own, with its split, or any others, whole where possible."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
+from gan_jax import config
 from gan_jax.data.archives import ARCHIVES
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import DRAWN, PictureFlags, load, open_source
-from gan_jax.data.pictures import Fit, facts
+from gan_jax.data.pictures import facts
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Name
-from gan_jax.files import place
-from gan_jax.runs.records import is_number, read_json
+from gan_jax.files import exists, place
+from gan_jax.runs.records import read_json
 
 SPLITS = ("train", "held_out")  # of a run's own data
 
@@ -91,14 +93,10 @@ def _picture_flags(path: Path, known: dict[str, Any]) -> PictureFlags | None:
     """The flags on pictures in a config.json; None for a run of a script that has other flags."""
     if not {"data", "image_size"} <= known.keys():
         return None
-    names = {field.name for field in dataclasses.fields(PictureFlags)}
-    found = dataclasses.asdict(PictureFlags()) | {name: value for name, value in known.items() if name in names}
-    texts = (found["data"], found["image_size"], "" if found["split"] is None else found["split"])
-    numbers = (found["held_out"], 0 if found["limit"] is None else found["limit"])
-    right = all(isinstance(text, str) for text in texts) and all(is_number(number) for number in numbers)
-    if not right or found["fit"] not in get_args(Fit) or found["channels"] not in ("auto", 1, 3, 4):
-        raise InputError(f"{path} is damaged: the flags of its data have other values than there are")
-    return PictureFlags(**found)
+    try:
+        return config.read(PictureFlags, known)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: the flags of its data have other values than there are ({error})") from error
 
 
 def _own_data(run: Path, flags: PictureFlags) -> Dataset:
@@ -106,7 +104,7 @@ def _own_data(run: Path, flags: PictureFlags) -> Dataset:
     env = read_json(run / "env.json") or {}
     known, begun_in = env.get("data"), env.get("folder")
     places = [flags.data]
-    if isinstance(begun_in, str) and (there := Path(begun_in) / place(flags.data)).exists():
+    if isinstance(begun_in, str) and exists(there := Path(begun_in) / Path(flags.data)):
         places.append(str(there))
     found: list[Dataset] = []
     for data in dict.fromkeys(places):
@@ -130,12 +128,15 @@ def _own_data(run: Path, flags: PictureFlags) -> Dataset:
 
 def _own_elsewhere(run: Path, flags: PictureFlags, ref: str) -> Dataset | None:
     """The run's own data, divided as in training, if `ref` names them: by the same place, or by the place they moved to."""
-    asked, here = Path(ref).expanduser(), Path(flags.data).expanduser()
+    asked, here = place(ref), None
+    with contextlib.suppress(InputError):  # what no file here can be called
+        here = place(flags.data)
+    here = here if here and exists(here) else None
     moved = dataclasses.replace(flags, data=ref)
-    if ref == flags.data or (asked.exists() and here.exists() and asked.resolve() == here.resolve()):
+    if ref == flags.data or (here and exists(asked) and asked.samefile(here)):
         return moved.load()
     named = flags.data in {"digits", *DRAWN, *ARCHIVES} or flags.data.startswith("lsun/")
-    if named or here.exists() or not asked.exists():
+    if named or here or not exists(asked):
         return None
     dataset = moved.load()
     return dataset if dataset.fingerprint == (read_json(run / "env.json") or {}).get("data") else None
@@ -143,7 +144,7 @@ def _own_elsewhere(run: Path, flags: PictureFlags, ref: str) -> Dataset | None:
 
 def _other(data: str, size: tuple[int, int], needs: Needs, **form: Any) -> Compared:
     """Data with a split of their own by that; others whole, or without a held-out part where a score needs one."""
-    if Path(data).expanduser().exists():
+    if exists(place(data)):
         height, width = facts(open_source(data, size).splits["train"].read(0).image)[:2]
         if height < size[0] or width < size[1]:
             raise InputError(

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.errors import InputError
+from gan_jax.files import place
 
 PathLike = str | os.PathLike[str]
 Examples = Iterator[tuple[np.ndarray, int]]  # pixels and label
@@ -152,7 +153,7 @@ def archive_folder(name: str, root: Path, archives: PathLike | None = None) -> P
     given = archives or os.environ.get("GAN_JAX_ARCHIVES")
     if not given:
         return root / "archives" / name
-    folder = Path(given).expanduser()
+    folder = place(given)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: make it, or change GAN_JAX_ARCHIVES")
     return folder / name if (folder / name).is_dir() else folder

@@ -17,7 +17,7 @@ from gan_jax.data.source import Example, Source, Split, printable, random_rows
 from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
 from gan_jax.data.trees import ARCHIVES, SENSIBLE, Tree, opened
 from gan_jax.errors import InputError
-from gan_jax.files import identity
+from gan_jax.files import identity, place
 
 
 class _Layout(NamedTuple):
@@ -58,7 +58,7 @@ def folder_source(
     a missing file or a damaged member.
     Raises `InputError` for anything but such a folder, with what was found instead and the cure.
     """
-    path = Path(path).expanduser()
+    path = place(path)
     _check_numbers(held_out, limit)
     tree = opened(path)
     names = sorted((name for name in tree.stamps if _suffix(name) in SUFFIXES), key=_natural)

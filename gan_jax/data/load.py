@@ -24,6 +24,7 @@ from gan_jax.data.source import Source, Split, random_rows
 from gan_jax.data.store import Preparation, Store
 from gan_jax.data.tfds import homes, named_identity, named_source
 from gan_jax.errors import InputError
+from gan_jax.files import exists, place
 
 DRAWN: dict[str, Callable[..., Source]] = {
     "doodle_faces": doodle_faces,
@@ -171,27 +172,23 @@ def _opened(
     data: PathLike, size: tuple[int, int], split: str | None, held_out: float, limit: int | None, label_column: str | None
 ) -> Source:
     name = str(data)
-    try:
-        path = Path(data).expanduser()
-        exists, at_lmdb = path.exists(), is_lmdb(path)
-    except (OSError, RuntimeError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)[:200]
-        raise InputError(f"cannot open {name[:200]}: {why}") from error
-    if exists and not (path.is_file() or path.is_dir()):
+    path = place(data)
+    there, at_lmdb = exists(path), is_lmdb(path)
+    if there and not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is neither a file nor a folder: give a folder, a zip or an .npz of pictures")
     drawn = name == "digits" or name in DRAWN
-    if split is not None and (exists or drawn or name.startswith("lsun/")):
+    if split is not None and (there or drawn or name.startswith("lsun/")):
         raise InputError(
             f"--split is for data sets of tensorflow-datasets, and {name} is not one: leave it out, or use --limit"
         )
-    of_files = not drawn and not at_lmdb and (exists or not _is_name(name))
+    of_files = not drawn and not at_lmdb and (there or not _is_name(name))
     if label_column is not None and not of_files:
         raise InputError(f"--label-column is for tables beside pictures and for .npz files, and {name} has none: leave it out")
     if drawn:
         return digits_source(size) if name == "digits" else DRAWN[name](size=size)
     if at_lmdb:
         return lmdb_source(path.resolve(), held_out, limit)
-    if path.suffix == ".npz" and exists and path.is_file():
+    if path.suffix == ".npz" and there and path.is_file():
         return npz_source(path, held_out, label_column)
     if name.startswith("lsun/"):
         return lsun_source(name.removeprefix("lsun/"), homes()[1] / "archives", held_out, limit)
@@ -212,7 +209,7 @@ def limited(source: Source, limit: int | None) -> Source:
 
 def _quick_identity(name: str, split: str | None) -> str | None:
     """The identity of a data set that is prepared already, found without importing tensorflow-datasets; else None."""
-    return named_identity(name, split) if name in ARCHIVES and not Path(name).exists() else None
+    return named_identity(name, split) if name in ARCHIVES and not exists(Path(name)) else None
 
 
 def _is_name(text: str) -> bool:

@@ -14,11 +14,14 @@ from gan_jax.data.splitting import held_out_rows
 from gan_jax.errors import InputError
 
 _WALK = """
-import sys, lmdb
-with lmdb.open(sys.argv[1], readonly=True, lock=False) as environment, environment.begin() as transaction:
-    for _ in transaction.cursor().iternext(keys=True, values=False):
-        pass
+import contextlib, itertools, sys, lmdb
+with contextlib.suppress(lmdb.Error), lmdb.open(sys.argv[1], readonly=True, lock=False) as environment:
+    with environment.begin() as transaction:
+        for _ in itertools.islice(transaction.cursor(), int(sys.argv[2]) or None):
+            pass
 """
+_PATIENCE = 60.0  # seconds, beside those for the size
+_SLOWEST = 20e6  # bytes a second of a disk that need not be waited for any longer
 ADDRESS = "http://dl.yf.io/lsun/scenes/{}_train_lmdb.zip"
 
 
@@ -73,15 +76,32 @@ class _Pictures:
         except lmdb.Error as error:
             raise InputError(f"{folder} is not a complete LMDB ({error}): unpack the archive again") from error
         self.folder, self.error = folder, lmdb.Error
-        if subprocess.run([sys.executable, "-c", _WALK, str(folder)], capture_output=True).returncode < 0:
-            raise InputError(f"{folder} is damaged (a page of it would end the process): unpack the archive again")
 
     def keys(self, limit: int | None) -> list[bytes]:
+        """The first `limit` keys, of entries that can be read without the end of the process."""
+        self._walk(limit)
         try:
             with self.environment.begin() as transaction, transaction.cursor() as cursor:
                 return list(itertools.islice(cursor.iternext(keys=True, values=False), limit))
         except self.error as error:
             raise InputError(f"{self.folder} is damaged ({error}): unpack the archive again") from error
+
+    def _walk(self, limit: int | None) -> None:
+        """Read the entries in a process of its own, since a damaged page, or length of a value, ends the one that reads it.
+
+        Modules of the present folder are not imported there. Errors that LMDB itself tells are left to the caller.
+        """
+        folder = self.folder.resolve()
+        command = [sys.executable, "-P", "-c", _WALK, str(folder), str(limit or 0)]
+        wait = _PATIENCE + (folder / "data.mdb").stat().st_size / _SLOWEST
+        try:
+            walk = subprocess.run(command, capture_output=True, cwd=sys.prefix, timeout=wait)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"{folder} is damaged, or its disk too slow: it was not read in {wait:,.3g} s") from error
+        if walk.returncode:
+            told = walk.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
+            why = "a page of it would end the process" if walk.returncode < 0 else told
+            raise InputError(f"{folder} is damaged ({why}): unpack the archive again")
 
     def read(self, key: bytes) -> Example:
         try:

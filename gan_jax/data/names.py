@@ -2,10 +2,9 @@
 
 import posixpath
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from gan_jax.data.table_files import FILE_COLUMNS
+from gan_jax.data.table_files import FILE_COLUMNS, Row
 from gan_jax.errors import InputError
 
 NAMED = 3  # examples in a message
@@ -60,29 +59,31 @@ class Finder:
 
 
 def file_column(
-    table: str, place: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], find: Finder
+    table: str, columns: Sequence[str], rows: Sequence[Row], find: Finder
 ) -> tuple[str, list[int | None], list[str]]:
     """The column of a table that names the pictures, the picture of each row, and notes on rows that are left out.
 
+    `rows` have these columns; of several of one name the last counts.
     Raises `InputError` if no column names pictures that are there.
     """
     lower = {column.strip().lower(): column for column in reversed(columns)}
+    at = {column: i for i, column in enumerate(columns)}
     folder = posixpath.dirname(table)
     reasons = []
     for column in (lower[name] for name in FILE_COLUMNS if name in lower):
-        indices, notes = _found([str(row[column]) for row in rows], folder, find, table)
+        indices, notes = _found([str(row.values[at[column]]) for row in rows], folder, find, table)
         if any(index is not None for index in indices):
             return column, indices, notes
         reasons += notes
-    for column in columns:
-        indices, _ = _found([str(row[column]) for row in rows], folder, find, table)
+    for column in at:
+        indices, _ = _found([str(row.values[at[column]]) for row in rows], folder, find, table)
         if rows and None not in indices and len(set(indices)) == len(rows):
             return column, indices, []
     if reasons:
         raise InputError(reasons[0])
     shown = ", ".join(columns[:20]) + ", ..." * (len(columns) > 20)
     raise InputError(
-        f"{place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} names the pictures, only "
+        f"{rows[0].place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} names the pictures, only "
         f"{shown[:500] or 'nothing'}: rename the column with the pictures' file names, or remove the table"
     )
 

@@ -18,6 +18,8 @@ from gan_jax.errors import InputError
 LABEL_COLUMNS = ("label", "class")
 CAPTION = re.compile(r"captions?|text|caption_?[0-9]+")
 EMPTY = ("", "nan", "null", "none", "na", "n/a")
+ROWS, LEAST_ROWS = 20, 250_000  # that a table may have: for each picture; and if there are few, as many as CelebA's has
+MOST_COLUMNS = 1_000
 NAMED, LISTED = 3, 20  # examples, and names, in a message
 
 
@@ -47,7 +49,7 @@ def read_beside(
     Raises `InputError` only where `label_column` is asked for and does not label every picture.
     """
     gathered = _Gathered(len(pictures), label_column)
-    find = Finder(pictures)
+    find, most = Finder(pictures), max(LEAST_ROWS, ROWS * len(pictures))
     for file in files:
         try:
             if file.lower().endswith(".txt") and (beside := find.beside(file)):
@@ -55,7 +57,7 @@ def read_beside(
                 for index in beside:
                     gathered.add_captions(index, lines)
                 gathered.used.add(file)
-            elif (rows := rows_of(file, lambda name: read(name, LARGEST_TABLE))) is not None:
+            elif (rows := rows_of(file, lambda name: read(name, LARGEST_TABLE), most)) is not None:
                 _gather(file, rows, find, gathered)
                 gathered.used.add(file)
         except (InputError, Unreadable) as error:
@@ -164,21 +166,23 @@ def _number(value: Any) -> float | None:
 
 
 class _Layout(NamedTuple):
-    """The role of each column."""
+    """The positions of the columns that are used."""
 
-    file: str
-    captions: list[str]
-    label: str | None
-    others: list[str]
+    captions: list[int]
+    label: int | None
+    others: dict[str, int]
 
 
 def _layout(columns: tuple[str, ...], file: str, label_column: str | None) -> _Layout:
+    """The role of each column beside `file`; of several of one name the last counts."""
+    at = {column: i for i, column in enumerate(columns)}
     lower = {column.strip().lower(): column for column in reversed(columns)}
-    captions = [column for column in columns if CAPTION.fullmatch(column.strip().lower())]
+    captions = [column for column in at if CAPTION.fullmatch(column.strip().lower())]
     names = LABEL_COLUMNS if label_column is None else (label_column.strip().lower(),)
     label = next((lower[name] for name in names if name in lower), None)
-    rest = [column for column in columns if column not in (file, label, *captions)]
-    return _Layout(file, captions, label, [column for column in rest if column and not column.startswith("Unnamed: ")])
+    rest = [column for column in at if column and column not in (file, label, *captions)]
+    others = {column: at[column] for column in rest if not column.startswith("Unnamed: ")}
+    return _Layout([at[column] for column in captions], None if label is None else at[label], others)
 
 
 def _gather(table: str, rows: Rows, find: Finder, gathered: _Gathered) -> None:
@@ -186,32 +190,32 @@ def _gather(table: str, rows: Rows, find: Finder, gathered: _Gathered) -> None:
     if not (read := list(rows)):
         raise InputError(f"{table} has no rows")
     groups: dict[tuple[str, ...], list[int]] = {}
-    for i, (_, row) in enumerate(read):
-        groups.setdefault(tuple(row), []).append(i)
+    for i, row in enumerate(read):
+        groups.setdefault(row.columns, []).append(i)
+    if len(names := {column for columns in groups for column in columns}) > MOST_COLUMNS:
+        raise InputError(f"{table} has {len(names):,} columns, and {MOST_COLUMNS:,} are the most: keep those that are needed")
     found: list[int | None] = [None] * len(read)
     known: dict[tuple[str, ...], _Layout] = {}
     notes: list[str] = []
     for columns, own in groups.items():
-        file, indices, told = file_column(table, read[own[0]][0], columns, [read[i][1] for i in own], find)
+        file, indices, told = file_column(table, columns, [read[i] for i in own], find)
         known[columns] = _layout(columns, file, gathered.label_column)
         notes += told
         for i, index in zip(own, indices, strict=True):
             found[i] = index
     labels: dict[int, tuple[str, str]] = {}
-    placed = [
-        (index, place, row, known[tuple(row)]) for index, (place, row) in zip(found, read, strict=True) if index is not None
-    ]
-    for index, place, row, layout in placed:
-        label = None if layout.label is None else _label(row[layout.label], place)
-        if label is not None and labels.setdefault(index, (label, place))[0] != label:
-            raise InputError(f"{place}: a second label {label[:100]} for a picture of label {labels[index][0][:100]}: keep one")
+    placed = [(index, row, known[row.columns]) for index, row in zip(found, read, strict=True) if index is not None]
+    for index, row, layout in placed:
+        label = None if layout.label is None else _label(row.values[layout.label], row.place)
+        if label is not None and (had := labels.setdefault(index, (label, row.place))[0]) != label:
+            raise InputError(f"{row.place}: a second label {label[:100]} for a picture of label {had[:100]}: keep one")
     gathered.add_labels(labels)
     gathered.notes += notes
-    for index, _, row, layout in placed:
-        for column in layout.captions:
-            gathered.add_captions(index, row[column] if isinstance(row[column], list) else [row[column]])
-        for column in layout.others:
-            gathered.add_value(index, column, row[column])
+    for index, row, layout in placed:
+        for i in layout.captions:
+            gathered.add_captions(index, value if isinstance(value := row.values[i], list) else [value])
+        for column, i in layout.others.items():
+            gathered.add_value(index, column, row.values[i])
 
 
 def _label(value: Any, place: str) -> str | None:

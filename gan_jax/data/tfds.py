@@ -19,6 +19,7 @@ from typing import Any
 from gan_jax.data.archives import ARCHIVES, PathLike, archive_folder, prepare_archive
 from gan_jax.data.source import Example, Source, Split
 from gan_jax.errors import InputError
+from gan_jax.files import place
 
 HELD_OUT_SPLITS = ("test", "validation", "val", "valid")
 _BLOCK = 512  # examples read at once: one at a time takes five times as long
@@ -54,7 +55,7 @@ def _identity(folder: Path, split: str | None) -> str:
 
 def homes(data_dir: PathLike | None = None) -> tuple[Path, Path]:
     """The folder of tfds, and the one in it for array_record files: tfds keeps one format a folder, by default another."""
-    home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    home = place(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     return home, home / "gan_jax_array_record"
 
 

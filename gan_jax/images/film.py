@@ -1,13 +1,35 @@
 """Frames as a film."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from gan_jax.files import whole
+
+
+def read_frames(rows: Sequence[Sequence[Path]], tell: Callable[[str], object]) -> list[np.ndarray]:
+    """The pictures in files, uint8 (h, w, 3), those of a row side by side.
+
+    A row that cannot be read, or is of another size than the last, is left out and told.
+    """
+    frames: list[np.ndarray] = []
+    for row in reversed(rows):
+        try:
+            frame = np.concatenate([_read(path) for path in row], axis=1)
+            if frames and frame.shape != frames[0].shape:
+                raise ValueError("it has another size than the last sheet")
+            frames.append(frame)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            tell(f"{', '.join(map(str, row))} is left out of the film: {error}")
+    return frames[::-1]
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as sheet:
+        return np.asarray(sheet.convert("RGB"))
 
 
 def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0) -> list[Path]:

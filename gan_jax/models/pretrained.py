@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import PyTree
 
 from gan_jax.errors import InputError
-from gan_jax.files import check_apart, identity, whole
+from gan_jax.files import check_apart, exists, identity, whole
 from gan_jax.models import torch_files
 from gan_jax.models.inception import InceptionV3
 from gan_jax.models.lpips import LPIPS
@@ -78,7 +78,7 @@ def convert(sources: Sequence[Path], network: str, out: Path, *, any_hash: bool 
         wanted = ", ".join(file.name for file in known.files) or "none is known"
         raise InputError(f"{network} is made of {len(known.files)} files ({wanted}), not of {len(sources)}")
     check_apart(out, sources)
-    if others := [source for source in sources if source.exists() and not source.is_file()]:
+    if others := [source for source in sources if exists(source) and not source.is_file()]:
         raise InputError(f"{others[0]} is no regular file: give the public file as downloaded")
     states = [
         torch_files.read_state(source, file, any_hash=any_hash) for source, file in zip(sources, known.files, strict=True)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_jax.core import Batch, Sampler
 from gan_jax.errors import InputError
+from gan_jax.files import place
 
 Rows = dict[str, np.ndarray]
 Facts = Mapping[str, Any]  # of model.json: the classes' names, and what the run's own data ask for
@@ -125,7 +126,7 @@ def _picture(word: str, facts: Facts) -> np.ndarray:
     if channels not in _MODES:
         raise InputError(f"this generator reads pictures of {channels} channels: no file has these, give rows")
     try:
-        with Image.open(Path(word).expanduser()) as opened:
+        with Image.open(place(word)) as opened:
             image = np.asarray(opened.convert(_MODES[channels]))
     except (OSError, ValueError) as error:
         raise InputError(f"{word} is no picture that can be read: {error}") from error

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float
-from PIL import Image
 
 from gan_jax.core import Batch, Metrics, Objective, Sampler, TrainState, Turn
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.images.convert import to_uint8
-from gan_jax.images.film import film
+from gan_jax.images.film import film, read_frames
 from gan_jax.images.sheets import grid, save
 from gan_jax.rows import evenly
 from gan_jax.runs.run import Run
@@ -109,18 +108,10 @@ def make_film(run: Run) -> list[Path]:
     A sheet that cannot be read, or is of another size than the last, is left out and told; so is a film that cannot be written.
     """
     sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
-    frames: list[np.ndarray] = []
-    for path in reversed([sheets[i] for i in evenly(len(sheets), FRAMES)]):
-        try:
-            with Image.open(path) as sheet:
-                frame = np.asarray(sheet.convert("RGB"))
-            if frames and frame.shape != frames[0].shape:
-                raise ValueError("it has another size than the last sheet")
-            frames.append(frame)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            run.log(f"note        {path} is left out of the film: {error}")
+    rows = [[sheets[i]] for i in evenly(len(sheets), FRAMES)]
+    frames = read_frames(rows, lambda told: run.log(f"note        {told}"))
     try:
-        return film(frames[::-1], run.path("video/training")) if len(frames) > 1 else []
+        return film(frames, run.path("video/training")) if len(frames) > 1 else []
     except OSError as error:
         run.log(f"note        no film: {error}")
         return []

@@ -18,7 +18,7 @@ from gan_jax.data.rounds import Rounds, Variation, examples
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
-from gan_jax.files import check_apart, place
+from gan_jax.files import check_apart, exists, place
 from gan_jax.images.convert import to_uint8
 from gan_jax.images.sheets import enlargement, grid, save
 from gan_jax.parallel import processes
@@ -108,7 +108,8 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
     metrics = metrics_of(config, dataset)
     best, mode = best_by(metrics)
     outdir = config.outdir or Path("runs") / _directory(name, dataset)
-    check_apart(outdir / "config.json", [path for path in [getattr(config, "data", "")] if path and place(path).exists()])
+    inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
+    check_apart(outdir / "config.json", inputs, flag="--outdir")
     with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
         for note in dataset.notes:
             run.log(f"note        {note}")

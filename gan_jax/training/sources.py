@@ -35,7 +35,7 @@ class Batches:
 
 
 def source_of(data: Data, step: Step, batch: int | None = None, seed: int | None = None) -> Rounds | Batches:
-    """The rounds, or the batches, that `train` plays on; the first batch is looked at here.
+    """The rounds, or the batches, that `train` plays on; the first batch is looked at here, the others as they come.
 
     Arrays become `Rounds` in minibatches of `batch` (64), in the order of `seed` (0). Raises `InputError` for what cannot be
     played on, and for a batch or seed that would be ignored.
@@ -109,6 +109,7 @@ def _of_function(load: Callable[[int], Any], classes: int) -> Batches:
         batch = named(load(step))
         if _shapes(batch) != shapes:
             raise InputError(f"the batch of round {step} has {_told(batch)}, and that of round 0 {_told(first)}")
+        check_arrays(batch, f"the batch of round {step}", classes)
         return batch
 
     size = len(next(iter(first.values())))
@@ -127,6 +128,7 @@ def _of_iterable(batches: Iterable[Any], classes: int) -> Batches:
             return waiting.pop()
         for batch in source:
             if _shapes(batch) == shapes:
+                check_arrays(batch, f"the batch of round {step}", classes)
                 return batch
             if any(len(value) >= len(first[name]) for name, value in batch.items() if name in first):
                 raise InputError(f"a batch has {_told(batch)}, and the first one {_told(first)}: batches must be alike")

@@ -71,7 +71,37 @@ def test_data_that_have_moved_changed_or_gone(run, tmp_path, monkeypatch, capsys
     score(run, ref=str(tmp_path / "gone"))
 
 
-@pytest.mark.parametrize("change", [{"data": 5}, {"image_size": None}, {"fit": "glue"}, {"channels": "7"}, {"limit": []}])
+@pytest.mark.parametrize("name", ["~nosuch/x", "x" * 300])
+def test_names_that_no_file_can_have(run, name, tmp_path):
+    for asked in (
+        lambda: score(Path(name)),
+        lambda: score(run, ref=name),
+        lambda: data.main(data.Config(action="check", path=name)),
+    ):
+        with pytest.raises(InputError, match="no such home folder|can be no path") as told:
+            asked()
+        assert len(str(told.value)) < 300
+    write_json(run / "config.json", read_json(run / "config.json") | {"data": name})
+    with pytest.raises(InputError, match="are gone: name them by --ref"):
+        score(run)
+    assert score(run, ref="pics")["protocol"]["reference"] == "pics"
+
+
+WRONG = [
+    {"data": []},
+    {"image_size": None},
+    {"fit": "glue"},
+    {"channels": "7"},
+    {"limit": []},
+    {"limit": 2.5},
+    {"range": [0, [1]]},
+    {"label_column": {}},
+    {"pages": "x"},
+    {"held_out": True},
+]
+
+
+@pytest.mark.parametrize("change", WRONG)
 def test_flags_of_data_that_are_no_flags(run, change):
     write_json(run / "config.json", read_json(run / "config.json") | change)
     with pytest.raises(InputError, match="is damaged: the flags of its data"):

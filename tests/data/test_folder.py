@@ -305,6 +305,29 @@ def test_a_table_that_cannot_be_used_is_an_error_where_it_is_asked_for(tmp_path:
         dataset.require("caption")
 
 
+MANY = {
+    "rows of CSV": ("t.csv", "file\n" + "a\n" * 60),
+    "columns of CSV": ("t.csv", "," * 2000 + "\n" + ("," * 2000 + "\n") * 3),
+    "JSON lines": ("t.jsonl", "{}\n" * 60),
+    "a JSON list": ("t.json", "[" + "{}," * 300 + "{}]"),
+    "lists in a JSON list": ("t.json", '[{"file": [' + "[]," * 300 + "[]]}]"),
+    "numbers in a JSON list": ("t.json", '[{"file": [' + "1," * 4000 + "1]}]"),
+    "pairs of StyleGAN": ("t.json", '{"labels": [' + '["a.png",1],' * 60 + '["a.png",1]]}'),
+    "CelebA's": ("t.txt", "60\nyoung\n" + "a 1\n" * 60),
+    "columns of JSON lines": ("t.jsonl", "".join(f'{{"file": "a.png", "x{i}": 1}}\n' for i in range(45))),
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_tables_are_bounded_by_what_they_become(kind: str, pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_jax.data.tables.LEAST_ROWS", 50)
+    monkeypatch.setattr("gan_jax.data.tables.MOST_COLUMNS", 40)
+    name, text = MANY[kind]
+    write(pair, name, text)
+    notes = " ".join(folder_source(pair).notes)
+    assert re.search(rf"left out: {name} has (more than 50 rows|46 columns)", notes), notes
+
+
 def test_rows_about_other_pictures_are_told_and_left_out(tmp_path: Path) -> None:
     root = draw(tmp_path / "set", "a.png", "b.png", "x/c.png", "y/c.png")
     write(root, "t.csv", "file,size\na.png,1\nb.png,2\nq.png,3\nc.png,4\nx/c.png,5\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import captions, load, parse_size
+from gan_jax.data import captions, load, lsun, parse_size
 from gan_jax.data.load import open_source
 from gan_jax.data.store import Preparation, Store
 from gan_jax.data.tfds import named_source
@@ -237,6 +237,35 @@ def test_a_page_of_an_lmdb_that_would_abort_the_process(tmp_path: Path) -> None:
     (folder / "data.mdb").write_bytes(content)
     with pytest.raises(InputError, match="a page of it would end the process"):
         load(folder, (4, 4))
+
+
+@pytest.mark.parametrize("side", [4, 48])  # 48: too long for a page of the tree, and kept on pages of their own
+def test_a_value_of_an_lmdb_that_would_abort_the_process(tmp_path: Path, side: int) -> None:
+    folder = tmp_path / "x_lmdb"
+    write_lmdb(folder, pictures(20, side, side))
+    content = bytearray((folder / "data.mdb").read_bytes())
+    place = content.find(f"{7:040x}".encode()) - 8  # of the entry's header: length of the value, flags, length of the key
+    content[place : place + 4] = b"\xff\xff\xff\x6f"
+    (folder / "data.mdb").write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        open_source(folder, (4, 4))
+    assert open_source(folder, (4, 4), limit=7, held_out=0.0).splits["train"].size == 7  # entries before it
+
+
+def test_an_lmdb_is_read_without_modules_of_the_present_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_lmdb(tmp_path / "x_lmdb", pictures(3, 4, 4))
+    (tmp_path / "lmdb.py").write_text("open('executed', 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert len(load("x_lmdb", (4, 4), held_out=0.0)) == 3
+    assert not list(tmp_path.rglob("executed"))
+
+
+def test_an_lmdb_that_is_never_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_lmdb(tmp_path / "x_lmdb", pictures(3, 4, 4))
+    monkeypatch.setattr(lsun, "_WALK", "while True: pass")
+    monkeypatch.setattr(lsun, "_PATIENCE", 0.2)
+    with pytest.raises(InputError, match="was not read in 0.2"):
+        load(tmp_path / "x_lmdb", (4, 4))
 
 
 def test_digits_and_drawn_sets() -> None:

@@ -127,6 +127,24 @@ def test_labels_that_the_networks_do_not_know() -> None:
     source_of({"image": X, "label": Y % 3}, known, batch=5)
 
 
+LATER = {
+    "labels beyond the classes": ({"label": Y % 3}, {"label": Y}, "round 1's label, int64 .*below 3"),
+    "floats of pixels": ({"image": X / 255}, {"image": X / 1.0}, "round 1's image, float64 .*take x / 127.5 - 1"),
+    "NaN": ({"point": Y / 2}, {"point": Y * np.nan}, "round 1's point, float64 .*NaN"),
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_later_batches_are_looked_at(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, message = LATER[kind]
+    monkeypatch.setattr(step, "classes", 3, raising=False)
+    for data in ([first, second], lambda i: (first, second)[i]):
+        source = source_of(data, step)
+        source.load(0)
+        with pytest.raises(InputError, match=message):
+            source.load(1)
+
+
 def test_nothing_is_ignored() -> None:
     for data in (Loader(FORMS["tuples"]), lambda i: {"label": Y}):
         with pytest.raises(InputError, match="cannot lie on the device"):
