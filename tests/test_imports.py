@@ -9,13 +9,28 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "gan_jax"
-BASE = {"arrays", "batch_axis", "config", "errors", "files", "interrupts", "keys", "locks", "progress", "rows"}
+BASE = {
+    "arrays",
+    "batch_axis",
+    "config",
+    "errors",
+    "files",
+    "host_memory",
+    "interrupts",
+    "keys",
+    "listing",
+    "locks",
+    "progress",
+    "rows",
+}
 ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import beside BASE and itself
     "arrays": set(),
     "errors": set(),
     "config": set(),
     "files": set(),
+    "host_memory": set(),
     "interrupts": set(),
+    "listing": set(),
     "locks": set(),
     "_search_path": set(),
     "_startup": {"_search_path"},

@@ -1,12 +1,12 @@
 """Bounds on what is read, so that a wrong or hostile file is refused before it fills the memory."""
 
-import contextlib
 import os
 import stat
 from pathlib import Path
 
 from gan_jax.data.source import Unreadable
 from gan_jax.errors import InputError
+from gan_jax.host_memory import free_memory, require
 
 LARGEST_FILE = 1 << 29  # bytes of one picture file, larger than 89 million pixels of 16-bit colour
 LARGEST_TABLE, LARGEST_CAPTION = 1 << 27, 1 << 20  # bytes of a table, and of a text beside a picture
@@ -37,21 +37,5 @@ def check_memory(nbytes: int, packed: int, what: str) -> None:
     """Raises `InputError` if `nbytes`, unpacked from `packed`, exceed the free memory or cannot be pictures."""
     if nbytes > UNSUSPICIOUS and nbytes > MOST_UNPACKED * packed:
         raise InputError(f"{what} would unpack to {nbytes / 1e9:,.1f} GB from {packed / 1e6:,.1f} MB: these are no pictures")
-    free = free_memory()
-    if free is not None and nbytes > free:
-        raise InputError(
-            f"{what} needs {nbytes / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free: take fewer pictures, or "
-            "put them into a folder or a zip, which is read one picture at a time"
-        )
-
-
-def free_memory() -> int | None:
-    """Bytes that this process may still take, as far as the system tells."""
-    found = []
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(int(lines["MemAvailable"].split()[0]) * 1024)
-    with contextlib.suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(min(found), 0) if found else None
+    cure = "take fewer pictures, or put them into a folder or a zip, which is read one picture at a time"
+    require(nbytes, free_memory(), what, cure)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gan_jax.data.table_files import FILE_COLUMNS, Row
 from gan_jax.errors import InputError
+from gan_jax.listing import listed
 
 NAMED = 3  # examples in a message
 _SUFFIX = 5  # characters of the longest suffix of a picture, with its dot
@@ -81,7 +82,7 @@ def file_column(
             return column, indices, []
     if reasons:
         raise InputError(reasons[0])
-    shown = ", ".join(columns[:20]) + ", ..." * (len(columns) > 20)
+    shown = listed(columns, 20)
     raise InputError(
         f"{rows[0].place}: no column named {', '.join(FILE_COLUMNS[:-1])} or {FILE_COLUMNS[-1]} names the pictures, only "
         f"{shown[:500] or 'nothing'}: rename the column with the pictures' file names, or remove the table"
@@ -115,9 +116,8 @@ def _found(names: Sequence[str], folder: str, find: Finder, table: str) -> tuple
 def _note(table: str, names: Sequence[str], message: str) -> list[str]:
     if not names:
         return []
-    shown = ", ".join(name[:100] for name in names[:NAMED]) + ", ..." * (len(names) > NAMED)
     count = f"{len(names):,} picture{'s' * (len(names) > 1)}"
-    return [f"{table} names {count} that are " + message.format(shown)]
+    return [f"{table} names {count} that are " + message.format(listed(names, NAMED))]
 
 
 def _stem(name: str) -> str:

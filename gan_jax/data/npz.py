@@ -11,6 +11,7 @@ from gan_jax.data.source import Example, Source, Split
 from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
 from gan_jax.data.tables import sort_classes
 from gan_jax.errors import InputError
+from gan_jax.listing import listed
 
 FIELDS = {
     "image": ("image", "images", "x"),
@@ -53,7 +54,7 @@ def npz_source(path: Path, held_out: float = 0.05, label_column: str | None = No
         splits["held_out"] = splits["train"]
     train, stat = splits["train"], path.stat()
     unused = [f"{name} {header}" for name, header in headers.items() if name not in used]
-    notes += [f"arrays that are not used: {_listed(unused)}"] if unused else []
+    notes += [f"arrays that are not used: {listed(unused, _NAMED)}"] if unused else []
     place = f"npz {path.resolve()} {held_out}" + f" {label_column}" * (label_column is not None)
     return Source(
         name=path.stem,
@@ -78,7 +79,7 @@ def _parts(path: Path, headers: Mapping[str, Header], label_column: str | None) 
                 for key in (f"{name}_{word}", f"{word}_{name}") if word else (name,):
                     if key in lower:
                         parts.setdefault(split, {}).setdefault(field, lower[key])
-    known = _listed(list(headers)) or "none"
+    known = listed(list(headers), _NAMED) or "none"
     if "image" not in parts.get("train", {}):
         raise InputError(f"{path} has no array `image` (or images, x, x_train): it has {known}")
     if label_column is not None and "label" not in parts["train"]:
@@ -155,10 +156,6 @@ def _check(path: Path, part: Arrays, names: dict[str, str]) -> None:
         raise InputError(
             f"{path}: attributes must be numbers (n, k), not {part['attributes'].dtype} {part['attributes'].shape}"
         )
-
-
-def _listed(items: list[str]) -> str:
-    return ", ".join(items[:_NAMED]) + f" and {len(items) - _NAMED:,} more" * (len(items) > _NAMED)
 
 
 def _reader(part: Arrays, rows: np.ndarray) -> Any:

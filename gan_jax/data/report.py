@@ -1,6 +1,6 @@
 """What is told of a set of pictures: the counts, the faults, and the settings that follow from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from gan_jax.data.deep import Limits
 from gan_jax.data.ranges import LEAST_USED
+from gan_jax.listing import in_lines, listed
 
 LISTED = 20  # lines of each kind in the text of a report
 
@@ -63,7 +64,7 @@ class Report:
         yield f"{self.name}: {sum(self.splits.values()):,} pictures ({counts})"
         for split, classes in self.classes.items():
             named = [f"{name} {count:,}" for name, count in classes.items()]
-            yield f"classes, {split.replace('_', ' ')}: {_shortened(named)}"
+            yield f"classes, {split.replace('_', ' ')}: {listed(named, LISTED)}"
         if self.caption_total:
             longest = f"the longest of {self.caption_length} characters"
             yield f"captions: {self.caption_total:,} for {self.captions:,} pictures, {longest}"
@@ -90,11 +91,11 @@ class Report:
             yield f"warning: nearly all values use {share:.0%} of the range, so that the pictures are of one shade: {cure}"
         extra = sum(len(group) - 1 for group in self.duplicates)
         yield f"exact duplicates at {_by(self.size)}: {extra:,} pictures too many in {len(self.duplicates):,} groups"
-        yield from _listed([" = ".join(group) for group in self.duplicates])
+        yield from in_lines([" = ".join(group) for group in self.duplicates], LISTED)
         if self.leaked:
             yield f"  {self.leaked:,} held-out pictures are among those trained on: remove one of each, or scores are too good"
         yield f"unreadable: {len(self.corrupt):,}"
-        yield from _listed(self.corrupt)
+        yield from in_lines(self.corrupt, LISTED)
         yield from (f"note: {note}" for note in self.notes)
 
 
@@ -167,12 +168,3 @@ def _augmentation_advice(train: int) -> str:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _shortened(items: Sequence[str]) -> str:
-    return ", ".join(items[:LISTED]) + (f" and {len(items) - LISTED:,} more" if len(items) > LISTED else "")
-
-
-def _listed(items: Sequence[str]) -> list[str]:
-    more = [f"  ... and {len(items) - LISTED:,} more"] if len(items) > LISTED else []
-    return [*(f"  {item}" for item in items[:LISTED]), *more]

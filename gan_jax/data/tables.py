@@ -14,6 +14,7 @@ from gan_jax.data.names import Finder, file_column
 from gan_jax.data.source import Unreadable
 from gan_jax.data.table_files import Rows, rows_of, text_of
 from gan_jax.errors import InputError
+from gan_jax.listing import listed
 
 LABEL_COLUMNS = ("label", "class")
 CAPTION = re.compile(r"captions?|text|caption_?[0-9]+")
@@ -108,7 +109,9 @@ class _Gathered:
         attributes = {name: _zero_to_one(v) for name, v in self.columns.items() if v is not None and not np.isnan(v).all()}
         notes = [*self._notes_on_files(), *self.notes]
         if ignored := [name for name in self.columns if name not in attributes]:
-            notes.append(f"columns that are not numbers are left out: {_listed(ignored)} (--label-column takes one as classes)")
+            notes.append(
+                f"columns that are not numbers are left out: {listed(ignored, LISTED)} (--label-column takes one as classes)"
+            )
         class_names = sort_classes(self.labels.values())
         labels = None
         if reason := self._no_labels(class_names):
@@ -125,7 +128,7 @@ class _Gathered:
     def _no_labels(self, class_names: Sequence[str]) -> str:
         """Why the labels cannot be used, or nothing."""
         if not self.labels:
-            return f"no table has this column; there are {_listed(list(self.columns)) or 'no others'}"
+            return f"no table has this column; there are {listed(list(self.columns), LISTED) or 'no others'}"
         if without := self.size - len(self.labels):
             return f"{without:,} of {self.size:,} pictures have none"
         return f"all are {class_names[0][:100]}" if len(class_names) == 1 else ""
@@ -223,8 +226,3 @@ def _label(value: Any, place: str) -> str | None:
         raise InputError(f"{place}: a label must be a number or a name, not {str(value)[:100]}")
     label = re.sub(r"^(-?[0-9]+)\.0+$", r"\1", str(value).strip())  # tables with gaps write 3 as 3.0
     return None if value is None or label.lower() in EMPTY[:3] else label
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [name[:100] for name in names[:LISTED]]
-    return ", ".join(shown) + f" and {len(names) - LISTED:,} more" * (len(names) > LISTED)

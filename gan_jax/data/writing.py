@@ -20,6 +20,7 @@ from gan_jax.data.pictures import decode, is_grey, pages
 from gan_jax.data.ranges import Range, in_range
 from gan_jax.data.source import Source, Split, Unreadable
 from gan_jax.errors import InputError
+from gan_jax.listing import in_lines, listed
 from gan_jax.rows import chunks
 
 MOST_CAPTIONS, LONGEST_CAPTION = 16, 1000  # of one picture; in bytes; anything beyond is dropped
@@ -160,7 +161,7 @@ def notes_on_classes(class_names: Sequence[str], labels: np.ndarray | None) -> l
     """A line about classes without training pictures."""
     if labels is None or not (without := untrained(len(class_names), labels)):
         return []
-    named = ", ".join(class_names[i] for i in without[:_NAMED]) + ", ..." * (len(without) > _NAMED)
+    named = listed([class_names[i] for i in without], _NAMED)
     return [f"{len(without):,} of {len(class_names):,} classes have no training pictures and cannot be drawn: {named}"]
 
 
@@ -199,8 +200,8 @@ def _keep_one_channel(path: Path) -> None:
 def _refusal(source: Source, lost: list[str], total: int) -> str:
     if not lost:
         return f"{source.name} has no pictures to train on"
-    named = "".join(f"\n  {line}" for line in lost[:_NAMED]) + ("\n  ..." if len(lost) > _NAMED else "")
+    named = "\n".join(in_lines(lost, _NAMED))
     return (
-        f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:{named}\n"
+        f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:\n{named}\n"
         "replace or remove them; `python -m gan_jax data check` lists them all"
     )

@@ -2,17 +2,15 @@
 
 import contextlib
 import math
-import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax import host_memory
 from gan_jax.batch_axis import AXIS
 from gan_jax.core import Batch, Step, TrainState
-from gan_jax.errors import InputError
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
@@ -20,7 +18,7 @@ def room_on_device(nbytes: int, share: float = 0.3) -> bool:
     devices = jax.local_devices()
     if limit := (devices[0].memory_stats() or {}).get("bytes_limit"):
         return bool(nbytes <= share * limit)
-    return nbytes * len(devices) <= share * host_memory()
+    return nbytes * len(devices) <= share * host_memory.free_memory()
 
 
 def free_memory(devices: int = 1) -> int:
@@ -28,19 +26,7 @@ def free_memory(devices: int = 1) -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if limit := stats.get("bytes_limit"):
         return int(limit - stats.get("bytes_in_use", 0))
-    return host_memory() // devices
-
-
-def host_memory() -> int:
-    """Free bytes of the host and of its container's limit; half of the host's memory where neither is known."""
-    known = []
-    with contextlib.suppress(OSError, KeyError, ValueError):
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        known.append(1024 * int(lines["MemAvailable"].split()[0]))
-    with contextlib.suppress(OSError, ValueError):  # "max" is no number
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-        known.append(limit - used)
-    return min(known) if known else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return host_memory.free_memory() // devices
 
 
 def require_room(state: Any, batch: Any) -> None:
@@ -56,9 +42,7 @@ def require_room(state: Any, batch: Any) -> None:
 
 def require_bytes(nbytes: int, what: str, cure: str) -> None:
     """Raises `InputError`, with the estimate, where `what` takes more bytes than are free."""
-    free = free_memory()
-    if nbytes > free:
-        raise InputError(f"{what} would take {nbytes / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free: {cure}")
+    host_memory.require(nbytes, free_memory(), what, cure)
 
 
 class Analysis(NamedTuple):

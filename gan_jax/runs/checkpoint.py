@@ -26,7 +26,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 from gan_jax import keys
 from gan_jax.errors import InputError, RunError
 from gan_jax.files import identity, place
-from gan_jax.parallel.memory import host_memory
+from gan_jax.host_memory import free_memory
 from gan_jax.runs.records import is_number
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports what it makes, and stack traces of what it raises
@@ -205,7 +205,7 @@ class Checkpoints:
     def _require_memory(self, step: int) -> None:
         """Raises `MemoryError` where the arrays, as the files declare them, take more memory than the host has."""
         declared = ocp.PyTreeCheckpointHandler().metadata(self.directory / str(step) / "state")
-        nbytes, free = sum(map(_nbytes, jax.tree.leaves(declared.tree))), host_memory()
+        nbytes, free = sum(map(_nbytes, jax.tree.leaves(declared.tree))), free_memory()
         if nbytes > free:
             raise MemoryError(f"it would take {nbytes / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free")
 

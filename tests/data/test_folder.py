@@ -277,7 +277,7 @@ BAD = {
     "celeba": ("t.txt", "2\nBald Young\na.png 1 1\nb.png 1\n", "t.txt, line 4 has 2 fields"),
     "absent": (
         *("t.csv", "file,label\n1.png,x\n2.png,x\n3.png,x\n4.png,x\n"),
-        r"t\.csv names 4 pictures that are not there: 1.png, 2.png, 3.png, \.\.\.; correct",
+        r"t\.csv names 4 pictures that are not there: 1.png, 2.png, 3.png and 1 more; correct",
     ),
     "ambiguous": ("t.csv", "file,label\nc.png,x\n", "t.csv names 1 picture that are there several times: c.png; write"),
 }

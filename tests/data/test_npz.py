@@ -141,7 +141,7 @@ def test_nothing_is_read_by_a_header_that_lies_or_does_not_fit(tmp_path: Path, m
             open_source(path, (8, 8))
     write(path, (1000, 8, 8), bytes(64_000))
     monkeypatch.setattr("gan_jax.data.bounds.free_memory", lambda: 50_000)
-    with pytest.raises(InputError, match="needs 0.0 GB of memory and 0.0 GB are free"):
+    with pytest.raises(InputError, match="would take 0.0 GiB, and 0.0 GiB are free: take fewer pictures"):
         open_source(path, (8, 8))
     write(path, (4000, 8, 8), bytes(256_000))
     monkeypatch.setattr("gan_jax.data.bounds.UNSUSPICIOUS", 50_000)

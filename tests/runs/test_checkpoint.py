@@ -159,10 +159,10 @@ def test_a_checkpoint_that_declares_more_than_memory_holds_is_not_read_and_stays
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, state)
     nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(jax.tree.map(keys.data, state)))
-    monkeypatch.setattr(checkpoint, "host_memory", lambda: nbytes)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda: nbytes)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.restore(state) is not None
-        monkeypatch.setattr(checkpoint, "host_memory", lambda: nbytes - 1)
+        monkeypatch.setattr(checkpoint, "free_memory", lambda: nbytes - 1)
         with pytest.raises(InputError, match="checkpoint 1 .* cannot be read: MemoryError: it would take 0.0 GiB"):
             checkpoints.read(1)
         with pytest.raises(RunError, match="checkpoint 1 could not be read now"):
