@@ -3,6 +3,7 @@
 tensorflow-datasets' own builder needs tensorflow-io, which cannot be installed beside a current TensorFlow.
 """
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from weakref import WeakValueDictionary
 from gan_jax.data.source import Example, Source, Split, Unreadable, printable
 from gan_jax.data.splitting import held_out_rows
 from gan_jax.errors import InputError
+from gan_jax.files import default_cache, identity, whole
 
 _WALK = """
 import contextlib, itertools, sys, lmdb
@@ -89,9 +91,13 @@ class _Pictures:
     def _walk(self, limit: int | None) -> None:
         """Read the entries in a process of its own, since a damaged page, or length of a value, ends the one that reads it.
 
-        Modules of the present folder are not imported there. Errors that LMDB itself tells are left to the caller.
+        Modules of the present folder are not imported there. Errors that LMDB itself tells are left to the caller. The cache
+        keeps that it went well, since all of 43 GB is read.
         """
         folder = self.folder.resolve()
+        sound = default_cache() / "lmdb" / identity([_identity(folder, limit)])
+        if sound.exists():
+            return
         command = [sys.executable, "-P", "-c", _WALK, str(folder), str(limit or 0)]
         wait = _PATIENCE + (folder / "data.mdb").stat().st_size / _SLOWEST
         try:
@@ -102,6 +108,8 @@ class _Pictures:
             told = walk.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
             why = "a page of it would end the process" if walk.returncode < 0 else told
             raise InputError(f"{folder} is damaged ({why}): unpack the archive again")
+        with contextlib.suppress(OSError), whole(sound) as unfinished:
+            unfinished.touch()
 
     def read(self, key: bytes) -> Example:
         try:

@@ -23,7 +23,7 @@ from gan_jax.errors import InputError
 from gan_jax.locks import Lock, one_at_a_time
 from gan_jax.rows import evenly
 
-FOLDERS = ("features", "judges")  # of `gan_jax.evaluation`
+FOLDERS = ("features", "judges", "lmdb")  # of `gan_jax.evaluation` and `gan_jax.data.lsun`
 FORMAT = 1  # version of the folders; those of another version are not used
 
 
