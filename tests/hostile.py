@@ -38,7 +38,7 @@ class Server:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
         )
 
-    def run(self, program: str, args: Sequence[str], folder: Path, seconds: float = 60.0) -> Outcome:
+    def run(self, program: str, args: Sequence[str], folder: Path, seconds: float = 150.0) -> Outcome:
         """`program` is gan_jax or dcgan; the command is run in `folder`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

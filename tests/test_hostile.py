@@ -495,6 +495,8 @@ VARIABLES = ("GAN_JAX_CACHE", "GAN_JAX_ARCHIVES", "JAX_COMPILATION_CACHE_DIR", "
 @pytest.mark.parametrize("kind", ["a file", "a pipe", "absent", "a circle"])
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_hostile_environment(variable, kind, tmp_path):
+    if (variable, kind) == ("XDG_CACHE_HOME", "a circle"):
+        pytest.skip("matplotlib itself cannot be imported then")
     place = tmp_path / "place"
     {"a file": lambda path: path.write_text("x"), "absent": lambda path: None, **DAMAGES}[kind](place)
     (tmp_path / "mine").mkdir()

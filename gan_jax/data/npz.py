@@ -149,6 +149,8 @@ def _check(path: Path, part: Arrays, names: dict[str, str]) -> None:
         elif image.ndim == 2:
             hint = ": reshape the rows to (n, height, width) or (n, height, width, channels)"
         raise InputError(f"{what} must be numbers (n, h, w) or (n, h, w, 1, 3 or 4), not {image.dtype} {image.shape}{hint}")
+    if 0 in image.shape[1:]:
+        raise InputError(f"{what}, {image.shape}, are pictures without pixels")
     lengths = {names[field]: len(array) if array.ndim else 0 for field, array in part.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"{path}: its arrays have different lengths: {lengths}")

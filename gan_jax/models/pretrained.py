@@ -50,6 +50,8 @@ def read_weights(path: Path, network: str) -> tuple[PyTree, str]:
     known = find_network(network)
     if not path.exists():
         raise InputError(f"there is no {path}. {how_to_get(network, path)}")
+    if not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path} is no regular file. {how_to_get(network, path)}")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {_our_name(name): file[name] for name in file.files}

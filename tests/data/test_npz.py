@@ -104,6 +104,7 @@ def test_classes_without_training_pictures_are_told(tmp_path: Path) -> None:
         ({"image": np.zeros((3, 8, 8), np.uint8), "attributes": np.zeros(3)}, "numbers"),
         ({"image": np.zeros((1, 8, 8), np.uint8)}, "fewer than 2"),
         ({"image": np.zeros((0, 8, 8), np.uint8)}, "fewer than 2"),
+        ({"image": np.zeros((9, 0, 8, 3), np.uint8)}, "pictures without pixels"),
         ({"image": np.array([None] * 3)}, "holds objects of Python"),
         (
             {

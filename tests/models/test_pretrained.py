@@ -131,6 +131,12 @@ def test_a_missing_file_says_where_and_how(tmp_path):
         read_weights(tmp_path / "vgg.npz", "vgg19_normalised")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(InputError, match="pipe.npz is no regular file"):
+        read_weights(tmp_path / "pipe.npz", "squeezenet")
+
+
 def test_unknown_networks(tmp_path):
     wrong = r"there is no network 'resnet': choose one of inception, squeezenet,"
     with pytest.raises(InputError, match=wrong):
