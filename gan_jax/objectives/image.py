@@ -36,7 +36,8 @@ def image_gan(
     `generator(z, *conditions, train=)` gives images and `discriminator(x, *conditions, train=)` logits (b,); see
     `gan_jax.objectives.networks.network` for what they may be. Conditions are the arrays of the batch that `needs` names: the
     label where the generator has `num_classes`, unless given. Fakes take the conditions of the batch. Real and generated
-    examples pass the discriminator separately, so that batch norm sees one kind at a time. `penalties` holds (weight, penalty)
+    examples pass the discriminator separately, so that batch norm sees one kind at a time, but in one batch, [real; generated],
+    where its `minibatch` is "discrimination_groups", which compares them. `penalties` holds (weight, penalty)
     or (weight, penalty, every), see `gan_jax.penalties.Term`. What the discriminator judges, real or generated, for either
     player's loss, passes `augment` first, and is then packed by `pack` (see `gan_jax.objectives.critic.Critic`); penalties
     are on whole packs. Scalars that a network sows in "losses" are added to its player's loss: the discriminator's both for
@@ -49,7 +50,13 @@ def image_gan(
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
     terms = penalty.terms(penalties)
-    player, critic = network(generator), Critic(network(discriminator), augment, pack)
+    joint = getattr(discriminator, "minibatch", "") == "discrimination_groups"
+    if joint and terms:
+        raise InputError(
+            "a discriminator that judges real and generated examples in one batch has no slope at one kind alone, which "
+            "penalties are on: choose another minibatch feature, or no penalty"
+        )
+    player, critic = network(generator), Critic(network(discriminator), augment, pack, joint)
     sampler = image_sampler(generator, latent, needs)
 
     def init(key: Array, batch: Batch) -> Players:
@@ -63,8 +70,7 @@ def image_gan(
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
         _, *conditions = _arguments(sampler.needs, turn.inputs)
-        reals = critic.show(disc_vars, turn.batch[real], *conditions, key=key_real)
-        fakes = critic.show(reals.variables, fake, *conditions, key=key_fake)
+        reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=(key_real, key_fake))
         judge = critic.at(disc_vars, *conditions, key=key_real)
         regulariser = penalty.total(terms, judge, critic.packed(reals.x), critic.packed(fakes.x), key_penalty, turn.updates)
         stats, numbers = critic.new_stats(reals, fakes)
@@ -74,8 +80,9 @@ def image_gan(
     def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
         key_real, key_fake = jax.random.split(turn.key)
         z, *conditions = _arguments(sampler.needs, turn.inputs)
-        reals = critic.show(disc_vars, turn.batch[real], *conditions, key=key_real)  # dead code unless the loss reads it
-        fakes = critic.show(disc_vars, fake, *conditions, key=key_fake)
+        keys = key_real, key_fake
+        # one after the other, the reals are dead code unless the loss reads them
+        reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=keys, keep=False)
         return loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions), {}
 
     return Objective(init, sampler, disc_loss, gen_loss, needs=(real, *sampler.needs))

@@ -7,9 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import core, latents, losses
+from gan_jax import core, latents, losses, penalties
 from gan_jax.core import Players
 from gan_jax.errors import InputError
+from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.objectives.critic import Critic, game_metrics
 from gan_jax.objectives.networks import network
@@ -118,3 +119,42 @@ def test_sown_losses_are_scalars():
     state = core.init_state(objective, SGD, KEY, POINTS)
     with pytest.raises(InputError, match=r"losses\['own'\]\[0\] has the shape \(8, 2\): sow scalars"):
         core.make_step(objective, SGD)(state, POINTS)
+
+
+class Centred(nn.Module):
+    """Logits that depend on the mean of the batch, so that they tell who was shown together."""
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train):
+        h = nn.Dense(3)(x) - jnp.mean(x)
+        self.sow("intermediates", "features", h)
+        self.sow("losses", "size", jnp.mean(h**2))
+        return nn.Dense(1)(h)[:, 0] + (0 if y is None else y)
+
+
+def test_both_kinds_in_one_batch():
+    """Packed, with conditions and features in halves, and a loss that counts once."""
+    real, fake = jnp.asarray(POINTS["image"]), 3 + jnp.asarray(POINTS["image"])[::-1]
+    critic, y = Critic(network(Centred()), joint=True), jnp.arange(8.0)
+    variables = critic.init(KEY, real, y)
+    both = Centred().apply(variables, jnp.concatenate([real, fake]), jnp.concatenate([y, y]), train=True, mutable=["losses"])
+    reals, fakes = critic.show_both(variables, real, fake, y, keys=(KEY, KEY))
+    np.testing.assert_allclose(jnp.concatenate([reals.logits, fakes.logits]), both[0], rtol=1e-6)
+    np.testing.assert_allclose(reals.loss + fakes.loss, both[1]["losses"]["size"][0], rtol=1e-6)
+    assert reals.features.shape == fakes.features.shape == (8, 3)
+    np.testing.assert_array_equal(fakes.x, fake)
+    apart = Critic(network(Centred())).show_both(variables, real, fake, y, keys=(KEY, KEY))
+    assert np.abs(np.asarray(apart[0].logits - reals.logits)).max() > 0.01
+    packs = Critic(network(Centred()), pack=2, joint=True)
+    reals, fakes = packs.show_both(packs.init(KEY, real), real, fake, keys=(KEY, KEY))
+    assert reals.logits.shape == fakes.logits.shape == (4,)
+
+
+def test_groups_of_real_and_generated_examples_are_shown_together():
+    networks = mlp.Generator(width=4, depth=1), mlp.Discriminator(width=4, depth=1, minibatch="discrimination_groups")
+    gan = image_gan(*networks, losses.non_saturating, latents.Normal(2))
+    _state, metrics = core.make_step(gan, SGD)(core.init_state(gan, SGD, KEY, POINTS), POINTS)
+    assert np.isfinite(metrics["disc/loss"])
+    assert float(metrics["gen/grad_norm"]) > 0
+    with pytest.raises(InputError, match="no slope at one kind alone"):
+        image_gan(*networks, losses.non_saturating, latents.Normal(2), penalties=((1.0, penalties.r1),))
