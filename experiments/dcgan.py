@@ -40,8 +40,8 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     """Distribution of the latent code."""
     latent_dim: Count = 64
     """Length of the latent code (the paper: 100)."""
-    gen_norm: Literal["batch", "none"] = "batch"
-    """Normalisation in DCGAN's generator."""
+    gen_norm: Literal["batch", "virtual", "none"] = "batch"
+    """Normalisation in DCGAN's generator; virtual is by a reference batch that never changes, and by the example itself."""
     disc_norm: Literal["batch", "none"] = "none"
     """Normalisation in DCGAN's discriminator."""
     minibatch: Minibatch = "none"

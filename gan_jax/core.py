@@ -389,11 +389,16 @@ def _look_ahead(
             "unroll needs a discriminator without batch statistics: they would follow updates that are not kept. Use no "
             "normalisation there, or spectral normalisation"
         )
-    for i in range(steps):
+
+    def update(disc: Player, i: Array) -> tuple[Player, None]:
         ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1), updates=made + i)
         grads, _, _ = _disc_answer(objective, fakes, disc, ahead)
-        disc = _moved(disc, tx, batch_axis.mean(grads), disc.stats)
-    return disc
+        return _moved(disc, tx, batch_axis.mean(grads), disc.stats), None
+
+    if steps == 0:
+        return disc
+    # computed anew on the way back, so that memory holds the states of D after each update, but one of its passes only
+    return jax.lax.scan(jax.checkpoint(update, prevent_cse=False), disc, jnp.arange(steps))[0]
 
 
 def _loop(body: Callable, carry: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:

@@ -167,6 +167,20 @@ def require_alike(name: str, real: Array | np.ndarray, fake: jax.ShapeDtypeStruc
         )
 
 
+def feature_matching(real: Judged, fake: Judged) -> Float[Array, ""]:
+    """||E f(x) - E f(G(z))||_2^2 with f what the discriminator sowed as "features", the means over the whole batch.
+
+    The generator's cost of Salimans et al. 2016 (arXiv:1606.03498, section 3.1), in place of its usual one or beside it.
+    Raises `InputError` for a discriminator that sows no features.
+    """
+    if real.features is None or fake.features is None:
+        raise InputError(
+            'feature matching needs a discriminator that sows "features": self.sow("intermediates", "features", h)'
+        )
+    means = (batch_axis.mean(jnp.mean(x.astype(jnp.float32), axis=0)) for x in (real.features, fake.features))
+    return jnp.sum((next(means) - next(means)) ** 2)
+
+
 def game_metrics(real: Judged, fake: Judged) -> Metrics:
     """The signals of a game that `gan_jax.training.doctor` reads.
 

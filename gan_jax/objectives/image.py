@@ -16,6 +16,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Vari
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
+from gan_jax.objectives import critic as critics
 from gan_jax.objectives.critic import Critic, game_metrics, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
@@ -30,6 +31,8 @@ def image_gan(
     augment: Augment | None = None,
     pack: int = 1,
     needs: Sequence[str] | None = None,
+    feature_matching: Any = 0.0,
+    adversarial: Any = 1.0,
 ) -> Objective:
     """The two-player game on `batch[real]`, uint8 or float in [-1, 1], with labels `batch["label"]` for conditional networks.
 
@@ -41,7 +44,8 @@ def image_gan(
     or (weight, penalty, every), see `gan_jax.penalties.Term`. What the discriminator judges, real or generated, for either
     player's loss, passes `augment` first, and is then packed by `pack` (see `gan_jax.objectives.critic.Critic`); penalties
     are on whole packs. Scalars that a network sows in "losses" are added to its player's loss: the discriminator's both for
-    real and for generated examples.
+    real and for generated examples. The generator's cost is `adversarial` times that of the loss, and `feature_matching` times
+    that of `gan_jax.objectives.critic.feature_matching`.
 
     Metrics: `disc/penalty`; those of `gan_jax.objectives.critic.game_metrics`; ADA's `augment/p` and `augment/r`.
     Raises `InputError` for what is no network, loss, latent or penalty, for `pack` below 1 or with conditions, and where a
@@ -63,7 +67,11 @@ def image_gan(
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         z, *conditions = _arguments(sampler.needs, inputs)
-        gen_vars = player.start(key_gen, z, *conditions)
+        if rows := getattr(generator, "init_rows", 0):
+            many = sampler.inputs(key_inputs, {name: jnp.resize(x, (rows, *x.shape[1:])) for name, x in batch.items()})
+            gen_vars = player.start(key_gen, *_arguments(sampler.needs, many))
+        else:
+            gen_vars = player.start(key_gen, z, *conditions)
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
         return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], *conditions))
 
@@ -83,7 +91,11 @@ def image_gan(
         keys = key_real, key_fake
         # one after the other, the reals are dead code unless the loss reads them
         reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=keys, keep=False)
-        return loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions), {}
+        value = adversarial * loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions)
+        if isinstance(feature_matching, int | float) and not feature_matching:
+            return value, {}
+        matched = critics.feature_matching(reals, fakes)
+        return value + feature_matching * matched, {"gen/feature_matching": matched}
 
     return Objective(init, sampler, disc_loss, gen_loss, needs=(real, *sampler.needs))
 
