@@ -50,6 +50,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "data": {"images"},
     "models": {"layers", "images"},
     "objectives": {"augment", "core", "images", "latents", "losses", "penalties"},
+    "dynamics": {"core"},
     "sampling": {"core"},
     "supervised": set(),
     "parallel": {"core"},

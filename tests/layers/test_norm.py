@@ -45,15 +45,16 @@ def test_virtual_batch_norm_is_by_the_reference_and_the_example_itself(places):
     generator = np.random.default_rng(0)
     reference, x = (jnp.asarray(50 + generator.standard_normal((n, *places, 3)), jnp.float32) for n in (4, 5))
     layer = VirtualBatchNorm()
-    gain, bias = jnp.array([0.5, 1, 2]), jnp.array([-1.0, 0, 1])
+    gain, bias = np.array([0.5, 1, 2]), np.array([-1.0, 0, 1])
+    learned = {"params": {"scale": jnp.asarray(gain, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}}
     variables = layer.init(jax.random.key(0), reference, x)
     assert jax.tree.map(jnp.shape, variables) == {"params": {"scale": (3,), "bias": (3,)}}
-    normed, found = layer.apply({"params": {"scale": gain, "bias": bias}}, reference, x)
+    normed, found = layer.apply(learned, reference, x)
     r, e, inner = np.asarray(reference, np.float64), np.asarray(x, np.float64), tuple(range(1, 1 + len(places)))
     m, s = r.mean(axis=(0, *inner)), (r**2).mean(axis=(0, *inner))
     np.testing.assert_allclose(normed, (r - m) / np.sqrt(s - m**2 + 1e-5) * gain + bias, atol=1e-3)
     mean = (e.mean(axis=inner, keepdims=True) + 4 * m) / 5
     square = ((e**2).mean(axis=inner, keepdims=True) + 4 * s) / 5
     np.testing.assert_allclose(found, (e - mean) / np.sqrt(square - mean**2 + 1e-5) * gain + bias, atol=1e-3)
-    _, alone = layer.apply({"params": {"scale": gain, "bias": bias}}, reference, x[2:3])
+    _, alone = layer.apply(learned, reference, x[2:3])
     np.testing.assert_allclose(alone[0], found[2], atol=1e-5)  # of no other example
