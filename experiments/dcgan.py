@@ -24,6 +24,7 @@ from gan_jax import cli
 from gan_jax.config import Count, Weight
 from gan_jax.data import Dataset, PictureFlags, VariationFlags
 from gan_jax.latents import LATENTS, LatentName
+from gan_jax.layers.head import Minibatch
 from gan_jax.models import dcgan, resnet
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.training import ExperimentFlags, Game, run_experiment
@@ -39,12 +40,13 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     """Distribution of the latent code."""
     latent_dim: Count = 64
     """Length of the latent code (the paper: 100)."""
-    gen_norm: Literal["batch", "none"] = "batch"
-    """Normalisation in DCGAN's generator."""
+    gen_norm: Literal["batch", "virtual", "none"] = "batch"
+    """Normalisation in DCGAN's generator; virtual is by a reference batch that never changes, and by the example itself."""
     disc_norm: Literal["batch", "none"] = "none"
     """Normalisation in DCGAN's discriminator."""
-    minibatch: Literal["none", "stddev", "discrimination"] = "none"
-    """Features of the whole minibatch in the discriminator, against mode collapse."""
+    minibatch: Minibatch = "none"
+    """Features of the whole minibatch in the discriminator, against mode collapse: standard deviation, or minibatch
+    discrimination as in the paper (50 x 5) or its two programs: scaled (100 x 5), groups of real and generated (300 x 50)."""
     spectral_norm: bool = False
     """Divide the kernels of DCGAN's discriminator by their largest singular value (SNGAN's always are)."""
     upsample: Literal["transpose", "resize"] = "transpose"

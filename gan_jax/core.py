@@ -192,7 +192,8 @@ def make_step(
 
     With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch (the
     same part of it, where gradients are accumulated), differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8
-    to 10); these updates are not kept. Give Adam an `eps_root` then: else the derivative of its update is not finite where
+    to 10); these updates are not kept. Each costs three to four updates, since it is computed anew on the way back and then
+    differentiated; memory hardly grows with k. Give Adam an `eps_root` then: else the derivative of its update is not finite where
     a gradient is exactly 0.
 
     Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update, and
@@ -389,11 +390,16 @@ def _look_ahead(
             "unroll needs a discriminator without batch statistics: they would follow updates that are not kept. Use no "
             "normalisation there, or spectral normalisation"
         )
-    for i in range(steps):
+
+    def update(disc: Player, i: Array) -> tuple[Player, None]:
         ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1), updates=made + i)
         grads, _, _ = _disc_answer(objective, fakes, disc, ahead)
-        disc = _moved(disc, tx, batch_axis.mean(grads), disc.stats)
-    return disc
+        return _moved(disc, tx, batch_axis.mean(grads), disc.stats), None
+
+    if steps == 0:
+        return disc
+    # computed anew on the way back, so that memory holds the states of D after each update, but one of its passes only
+    return jax.lax.scan(jax.checkpoint(update, prevent_cse=False), disc, jnp.arange(steps))[0]
 
 
 def _loop(body: Callable, carry: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:

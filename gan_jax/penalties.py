@@ -1,4 +1,4 @@
-"""Gradient penalties on the discriminator, f(critic, real, fake, key) -> scalar, and weight clipping.
+"""Gradient penalties on the discriminator, f(critic, real, fake, key) -> scalar; weight clipping; historical averaging.
 
 `critic` maps a batch (b, ...) to logits (b,). Norms are taken over all axes but the first.
 """
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PyTree
 
 from gan_jax import batch_axis
 from gan_jax.errors import InputError
@@ -131,6 +131,35 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
         return clipped, state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+class HistoricalAveragingState(NamedTuple):
+    """The number of updates so far, and the mean of the parameters before each of them."""
+
+    updates: Int[Array, ""]
+    mean: PyTree
+
+
+def historical_averaging(weight: Any) -> optax.GradientTransformation:
+    """The cost w ||theta - (1/t) sum_{i=1..t} theta_i||^2: chain it first, `optax.chain(historical_averaging(1.0), adam)`.
+
+    Historical averaging (Salimans et al. 2016, arXiv:1606.03498, section 3.3): adds the gradient 2 w (theta - mean) at update
+    t, where the mean is of the parameters before updates 1 to t and counts as a constant; it is kept as a running mean. Its
+    `update` raises `InputError` without the parameters.
+    """
+
+    def init(params):
+        return HistoricalAveragingState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise InputError("historical_averaging needs the parameters: call update(updates, state, params)")
+        made = state.updates + 1
+        mean = jax.tree.map(lambda m, p: m + (p - m) / made, state.mean, params)
+        pulled = jax.tree.map(lambda u, p, m: u + 2 * weight * (p - m), updates, params, mean)
+        return pulled, HistoricalAveragingState(made, mean)
+
+    return optax.GradientTransformation(init, update)
 
 
 PENALTIES: dict[str, Penalty] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}

@@ -293,6 +293,12 @@ def test_weights_of_another_run(run, tmp_path):
         ({"loss": "wasserstein"}, InputError, "--wgan-gp 10, --clip 0.01"),
         ({"pack": 3}, InputError, "--batch 16 cannot be packed by 3"),
         ({"pack": 2, "label": "projection"}, InputError, "Use pack=1"),
+        (
+            {"batch": 1, "minibatch": "stddev"},
+            InputError,
+            "minibatch features compare the examples of a batch, and 1 is judged",
+        ),
+        ({"pack": 16, "minibatch": "stddev"}, InputError, "of 2 packs where examples are packed"),
         ({"unroll": 1, "disc_norm": "batch"}, InputError, "unroll needs a discriminator without batch statistics"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),

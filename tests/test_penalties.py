@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.penalties import PENALTIES, Term, clip_weights, dragan, r1, r2, terms, total, wgan_gp
+from gan_jax.penalties import PENALTIES, Term, clip_weights, dragan, historical_averaging, r1, r2, terms, total, wgan_gp
 
 SHAPE = (5, 4, 3, 2)
 W = np.random.default_rng(0).normal(size=SHAPE[1:]).astype(np.float32)
@@ -136,3 +136,40 @@ def test_clip_weights_bounds_parameters():
 def test_clip_weights_needs_parameters():
     with pytest.raises(InputError, match="needs the parameters"):
         clip_weights(0.1).update({"a": jnp.zeros(2)}, optax.EmptyState())
+
+
+def test_historical_averaging_pulls_to_the_mean_of_all_parameters():
+    """theta <- theta - a (g + 2 w (theta - mean of theta_1 .. theta_t)), with the sum over all of them in float64."""
+    rate, weight, gradient = 0.1, 0.7, np.array([0.5, -2.0])
+    tx = optax.chain(historical_averaging(weight), optax.sgd(rate))
+    params = {"w": jnp.array([1.0, -1.0])}
+    state, past = tx.init(params), [np.array([1.0, -1.0])]
+    for _ in range(6):
+        updates, state = tx.update({"w": jnp.asarray(gradient)}, state, params)
+        params = optax.apply_updates(params, updates)
+        theta = past[-1]
+        past.append(theta - rate * (gradient + 2 * weight * (theta - np.mean(past, axis=0))))
+        np.testing.assert_allclose(params["w"], past[-1], rtol=1e-5)
+    with pytest.raises(InputError, match="needs the parameters"):
+        historical_averaging(1.0).update(params, historical_averaging(1.0).init(params))
+
+
+def test_historical_averaging_finds_the_equilibrium_of_its_papers_game():
+    """V = (f(x) - 1) (y - 1), f(x) = x below 0 and x^2 above, minimised in x, maximised in y: plain descent orbits (1, 1)."""
+
+    def gradients(params):
+        value = jax.grad(lambda p: (jnp.where(p["x"] < 0, p["x"], p["x"] ** 2) - 1) * (p["y"] - 1))(params)
+        return {"x": value["x"], "y": -value["y"]}
+
+    def distance(tx):
+        def step(carry, _):
+            params, state = carry
+            updates, state = tx.update(gradients(params), state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        params = {"x": jnp.float32(0.5), "y": jnp.float32(0.5)}
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), length=3000)
+        return float(jnp.hypot(params["x"] - 1, params["y"] - 1))
+
+    assert distance(optax.sgd(0.02)) > 0.5
+    assert distance(optax.chain(historical_averaging(1.0), optax.sgd(0.02))) < 0.1

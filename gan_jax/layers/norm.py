@@ -44,6 +44,44 @@ class ConditionalBatchNorm(nn.Module):
         return x * gain[:, None, None] + bias[:, None, None]
 
 
+class VirtualBatchNorm(nn.Module):
+    """Normalisation of each example by a fixed reference batch and itself: (reference, x) to both, normalised.
+
+    With n reference examples, mean_i = (m_i + n m) / (n + 1) and E[x^2]_i = (s_i + n s) / (n + 1), where m and s are the
+    means of x and x^2 over the reference batch and its places, m_i and s_i over the places of example i;
+    y = gain (x - mean_i) / sqrt(E[x^2]_i - mean_i^2 + 1e-5) + bias. The reference is normalised by its own statistics
+    (Salimans et al. 2016, arXiv:1606.03498, section 3.4; the mixture is that of the authors' code). So no example depends on
+    another of its minibatch, which may be on another device, and training and sampling are alike. Gains are drawn from
+    N(1, 0.02).
+    """
+
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, reference: Float[Array, "n *p c"], x: Float[Array, "b *p c"]
+    ) -> tuple[Float[Array, "n *p c"], Float[Array, "b *p c"]]:
+        gain = self.param("scale", _gain, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        n, places = len(reference), tuple(range(1, x.ndim - 1))
+        mean = jnp.mean(reference.astype(jnp.float32), axis=(0, *places), keepdims=True)
+        reference, x = (v.astype(jnp.float32) - mean for v in (reference, x))  # means of squares do not cancel then
+        variance = jnp.mean(reference**2, axis=(0, *places), keepdims=True)
+        own = jnp.mean(x, axis=places, keepdims=True) / (n + 1)
+        square = (jnp.mean(x**2, axis=places, keepdims=True) + n * variance) / (n + 1)
+
+        def scaled(x: Array, variance: Array) -> Array:
+            normal = x * jax.lax.rsqrt(variance + self.epsilon)
+            return (normal * _as_rank(gain, x.ndim) + _as_rank(bias, x.ndim)).astype(self.dtype)
+
+        return scaled(reference, variance), scaled(x - own, square - own**2)
+
+
+def _as_rank(values: Float[Array, " c"], rank: int) -> Array:
+    return values.reshape(*(1,) * (rank - 1), -1)
+
+
 def maybe_spectral(layer: nn.Module, *, spectral: bool, train: bool):
     """The layer, its kernel divided by its largest singular value if `spectral` (Miyato et al. 2018, arXiv:1802.05957).
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, ConvTranspose, ResizeConv, one_hot_planes
 from gan_jax.layers.head import Minibatch, head
-from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
+from gan_jax.layers.norm import ConditionalBatchNorm, VirtualBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _init = nn.initializers.normal(0.02)
 _leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
@@ -47,6 +47,9 @@ class Generator(nn.Module):
     `size` is (height, width), `width` the channels before the last layer (128 in the paper, at 64x64). With `num_classes`
     the label enters as a one-hot vector beside z (`label="concat"`) or through conditional batch norm. `norm="none"` leaves
     batch norm out, `upsample="resize"` replaces fractional strides by nearest-neighbour resizing and a convolution.
+    `norm="virtual"` is virtual batch norm (`gan_jax.layers.norm.VirtualBatchNorm`): the latents that the network is
+    initialised with, `reference` of them in `image_gan`, are the reference batch, with random labels where there are classes;
+    they are kept in the collection "reference" and pass the network beside every batch.
     `dtype` is the type of the computation; parameters are float32.
     """
 
@@ -54,18 +57,24 @@ class Generator(nn.Module):
     channels: int = 3
     width: int = 128
     kernel_size: int = 5
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "virtual", "none"] = "batch"
     upsample: Literal["transpose", "resize"] = "transpose"
     spectral_norm: bool = False
     num_classes: int = 0
     label: Literal["concat", "batch_norm"] = "concat"
+    reference: int = 64
     dtype: DTypeLike = jnp.float32
+
+    @property
+    def init_rows(self) -> int:
+        """The latents that it is to be initialised with; 0 where their number does not matter."""
+        return self.reference if self.norm == "virtual" else 0
 
     @nn.compact
     def __call__(self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, "b h w c"]:
         n, (rows, cols) = stages(*self.size)
-        if self.num_classes and self.label == "batch_norm" and self.norm == "none":
-            raise InputError('label="batch_norm" needs norm="batch": use label="concat" without batch norm')
+        if self.num_classes and self.label == "batch_norm" and self.norm != "batch":
+            raise InputError('label="batch_norm" needs norm="batch": use label="concat" with other norms')
         *hidden, coarsest = widths(self.width, n)
         up = partial(
             ConvTranspose if self.upsample == "transpose" else ResizeConv,
@@ -78,21 +87,38 @@ class Generator(nn.Module):
         if self.num_classes and self.label == "concat":
             z = jnp.concatenate([z, jax.nn.one_hot(require_labels(y), self.num_classes)], axis=-1)
 
-        dense = nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype)
-        x = layer(dense)(z.astype(self.dtype)).reshape(-1, rows, cols, coarsest)  # b h/2^n w/2^n c
-        x = nn.relu(self._normalise(x, y, train))
+        xs = [*self._reference(z), z.astype(self.dtype)]
+        dense = layer(nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype))
+        xs = [dense(x).reshape(-1, rows, cols, coarsest) for x in xs]  # b h/2^n w/2^n c
+        xs = [nn.relu(x) for x in self._normalise(xs, y, train)]
         for features in reversed(hidden):
-            x = layer(up(features, use_bias=use_bias))(x)  # b 2h 2w c
-            x = nn.relu(self._normalise(x, y, train))
-        x = layer(up(self.channels))(x)  # b h w c
+            enlarge = layer(up(features, use_bias=use_bias))
+            xs = [enlarge(x) for x in xs]  # b 2h 2w c
+            xs = [nn.relu(x) for x in self._normalise(xs, y, train)]
+        x = layer(up(self.channels))(xs[-1])  # b h w c
         return jnp.tanh(x.astype(jnp.float32))
 
-    def _normalise(self, x: Array, y: Array | None, train: bool) -> Array:
+    def _reference(self, z: Array) -> list[Array]:
+        """The reference batch of virtual batch norm, if any: latents, and labels as one-hot vectors beside them."""
+        if self.norm != "virtual":
+            return []
+
+        def first() -> Array:
+            if not self.num_classes:
+                return z
+            y = jax.random.randint(self.make_rng("params"), z.shape[:1], 0, self.num_classes)
+            return z.at[:, -self.num_classes :].set(jax.nn.one_hot(y, self.num_classes))
+
+        return [self.variable("reference", "z", first).value.astype(self.dtype)]
+
+    def _normalise(self, xs: list[Array], y: Array | None, train: bool) -> list[Array]:
         if self.norm == "none":
-            return x
+            return xs
+        if self.norm == "virtual":
+            return list(VirtualBatchNorm(dtype=self.dtype)(xs[0], xs[1]))
         if self.num_classes and self.label == "batch_norm":
-            return ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(x, require_labels(y), train=train)
-        return batch_norm(use_running_average=not train, dtype=self.dtype)(x)
+            return [ConditionalBatchNorm(self.num_classes, dtype=self.dtype)(xs[-1], require_labels(y), train=train)]
+        return [batch_norm(use_running_average=not train, dtype=self.dtype)(xs[-1])]
 
 
 class Discriminator(nn.Module):

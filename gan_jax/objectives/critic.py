@@ -44,6 +44,7 @@ class Critic:
     augment: what it sees passes this first; its state, if any, is the discriminator's collection "augment"
     pack:    m > 1 shows it m consecutive examples at once, side by side along their channels: PacGAN (Lin et al. 2018,
              arXiv:1712.04086)
+    joint:   real and generated examples pass it in one batch, [real; generated], so that it can compare the two groups
 
     Raises `InputError` for `pack` below 1, for conditions on packed examples, and where a batch cannot be packed.
     """
@@ -51,6 +52,7 @@ class Critic:
     network: Network
     augment: Augment | None = None
     pack: int = 1
+    joint: bool = False
 
     def __post_init__(self) -> None:
         if self.pack < 1:
@@ -58,17 +60,52 @@ class Critic:
 
     def init(self, key: Array, x: Array | np.ndarray, *conditions: PyTree) -> Variables:
         """The discriminator's first variables, with the state of the augmentation."""
-        variables = self.network.start(key, self.packed(to_float(x)), *self._allowed(conditions))
+        shown = self.packed(to_float(x)), *self._allowed(conditions)
+        variables = self.network.start(key, *(_doubled(shown) if self.joint else shown))
         state = self.augment.init() if self.augment else {}
         return {**variables, "augment": state} if state else variables
 
     def show(self, variables: Variables, x: Array | np.ndarray, *conditions: PyTree, key: Array) -> Judged:
         """Let it judge real or generated examples in training mode; `key` is the augmentation's."""
         x = to_float(x)
-        shown = self.augment.apply(x, key, variables.get("augment", {})) if self.augment else x
-        known = {name: value for name, value in variables.items() if name != "augment"}
-        logits, new, sown = self.network.forward(known, self.packed(shown), *self._allowed(conditions), train=True)
+        logits, new, sown = self._forward(variables, self._altered(variables, x, key), *self._allowed(conditions))
         return Judged(x, logits, _features(sown.get("intermediates", {})), total_sown(sown), {**variables, **new})
+
+    def show_both(
+        self,
+        variables: Variables,
+        real: Array | np.ndarray,
+        fake: Array,
+        *conditions: PyTree,
+        keys: tuple[Array, Array],
+        keep: bool = True,
+    ) -> tuple[Judged, Judged]:
+        """Let it judge real and generated examples: one kind after the other, or in one batch if `joint`.
+
+        `keys` are the augmentation's for either kind. Real ones come first, and the fakes see the statistics that they leave
+        unless `keep` is False. In one batch the loss that was sown is that of the reals, not counted twice.
+        """
+        if not self.joint:
+            reals = self.show(variables, real, *conditions, key=keys[0])
+            return reals, self.show(reals.variables if keep else variables, fake, *conditions, key=keys[1])
+        both = to_float(real), to_float(fake)
+        shown = jnp.concatenate([self._altered(variables, x, key) for x, key in zip(both, keys, strict=True)])
+        logits, new, sown = self._forward(variables, shown, *_doubled(self._allowed(conditions)))
+        features, loss, half = _features(sown.get("intermediates", {})), total_sown(sown), len(logits) // 2
+        parts = [None if features is None else features[rows] for rows in (slice(half), slice(half, None))]
+        after = {**variables, **new}
+        return (
+            Judged(both[0], logits[:half], parts[0], loss, after),
+            Judged(both[1], logits[half:], parts[1], jnp.zeros_like(loss), after),
+        )
+
+    def _altered(self, variables: Variables, x: Array, key: Array) -> Array:
+        """Augmented, then packed."""
+        return self.packed(self.augment.apply(x, key, variables.get("augment", {})) if self.augment else x)
+
+    def _forward(self, variables: Variables, *shown: PyTree) -> tuple[Array, Variables, Variables]:
+        known = {name: value for name, value in variables.items() if name != "augment"}
+        return self.network.forward(known, *shown, train=True)
 
     def at(self, variables: Variables, *conditions: PyTree, key: Array) -> Callable[[Array], Array]:
         """The critic of `gan_jax.penalties`: packed examples to logits, so that norms are those of whole packs."""
@@ -114,6 +151,11 @@ class Critic:
         return conditions
 
 
+def _doubled(tree: PyTree) -> PyTree:
+    """Every array twice, one after the other: conditions of real examples and of the fakes made with them."""
+    return jax.tree.map(lambda x: jnp.concatenate([x, x]), tree)
+
+
 def require_alike(name: str, real: Array | np.ndarray, fake: jax.ShapeDtypeStruct) -> None:
     """Raises `InputError` unless real and generated examples have one shape."""
     if real.shape[1:] != fake.shape[1:]:
@@ -123,6 +165,20 @@ def require_alike(name: str, real: Array | np.ndarray, fake: jax.ShapeDtypeStruc
             f"the batch's {name} is {real.shape[1:]} an example, and the generator makes {fake.shape[1:]}: {cure} "
             "(pictures are height, width, channels)"
         )
+
+
+def feature_matching(real: Judged, fake: Judged) -> Float[Array, ""]:
+    """||E f(x) - E f(G(z))||_2^2 with f what the discriminator sowed as "features", the means over the whole batch.
+
+    The generator's cost of Salimans et al. 2016 (arXiv:1606.03498, section 3.1), in place of its usual one or beside it.
+    Raises `InputError` for a discriminator that sows no features.
+    """
+    if real.features is None or fake.features is None:
+        raise InputError(
+            'feature matching needs a discriminator that sows "features": self.sow("intermediates", "features", h)'
+        )
+    means = (batch_axis.mean(jnp.mean(x.astype(jnp.float32), axis=0)) for x in (real.features, fake.features))
+    return jnp.sum((next(means) - next(means)) ** 2)
 
 
 def game_metrics(real: Judged, fake: Judged) -> Metrics:

@@ -16,6 +16,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Vari
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
+from gan_jax.objectives import critic as critics
 from gan_jax.objectives.critic import Critic, game_metrics, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
@@ -30,17 +31,21 @@ def image_gan(
     augment: Augment | None = None,
     pack: int = 1,
     needs: Sequence[str] | None = None,
+    feature_matching: Any = 0.0,
+    adversarial: Any = 1.0,
 ) -> Objective:
     """The two-player game on `batch[real]`, uint8 or float in [-1, 1], with labels `batch["label"]` for conditional networks.
 
     `generator(z, *conditions, train=)` gives images and `discriminator(x, *conditions, train=)` logits (b,); see
     `gan_jax.objectives.networks.network` for what they may be. Conditions are the arrays of the batch that `needs` names: the
     label where the generator has `num_classes`, unless given. Fakes take the conditions of the batch. Real and generated
-    examples pass the discriminator separately, so that batch norm sees one kind at a time. `penalties` holds (weight, penalty)
+    examples pass the discriminator separately, so that batch norm sees one kind at a time, but in one batch, [real; generated],
+    where its `minibatch` is "discrimination_groups", which compares them. `penalties` holds (weight, penalty)
     or (weight, penalty, every), see `gan_jax.penalties.Term`. What the discriminator judges, real or generated, for either
     player's loss, passes `augment` first, and is then packed by `pack` (see `gan_jax.objectives.critic.Critic`); penalties
     are on whole packs. Scalars that a network sows in "losses" are added to its player's loss: the discriminator's both for
-    real and for generated examples.
+    real and for generated examples. The generator's cost is `adversarial` times that of the loss, and `feature_matching` times
+    that of `gan_jax.objectives.critic.feature_matching`.
 
     Metrics: `disc/penalty`; those of `gan_jax.objectives.critic.game_metrics`; ADA's `augment/p` and `augment/r`.
     Raises `InputError` for what is no network, loss, latent or penalty, for `pack` below 1 or with conditions, and where a
@@ -49,22 +54,31 @@ def image_gan(
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
     terms = penalty.terms(penalties)
-    player, critic = network(generator), Critic(network(discriminator), augment, pack)
+    joint = getattr(discriminator, "minibatch", "") == "discrimination_groups"
+    if joint and terms:
+        raise InputError(
+            "a discriminator that judges real and generated examples in one batch has no slope at one kind alone, which "
+            "penalties are on: choose another minibatch feature, or no penalty"
+        )
+    player, critic = network(generator), Critic(network(discriminator), augment, pack, joint)
     sampler = image_sampler(generator, latent, needs)
 
     def init(key: Array, batch: Batch) -> Players:
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         z, *conditions = _arguments(sampler.needs, inputs)
-        gen_vars = player.start(key_gen, z, *conditions)
+        if rows := getattr(generator, "init_rows", 0):
+            many = sampler.inputs(key_inputs, {name: jnp.resize(x, (rows, *x.shape[1:])) for name, x in batch.items()})
+            gen_vars = player.start(key_gen, *_arguments(sampler.needs, many))
+        else:
+            gen_vars = player.start(key_gen, z, *conditions)
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
         return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], *conditions))
 
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
         _, *conditions = _arguments(sampler.needs, turn.inputs)
-        reals = critic.show(disc_vars, turn.batch[real], *conditions, key=key_real)
-        fakes = critic.show(reals.variables, fake, *conditions, key=key_fake)
+        reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=(key_real, key_fake))
         judge = critic.at(disc_vars, *conditions, key=key_real)
         regulariser = penalty.total(terms, judge, critic.packed(reals.x), critic.packed(fakes.x), key_penalty, turn.updates)
         stats, numbers = critic.new_stats(reals, fakes)
@@ -74,9 +88,14 @@ def image_gan(
     def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
         key_real, key_fake = jax.random.split(turn.key)
         z, *conditions = _arguments(sampler.needs, turn.inputs)
-        reals = critic.show(disc_vars, turn.batch[real], *conditions, key=key_real)  # dead code unless the loss reads it
-        fakes = critic.show(disc_vars, fake, *conditions, key=key_fake)
-        return loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions), {}
+        keys = key_real, key_fake
+        # one after the other, the reals are dead code unless the loss reads them
+        reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=keys, keep=False)
+        value = adversarial * loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions)
+        if isinstance(feature_matching, int | float) and not feature_matching:
+            return value, {}
+        matched = critics.feature_matching(reals, fakes)
+        return value + feature_matching * matched, {"gen/feature_matching": matched}
 
     return Objective(init, sampler, disc_loss, gen_loss, needs=(real, *sampler.needs))
 

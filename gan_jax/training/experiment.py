@@ -140,7 +140,7 @@ def _require_room(config: ExperimentFlags, dataset: Dataset) -> None:
     if config.batch % config.pack:
         raise InputError(f"--batch {config.batch} cannot be packed by {config.pack}: choose a multiple of --pack")
     example = sum(math.prod(x.shape[1:]) for x in dataset.train.values())
-    minibatches = core.minibatches_per_round(config.disc_steps, config.gen_steps)
+    minibatches = config.minibatches
     shown = 4 * example * config.batch * minibatches
     batches = f"{minibatches:,} x {config.batch:,} examples a round"
     require_bytes(shown, batches, "choose a smaller --batch, or fewer updates")
@@ -156,7 +156,7 @@ def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
     rounds = Rounds(
         {name: dataset.train[name] for name in names} or dict(dataset.train),
         Order(config.seed, len(dataset), config.batch),
-        parts=core.minibatches_per_round(config.disc_steps, config.gen_steps),
+        parts=config.minibatches,
         vary=tuple(game.vary),
     )
     for need in game.objective.needs:

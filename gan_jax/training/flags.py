@@ -14,6 +14,7 @@ from gan_jax.core import Objective, Players, Schedule, Step
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.flags import FeatureFlags
+from gan_jax.instance_noise import chained, instance_noise
 from gan_jax.losses import Loss, LossName
 from gan_jax.parallel.flags import DeviceFlags
 from gan_jax.sampling import Statistics
@@ -25,6 +26,11 @@ OPTIMIZERS: dict[str, Callable[[LearningRate, float, float, float], optax.Gradie
     "adam": lambda rate, b1, b2, eps_root: optax.adam(rate, b1=b1, b2=b2, eps_root=eps_root),
     "rmsprop": lambda rate, b1, b2, eps_root: optax.rmsprop(rate, decay=b2),
     "sgd": lambda rate, b1, b2, eps_root: optax.sgd(rate),
+    # twice the present step minus the last one (Daskalakis et al. 2017, arXiv:1711.00141, eq. 4 and algorithm 1)
+    "optimistic_adam": lambda rate, b1, b2, eps_root: optax.optimistic_adam_v2(
+        rate, b1=b1, b2=b2, eps_root=eps_root, nesterov=False
+    ),
+    "optimistic_sgd": lambda rate, b1, b2, eps_root: optax.optimistic_gradient_descent(rate),
 }
 DECAYS: dict[str, Callable[[float, int], LearningRate]] = {  # learning rate, updates of the run
     "constant": lambda lr, updates: lr,
@@ -94,8 +100,18 @@ class GameFlags:
     """Keep every weight of the discriminator within this distance of 0 after each update (WGAN: 0.01)."""
     augment: AugmentName = "none"
     """Alter what the discriminator sees, real or generated, so that it does not memorise few examples."""
+    instance_noise: Weight = 0.0
+    """Standard deviation, at first, of normal noise on all that the discriminator sees."""
+    noise_updates: Count = 10_000
+    """Updates of the discriminator in which --instance-noise falls to 0, linearly."""
     pack: Count = 1
     """Examples that the discriminator judges together, as one (PacGAN), against mode collapse."""
+    feature_matching: Weight = 0.0
+    """Weight of the generator's cost ||E f(x) - E f(G(z))||^2, where f are features of the discriminator."""
+    adversarial: Weight = 1.0
+    """Weight of the generator's usual cost; 0 leaves feature matching alone, as in its paper."""
+    historical: Weight = 0.0
+    """Weight of the cost ||theta - mean theta||^2 of either player, the mean over all updates (historical averaging)."""
     optimizer: OptimizerName = "adam"
     """Optimizer of both players."""
     lr: Rate = 2e-3
@@ -118,6 +134,11 @@ class GameFlags:
     """Updates of the generator in a round."""
     schedule: Schedule = "disc_first"
     """Who moves first in a round."""
+    inner: Literal["none", "disc", "gen"] = "none"
+    """Order of play: the player that makes --k updates, each on a new minibatch, before each update of the other: disc for
+    max-min (the generator answers a good discriminator), gen for min-max. In place of --disc-steps, --gen-steps, --schedule."""
+    k: Count = 10
+    """Updates of the --inner player in a round."""
     unroll: CountOrNone = 0
     """Let the generator answer the discriminator as it would be after so many more updates (unrolled GAN)."""
     accumulate: Count = 1
@@ -129,6 +150,26 @@ class GameFlags:
     def bounded(self) -> bool:
         """Whether the discriminator's own layers bound its slope; experiments with spectral normalisation say so."""
         return False
+
+    @property
+    def order_of_play(self) -> tuple[int, int, Schedule]:
+        """Updates of the discriminator and of the generator in a round, and who moves first.
+
+        Raises `InputError` where `inner` is given beside what it stands for.
+        """
+        if self.inner == "none":
+            return self.disc_steps, self.gen_steps, self.schedule
+        if (self.disc_steps, self.gen_steps, self.schedule) != (1, 1, "disc_first"):
+            raise InputError(
+                f"--inner {self.inner} --k {self.k} says who moves when: leave out --disc-steps, --gen-steps and --schedule"
+            )
+        return (self.k, 1, "disc_first") if self.inner == "disc" else (1, self.k, "gen_first")
+
+    @property
+    def minibatches(self) -> int:
+        """Minibatches that a round needs."""
+        disc_steps, gen_steps, _ = self.order_of_play
+        return core.minibatches_per_round(disc_steps, gen_steps)
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -151,38 +192,52 @@ class GameFlags:
         return penalties.terms([(weight, penalty, self.lazy) for weight, penalty in weighted if weight])
 
     def parts(self) -> dict[str, Any]:
-        """What `image_gan` takes of these flags: loss, penalties, augment, pack."""
+        """What `image_gan` takes of these flags: loss, penalties, augment, pack, the generator's weights.
+
+        Raises `InputError` where nothing is left of the generator's cost.
+        """
+        if not (self.adversarial or self.feature_matching):
+            raise InputError("--adversarial 0 leaves the generator without a cost: give --feature-matching a weight")
+        augment = AUGMENTATIONS[self.augment]
+        if self.instance_noise:
+            noise = instance_noise(self.instance_noise, self.noise_updates)
+            augment = noise if self.augment == "none" else chained(augment, noise)
         return {
             "loss": self.costs(),
             "penalties": self.penalties(),
-            "augment": AUGMENTATIONS[self.augment],
+            "augment": augment,
             "pack": self.pack,
+            "feature_matching": self.feature_matching,
+            "adversarial": self.adversarial,
         }
 
     def optimizers(self, steps: int) -> Players:
         """The two optimizers of a run of `steps` rounds."""
-        gen = self._optimizer(self.lr, self.b1, self.b2, steps * self.gen_steps)
+        disc_steps, gen_steps, _ = self.order_of_play
+        gen = self._optimizer(self.lr, self.b1, self.b2, steps * gen_steps)
         disc = self._optimizer(
             self.lr if self.disc_lr is None else self.disc_lr,
             self.b1 if self.disc_b1 is None else self.disc_b1,
             self.b2 if self.disc_b2 is None else self.disc_b2,
-            steps * self.disc_steps,
+            steps * disc_steps,
         )
         return Players(gen=gen, disc=optax.chain(disc, penalties.clip_weights(self.clip)) if self.clip else disc)
 
     def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
         rate = DECAYS[self.decay](lr, max(updates, 1))
         eps_root = 1e-16 if self.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
-        return OPTIMIZERS[self.optimizer](rate, b1, b2, eps_root)
+        tx = OPTIMIZERS[self.optimizer](rate, b1, b2, eps_root)
+        return optax.chain(penalties.historical_averaging(self.historical), tx) if self.historical else tx
 
     def step(self, objective: Objective, tx: Players) -> Step:
         """One round of the game with these flags."""
+        disc_steps, gen_steps, schedule = self.order_of_play
         return core.make_step(
             objective,
             tx,
-            disc_steps=self.disc_steps,
-            gen_steps=self.gen_steps,
-            schedule=self.schedule,
+            disc_steps=disc_steps,
+            gen_steps=gen_steps,
+            schedule=schedule,
             accumulate=self.accumulate,
             unroll=self.unroll,
             ema=self.ema,

@@ -1,10 +1,11 @@
-"""Normalisation over the batch and by the class, against NumPy."""
+"""Normalisation over the batch, by the class and by a reference batch, against NumPy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm
+from gan_jax.layers.norm import ConditionalBatchNorm, VirtualBatchNorm, batch_norm
 
 
 def test_conditional_batch_norm_is_a_gain_and_a_bias_of_the_class():
@@ -36,3 +37,24 @@ def test_batch_norm_where_the_mean_is_large():
     found, changed = layer.apply(layer.init(jax.random.key(0), x), x, mutable=["batch_stats"])
     np.testing.assert_allclose(found, wanted, atol=2e-3)
     np.testing.assert_allclose(changed["batch_stats"]["var"], 0.9 + 0.1 * exact.var(axis=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("places", [(4, 5), ()])
+def test_virtual_batch_norm_is_by_the_reference_and_the_example_itself(places):
+    """In float64: mean = (m_i + n m) / (n + 1), the same of squares, for each example i; also where the mean is large."""
+    generator = np.random.default_rng(0)
+    reference, x = (jnp.asarray(50 + generator.standard_normal((n, *places, 3)), jnp.float32) for n in (4, 5))
+    layer = VirtualBatchNorm()
+    gain, bias = np.array([0.5, 1, 2]), np.array([-1.0, 0, 1])
+    learned = {"params": {"scale": jnp.asarray(gain, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}}
+    variables = layer.init(jax.random.key(0), reference, x)
+    assert jax.tree.map(jnp.shape, variables) == {"params": {"scale": (3,), "bias": (3,)}}
+    normed, found = layer.apply(learned, reference, x)
+    r, e, inner = np.asarray(reference, np.float64), np.asarray(x, np.float64), tuple(range(1, 1 + len(places)))
+    m, s = r.mean(axis=(0, *inner)), (r**2).mean(axis=(0, *inner))
+    np.testing.assert_allclose(normed, (r - m) / np.sqrt(s - m**2 + 1e-5) * gain + bias, atol=1e-3)
+    mean = (e.mean(axis=inner, keepdims=True) + 4 * m) / 5
+    square = ((e**2).mean(axis=inner, keepdims=True) + 4 * s) / 5
+    np.testing.assert_allclose(found, (e - mean) / np.sqrt(square - mean**2 + 1e-5) * gain + bias, atol=1e-3)
+    _, alone = layer.apply(learned, reference, x[2:3])
+    np.testing.assert_allclose(alone[0], found[2], atol=1e-5)  # of no other example

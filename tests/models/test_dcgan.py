@@ -6,10 +6,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from gan_jax import core, latents, losses, parallel
+from gan_jax.core import Players
 from gan_jax.errors import InputError
 from gan_jax.models.dcgan import Discriminator, Generator, stages, widths
+from gan_jax.objectives import image_gan
 
 KEY = jax.random.key(0)
 Y = jnp.array([0, 1])
@@ -201,3 +205,41 @@ def test_bfloat16_computation_with_float32_parameters(module):
     assert exact.dtype == rounded.dtype == jnp.float32
     error = float(jnp.max(jnp.abs(exact - rounded)) / jnp.max(jnp.abs(exact)))
     assert 1e-5 < error < 0.05
+
+
+VIRTUAL = Generator(size=(16, 16), channels=1, width=4, norm="virtual", num_classes=3, reference=6)
+
+
+def test_virtual_batch_norm_keeps_its_reference_batch_with_the_statistics():
+    """Samples do not depend on their batch or on the mode, but on the reference, whose labels are drawn."""
+    z, y = jax.random.normal(KEY, (6, 5)), jnp.array([0, 1, 2, 0, 1, 2])
+    variables = init(VIRTUAL, z, jnp.zeros(6, jnp.int32))
+    reference = variables["reference"]["z"]
+    np.testing.assert_array_equal(reference[:, :5], z)
+    assert len(np.unique(np.asarray(reference[:, 5:]).argmax(axis=1))) > 1
+    apply = jax.jit(VIRTUAL.apply, static_argnames="train")
+    images = apply(variables, z, y, train=True)
+    np.testing.assert_allclose(apply(variables, z[:2], y[:2], train=False), images[:2], atol=1e-5)
+    others = {**variables, "reference": {"z": -reference}}
+    assert np.abs(np.asarray(apply(others, z, y, train=True) - images)).max() > 0.01
+    with pytest.raises(InputError, match='needs norm="batch"'):
+        generate(norm="virtual", num_classes=2, label="batch_norm")
+
+
+def test_a_game_gives_virtual_batch_norm_as_many_latents_as_it_asks_for():
+    """However small the batch is that the state is made of; the reference stays as it is, on several devices too."""
+    objective = image_gan(VIRTUAL, Discriminator(width=4, norm="none"), losses.non_saturating, latents.Normal(5))
+    tx = Players(gen=optax.sgd(0.1), disc=optax.sgd(0.1))
+    one = {"image": np.zeros((1, 16, 16, 1), np.uint8), "label": np.zeros(1, np.int32)}
+    state = core.init_state(objective, tx, KEY, one)
+    reference = state.gen.stats["reference"]["z"]
+    assert reference.shape == (6, 8)
+    assert len(np.unique(reference[:, 0])) == 6
+    batch = {"image": np.arange(4 * 256).reshape(4, 16, 16, 1) % 251 / 125 - 1, "label": np.array([0, 1, 2, 0], np.int32)}
+    step = core.make_step(objective, tx)
+    alone, _ = jax.jit(step)(state, batch)
+    mesh = parallel.batch_mesh(jax.devices()[:2])
+    shared, _ = parallel.sharded_step(step, mesh)(parallel.replicate(state, mesh), batch)
+    np.testing.assert_array_equal(alone.gen.stats["reference"]["z"], reference)
+    for a, b in zip(jax.tree.leaves((alone.gen, alone.disc)), jax.tree.leaves((shared.gen, shared.disc)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

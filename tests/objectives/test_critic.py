@@ -7,11 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import core, latents, losses
+from gan_jax import core, latents, losses, penalties
 from gan_jax.core import Players
 from gan_jax.errors import InputError
+from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
-from gan_jax.objectives.critic import Critic, game_metrics
+from gan_jax.objectives.critic import Critic, feature_matching, game_metrics
 from gan_jax.objectives.networks import network
 
 KEY = jax.random.key(0)
@@ -118,3 +119,89 @@ def test_sown_losses_are_scalars():
     state = core.init_state(objective, SGD, KEY, POINTS)
     with pytest.raises(InputError, match=r"losses\['own'\]\[0\] has the shape \(8, 2\): sow scalars"):
         core.make_step(objective, SGD)(state, POINTS)
+
+
+class Centred(nn.Module):
+    """Logits that depend on the mean of the batch, so that they tell who was shown together."""
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train):
+        h = nn.Dense(3)(x) - jnp.mean(x)
+        self.sow("intermediates", "features", h)
+        self.sow("losses", "size", jnp.mean(h**2))
+        return nn.Dense(1)(h)[:, 0] + (0 if y is None else y)
+
+
+def test_both_kinds_in_one_batch():
+    """Packed, with conditions and features in halves, and a loss that counts once."""
+    real, fake = jnp.asarray(POINTS["image"]), 3 + jnp.asarray(POINTS["image"])[::-1]
+    critic, y = Critic(network(Centred()), joint=True), jnp.arange(8.0)
+    variables = critic.init(KEY, real, y)
+    both = Centred().apply(variables, jnp.concatenate([real, fake]), jnp.concatenate([y, y]), train=True, mutable=["losses"])
+    reals, fakes = critic.show_both(variables, real, fake, y, keys=(KEY, KEY))
+    np.testing.assert_allclose(jnp.concatenate([reals.logits, fakes.logits]), both[0], rtol=1e-6)
+    np.testing.assert_allclose(reals.loss + fakes.loss, both[1]["losses"]["size"][0], rtol=1e-6)
+    assert reals.features.shape == fakes.features.shape == (8, 3)
+    np.testing.assert_array_equal(fakes.x, fake)
+    apart = Critic(network(Centred())).show_both(variables, real, fake, y, keys=(KEY, KEY))
+    assert np.abs(np.asarray(apart[0].logits - reals.logits)).max() > 0.01
+    packs = Critic(network(Centred()), pack=2, joint=True)
+    reals, fakes = packs.show_both(packs.init(KEY, real), real, fake, keys=(KEY, KEY))
+    assert reals.logits.shape == fakes.logits.shape == (4,)
+
+
+def test_groups_of_real_and_generated_examples_are_shown_together():
+    networks = mlp.Generator(width=4, depth=1), mlp.Discriminator(width=4, depth=1, minibatch="discrimination_groups")
+    gan = image_gan(*networks, losses.non_saturating, latents.Normal(2))
+    _state, metrics = core.make_step(gan, SGD)(core.init_state(gan, SGD, KEY, POINTS), POINTS)
+    assert np.isfinite(metrics["disc/loss"])
+    assert float(metrics["gen/grad_norm"]) > 0
+    with pytest.raises(InputError, match="no slope at one kind alone"):
+        image_gan(*networks, losses.non_saturating, latents.Normal(2), penalties=((1.0, penalties.r1),))
+
+
+def test_feature_matching_by_hand():
+    """||E f(x) - E f(G(z))||^2 in float64, the same with the batch on several devices, and its gradient at the fakes."""
+    critic, real = Critic(network(Conditioned())), POINTS["image"]
+    rest = jnp.ones((8, 4)), (jnp.ones((8, 1)), jnp.zeros((8, 5)))
+    variables, fake = critic.init(KEY, real, *rest), jnp.asarray(real[::-1] * 2 + 1)
+
+    def cost(real, fake, *rest):
+        return feature_matching(*critic.show_both(variables, real, fake, *rest, keys=(KEY, KEY)))
+
+    f = [np.asarray(critic.show(variables, x, *rest, key=KEY).features, np.float64) for x in (real, fake)]
+    wanted = np.sum((f[0].mean(axis=0) - f[1].mean(axis=0)) ** 2)
+    assert wanted > 0.1
+    np.testing.assert_allclose(cost(real, fake, *rest), wanted, rtol=1e-5)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    rows, whole = jax.sharding.PartitionSpec("batch"), jax.sharding.PartitionSpec()
+    shared = jax.shard_map(cost, mesh=mesh, in_specs=(rows, rows, rows, (rows, rows)), out_specs=whole, check_vma=False)
+    np.testing.assert_allclose(jax.jit(shared)(jnp.asarray(real), fake, *rest), wanted, rtol=1e-5)
+    kernel = np.asarray(variables["params"]["Dense_0"]["kernel"], np.float64)[:2]
+    slope = 2 * (f[1].mean(axis=0) - f[0].mean(axis=0))
+    found = jax.grad(cost, argnums=1)(real, fake, *rest)
+    np.testing.assert_allclose(found[0], kernel @ (slope[:3] + 2 * slope[3:]) / 8, rtol=1e-4)
+
+
+def test_the_generators_cost_may_be_feature_matching_alone():
+    networks = mlp.Generator(width=4, depth=1), mlp.Discriminator(width=4, depth=1)
+    gan, alone = (
+        image_gan(*networks, losses.non_saturating, latents.Normal(2), **weights)
+        for weights in ({"feature_matching": 3.0}, {"feature_matching": 3.0, "adversarial": 0.0})
+    )
+    state = core.init_state(gan, SGD, KEY, POINTS)
+    _, both = core.make_step(gan, SGD)(state, POINTS)
+    _, only = core.make_step(alone, SGD)(state, POINTS)
+    _, usual = core.make_step(image_gan(*networks, losses.non_saturating, latents.Normal(2)), SGD)(state, POINTS)
+    np.testing.assert_allclose(only["gen/loss"], 3 * only["gen/feature_matching"], rtol=1e-5)
+    np.testing.assert_allclose(both["gen/loss"], usual["gen/loss"] + only["gen/loss"], rtol=1e-5)
+    assert float(only["gen/grad_norm"]) > 0
+
+    class Silent(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            return nn.Dense(1)(x)[:, 0]
+
+    silent = image_gan(networks[0], Silent(), losses.non_saturating, latents.Normal(2), feature_matching=1.0)
+    with pytest.raises(InputError, match="needs a discriminator that sows"):
+        core.make_step(silent, SGD)(core.init_state(silent, SGD, KEY, POINTS), POINTS)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -111,9 +112,80 @@ def test_clipped_weights_are_the_discriminators():
         ({"disc_b1": 1.0}, "--disc-b1 '1.0': a number at least 0 and below 1"),
         ({"ema": 1.0}, "--ema '1.0': a number at least 0 and below 1"),
         ({"lazy": 0, "r1": 1.0}, "--lazy '0': a number at least 1"),
+        ({"adversarial": 0.0}, "leaves the generator without a cost: give --feature-matching a weight"),
+        ({"instance_noise": -0.1}, "--instance-noise '-0.1': a number at least 0"),
+        ({"inner": "disc", "k": 0}, "--k '0': a number at least 1"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "label smoothing needs a loss with targets"),
     ],
 )
 def test_bad_flags(changes, message):
     with pytest.raises(InputError, match=message):
         checked(GameFlags(**changes)).parts()
+
+
+def test_optimistic_updates_are_twice_the_present_step_minus_the_last():
+    """Daskalakis et al. 2017: theta <- theta - 2 a g_t + a g_{t-1}, with Adam's directions in the place of gradients."""
+    gradients = [1.0, -3.0, 0.5]
+    m = v = 0.0
+    directions = []
+    for t, g in enumerate(gradients, start=1):
+        m, v = 0.5 * m + 0.5 * g, 0.9 * v + 0.1 * g**2
+        directions.append(m / (1 - 0.5**t) / (np.sqrt(v / (1 - 0.9**t)) + 1e-8))
+    for name, moves in (("optimistic_sgd", gradients), ("optimistic_adam", directions)):
+        tx = GameFlags(optimizer=name, lr=0.1, b1=0.5, b2=0.9).optimizers(10).gen
+        params, theta, last = jnp.zeros(()), 0.0, moves[0]
+        state = tx.init(params)
+        for g, move in zip(gradients, moves, strict=True):
+            change, state = tx.update(jnp.float32(g), state, params)
+            params = optax.apply_updates(params, change)
+            theta, last = theta - 0.1 * (2 * move - last), move
+            assert float(params) == pytest.approx(theta, rel=1e-5)
+
+
+def test_optimistic_updates_end_a_bilinear_game_that_plain_ones_leave():
+    def distance(name):
+        tx = GameFlags(optimizer=name, lr=0.1).optimizers(10).gen
+        params = jnp.ones(2)  # x, which minimises x y, and y, which maximises it
+        state = tx.init(params)
+        for _ in range(200):
+            change, state = tx.update(jnp.array([params[1], -params[0]]), state, params)
+            params = optax.apply_updates(params, change)
+        return float(jnp.linalg.norm(params))
+
+    assert distance("sgd") > 3
+    assert distance("optimistic_sgd") < 0.6
+
+
+def test_historical_averaging_is_of_both_players():
+    tx = GameFlags(optimizer="sgd", lr=0.1, historical=2.0).optimizers(10)
+    for player in tx:
+        params, state = jnp.ones(()), player.init(jnp.zeros(()))
+        _, state = player.update(jnp.zeros(()), state, jnp.zeros(()))
+        change, _ = player.update(jnp.zeros(()), state, params)
+        assert float(change) == pytest.approx(-0.1 * 2 * 2.0 * (1 - 0.5))  # the mean of 0 and 1
+
+
+def test_noise_goes_with_another_augmentation():
+    alone = GameFlags(instance_noise=0.5, noise_updates=20).parts()["augment"]
+    assert alone.init().keys() == {"noise_updates"}
+    both = GameFlags(instance_noise=0.5, augment="ada").parts()["augment"]
+    assert {"p", "noise_updates"} <= both.init().keys()
+    x = jnp.zeros((16, 8, 8, 1))
+    late = alone.apply(x, jax.random.key(0), {"noise_updates": jnp.float32(10)})
+    assert float(jnp.std(late)) == pytest.approx(0.25, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("inner", "order", "counts"), [("disc", (5, 1, "disc_first"), (50, 10)), ("gen", (1, 5, "gen_first"), (10, 50))]
+)
+def test_order_of_play(inner, order, counts):
+    """k updates of the inner player, first, on k minibatches; learning rates follow what each player really makes."""
+    flags = GameFlags(inner=inner, k=5, optimizer="sgd", lr=0.1, decay="linear")
+    assert flags.order_of_play == order
+    assert flags.minibatches == 5
+    tx = flags.optimizers(10)
+    for player, updates in zip((tx.disc, tx.gen), counts, strict=True):
+        assert moved(player, updates // 2 + 1) == pytest.approx(-0.05)
+    assert GameFlags(disc_steps=2, schedule="simultaneous").order_of_play == (2, 1, "simultaneous")
+    with pytest.raises(InputError, match=f"--inner {inner} --k 5 says who moves when"):
+        replace(flags, gen_steps=2).optimizers(10)
