@@ -17,7 +17,6 @@ from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _init = nn.initializers.normal(0.02)
-_leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
 
 
 def stages(height: int, width: int) -> tuple[int, tuple[int, int]]:
@@ -36,6 +35,15 @@ def stages(height: int, width: int) -> tuple[int, tuple[int, int]]:
     return n, (height // 2**n, width // 2**n)
 
 
+def grids(size: tuple[int, int], halvings: int | None = None) -> tuple[tuple[int, int], ...]:
+    """The sizes of the feature maps, finest first: each side halved, rounded up, `halvings` times: 28, 14, 7, 4, 2.
+
+    Without `halvings` as often as `stages` says, which refuses sizes whose coarsest grid would be another.
+    """
+    n = stages(*size)[0] if halvings is None else halvings
+    return tuple((-(-size[0] // 2**i), -(-size[1] // 2**i)) for i in range(n + 1))
+
+
 def widths(width: int, n: int) -> tuple[int, ...]:
     """Channels from the finest to the coarsest hidden stage: doubled at each, at most 8 * width, as in the paper at 64x64."""
     return tuple(width * min(2**i, 8) for i in range(n))
@@ -47,7 +55,9 @@ class Generator(nn.Module):
     `size` is (height, width), `width` the channels before the last layer (128 in the paper, at 64x64). With `num_classes`
     the label enters as a one-hot vector beside z (`label="concat"`) or through conditional batch norm. `norm="none"` leaves
     batch norm out, `upsample="resize"` replaces fractional strides by nearest-neighbour resizing and a convolution.
-    `dtype` is the type of the computation; parameters are float32.
+    `halvings` is the number of doublings where it is not the paper's, for any size (`grids`): a grid of an odd side is that of
+    the doubled one without its first row or column. `end="same"` doubles the size before the last layer, which then has
+    stride 1. `dtype` is the type of the computation; parameters are float32.
     """
 
     size: tuple[int, int] = (64, 64)
@@ -59,14 +69,17 @@ class Generator(nn.Module):
     spectral_norm: bool = False
     num_classes: int = 0
     label: Literal["concat", "batch_norm"] = "concat"
+    halvings: int | None = None
+    end: Literal["double", "same"] = "double"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, "b h w c"]:
-        n, (rows, cols) = stages(*self.size)
+        fine, *hidden_grids, (rows, cols) = grids(self.size, self.halvings)
         if self.num_classes and self.label == "batch_norm" and self.norm == "none":
             raise InputError('label="batch_norm" needs norm="batch": use label="concat" without batch norm')
-        *hidden, coarsest = widths(self.width, n)
+        same = self.end == "same"
+        *hidden, coarsest = widths(self.width, len(hidden_grids) + 1 + same)
         up = partial(
             ConvTranspose if self.upsample == "transpose" else ResizeConv,
             kernel_size=self.kernel_size,
@@ -81,10 +94,10 @@ class Generator(nn.Module):
         dense = nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype)
         x = layer(dense)(z.astype(self.dtype)).reshape(-1, rows, cols, coarsest)  # b h/2^n w/2^n c
         x = nn.relu(self._normalise(x, y, train))
-        for features in reversed(hidden):
-            x = layer(up(features, use_bias=use_bias))(x)  # b 2h 2w c
+        for features, grid in zip(reversed(hidden), reversed([fine] * same + hidden_grids), strict=True):
+            x = _cut(layer(up(features, use_bias=use_bias))(x), grid)  # b 2h 2w c
             x = nn.relu(self._normalise(x, y, train))
-        x = layer(up(self.channels))(x)  # b h w c
+        x = _cut(layer(up(self.channels, stride=1 if same else 2))(x), fine)  # b h w c
         return jnp.tanh(x.astype(jnp.float32))
 
     def _normalise(self, x: Array, y: Array | None, train: bool) -> Array:
@@ -95,10 +108,23 @@ class Generator(nn.Module):
         return batch_norm(use_running_average=not train, dtype=self.dtype)(x)
 
 
+def _cut(x: Array, grid: tuple[int, int]) -> Array:
+    """Without the first row or column where one is too many."""
+    return x if x.shape[1:3] == grid else x[:, x.shape[1] - grid[0] :, x.shape[2] - grid[1] :]
+
+
+def _evened(x: Array) -> Array:
+    """With a row or column of zeros before the first where the number is odd, which gives the grid of `SAME` padding."""
+    odd = x.shape[1] % 2, x.shape[2] % 2
+    return jnp.pad(x, ((0, 0), (odd[0], 0), (odd[1], 0), (0, 0))) if any(odd) else x
+
+
 class Discriminator(nn.Module):
     """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then `gan_jax.layers.head`.
 
-    Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together).
+    Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together);
+    `norm="all"` also there. `halvings` is their number where it is not the paper's, for any size (`grids`), and `slope` that of
+    the leaky units.
     With `num_classes` the label is concatenated as one-hot feature maps (`label="concat"`) or enters by an inner product
     with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). `minibatch` adds features of the
     whole batch before the linear unit: its standard deviation or minibatch discrimination (`gan_jax.layers.minibatch`).
@@ -106,27 +132,30 @@ class Discriminator(nn.Module):
 
     width: int = 128
     kernel_size: int = 5
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "all", "none"] = "batch"
     spectral_norm: bool = False
     num_classes: int = 0
     label: Literal["concat", "projection"] = "concat"
     minibatch: Minibatch = "none"
+    halvings: int | None = None
+    slope: float = 0.2
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
-        n, _ = stages(*x.shape[1:3])
+        n = len(grids((x.shape[1], x.shape[2]), self.halvings)) - 1
         down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
         layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         if self.num_classes and self.label == "concat":
             x = jnp.concatenate([x, one_hot_planes(require_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
 
-        x = _leaky_relu(layer(down(self.width))(x.astype(self.dtype)))  # b h/2 w/2 c
-        for features in widths(self.width, n)[1:]:
-            x = layer(down(features, use_bias=self.norm == "none"))(x)  # b h/2 w/2 c
-            if self.norm == "batch":
+        x = x.astype(self.dtype)
+        for i, features in enumerate(widths(self.width, n)):
+            normalised = self.norm == "all" or (self.norm == "batch" and i > 0)
+            x = layer(down(features, use_bias=not normalised))(_evened(x))  # b h/2 w/2 c
+            if normalised:
                 x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
-            x = _leaky_relu(x)
+            x = nn.leaky_relu(x, self.slope)
         return head(
             self,
             x,
