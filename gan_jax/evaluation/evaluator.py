@@ -200,7 +200,7 @@ class Evaluator:
 FORMAT = 1  # of the cached features; features of other formats are computed again
 COMPARABLE = (  # entries of the protocol that must be equal for scores to be ranked
     *("features", "weights", "resize", "scale", "fingerprint", "split", "size", "real", "held_out", "generated"),
-    *("generator_weights", "statistics", "read_by"),
+    *("generator_weights", "statistics"),
 )
 
 
