@@ -54,6 +54,15 @@ def test_networks_of_the_papers(name):
     assert set(variables["params"]["Conv_0"]) == {"kernel"} | ({"bias"} if not normalised_input else set())
 
 
+@pytest.mark.parametrize(("name", "made"), [("veegan", [4, 8, 14, 28]), ("unrolled_half", [8, 14, 28, 28])])
+def test_grids_that_the_generators_layers_make(name, made):
+    """Where a grid is odd one row more is made, and cut off: 8 of 7."""
+    generator, z = PROTOCOLS[name].generator, jnp.zeros((2, 100))
+    run = partial(generator.init_with_output, train=True, capture_intermediates=True, mutable=True)
+    layers = jax.eval_shape(run, KEY, z)[1]["intermediates"]
+    assert [layers[f"ConvTranspose_{i}"]["__call__"][0].shape[1] for i in range(4)] == made
+
+
 def test_grids():
     assert grids((28, 28), 4) == ((28, 28), (14, 14), (7, 7), (4, 4), (2, 2))
     assert grids((28, 20), 3) == ((28, 20), (14, 10), (7, 5), (4, 3))
