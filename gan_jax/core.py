@@ -193,8 +193,8 @@ def make_step(
     With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch (the
     same part of it, where gradients are accumulated), differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8
     to 10); these updates are not kept. Each costs three to four updates, since it is computed anew on the way back and then
-    differentiated; memory hardly grows with k. Give Adam an `eps_root` then: else the derivative of its update is not finite where
-    a gradient is exactly 0.
+    differentiated; memory hardly grows with k. Give Adam an `eps_root` then: else the derivative of its update is not finite
+    where a gradient is exactly 0.
 
     Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update, and
     the generator not the first, its forward pass is made once, and its gradient goes back through that.

@@ -41,7 +41,8 @@ class Config(TrainedFlags, FeatureFlags):
     ref: str = "train"
     """What they are compared with: train or held_out pictures of the run's own data, or any data (a folder, a name, ...)."""
     metrics: str = "auto"
-    """Scores to compute, of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting;
+    """Scores to compute, of fid, kid, is, prdc, memorised, diversity, birthday, ms_ssim, recognised, attributes, counting,
+    stacked;
     auto: of fid, kid, prdc, memorised, diversity and recognised those that there are enough pictures for."""
     n: Annotated[int, Within(2, MOST)] | None = None
     """Number of samples to score (papers: 50,000); default 10,000 of a run, of pictures as many as are compared with."""

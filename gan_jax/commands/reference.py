@@ -11,6 +11,7 @@ from gan_jax.data.archives import ARCHIVES
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import DRAWN, PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
+from gan_jax.data.stacked import STACKED
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Name
 from gan_jax.files import exists, place
@@ -135,7 +136,7 @@ def _own_elsewhere(run: Path, flags: PictureFlags, ref: str) -> Dataset | None:
     moved = dataclasses.replace(flags, data=ref)
     if ref == flags.data or (here and exists(asked) and asked.samefile(here)):
         return moved.load()
-    named = flags.data in {"digits", *DRAWN, *ARCHIVES} or flags.data.startswith("lsun/")
+    named = flags.data in {"digits", *DRAWN, *ARCHIVES, *STACKED} or flags.data.startswith("lsun/")
     if named or here or not exists(asked):
         return None
     dataset = moved.load()

@@ -1,15 +1,18 @@
 """Data sets as arrays, read from pictures of any kind, and batches as a pure function of (seed, step)."""
 
-from gan_jax.data.dataset import Dataset, Order
+from gan_jax.data.dataset import Dataset, Drawn, Order
 from gan_jax.data.digits import digits
 from gan_jax.data.load import PictureFlags, VariationFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
-from gan_jax.data.rounds import Rounds, Variation, mirror, one_caption, shift, shrunk, window
+from gan_jax.data.rounds import Rounds, mirror, one_caption, shift, shrunk, window
 from gan_jax.data.source import Example, Source, Split
+from gan_jax.data.stacked import stack, stacked
+from gan_jax.data.variation import Variation
 
 __all__ = [
     "MIXTURES",
     "Dataset",
+    "Drawn",
     "Example",
     "Mixture",
     "Order",
@@ -28,5 +31,7 @@ __all__ = [
     "shift",
     "shrunk",
     "square_grid",
+    "stack",
+    "stacked",
     "window",
 ]

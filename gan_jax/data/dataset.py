@@ -2,14 +2,23 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError
 from gan_jax.files import identity
 from gan_jax.rows import chunks
 
 Arrays = dict[str, np.ndarray]
+
+
+class Drawn(NamedTuple):
+    """What a round's examples are drawn from: `arrays`, varied by `vary` before an experiment's own variations."""
+
+    arrays: Arrays
+    vary: tuple[Variation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,8 @@ class Dataset:
     `image` uint8 (n, h, w, c); `label` int32 (n,), named by `class_names`; `attributes` float32 (n, k), named by
     `attribute_names`, NaN where unknown; `caption` uint8 (n, k, t), see `gan_jax.data.captions`; `point` float32 (n, 2).
     `held_out` has arrays of the same names, which are not trained on. `notes` are lines about the data to show to the user.
-    `stored_fingerprint` is the fingerprint where it is known already.
+    `stored_fingerprint` is the fingerprint where it is known already. With `drawn`, rounds are drawn from that, and `train` is
+    a fixed set of such examples, to show and to compare with.
     """
 
     name: str
@@ -29,6 +39,7 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     stored_fingerprint: str = ""
+    drawn: Drawn | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.train.values())))

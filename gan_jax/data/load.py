@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from gan_jax.config import Count, CountOrNone, Share
 from gan_jax.data.archives import ARCHIVES, PathLike
 from gan_jax.data.dataset import Dataset
@@ -19,10 +21,12 @@ from gan_jax.data.lsun import is_lmdb, lmdb_source, lsun_source
 from gan_jax.data.npz import npz_source
 from gan_jax.data.pages import all_pages
 from gan_jax.data.ranges import check_range, parse_range
-from gan_jax.data.rounds import Variation, mirror, shift
-from gan_jax.data.source import Source, Split, random_rows
+from gan_jax.data.rounds import mirror, shift
+from gan_jax.data.source import Example, Source, Split, random_rows
+from gan_jax.data.stacked import STACKED, stack, trimmed
 from gan_jax.data.store import Preparation, Store
 from gan_jax.data.tfds import homes, named_identity, named_source
+from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError
 from gan_jax.files import exists, place
 
@@ -39,7 +43,7 @@ class PictureFlags:
 
     data: str = "digits"
     """A folder, a zip or an .npz of pictures, LSUN's LMDB folder, or a name: digits, doodle_faces, doodle_birds,
-    doodle_flowers, mnist, fashion_mnist, cifar10, lsun/bedroom, or any image data set of tensorflow-datasets."""
+    doodle_flowers, mnist, stacked_mnist, fashion_mnist, cifar10, lsun/bedroom, or any image data set of tensorflow-datasets."""
     split: str | None = None
     """The part of a data set of tensorflow-datasets to train on, such as train[:20%]."""
     image_size: str = "32"
@@ -135,6 +139,8 @@ def load(
     `gan_jax.files.default_cache`) and mapped from there.
     Raises `InputError` with the cure if there are no such data, or if they cannot be used.
     """
+    if _is_stacked(data):
+        return _load_stacked(str(data), size, channels, split, fit, limit, cache)
     limits = None if value_range is None else check_range(value_range)
     how, store = Preparation(size, fit, channels, limits), Store(cache)
     identity = _quick_identity(str(data), split) if limit is None and label_column is None and pages == "first" else None
@@ -163,6 +169,8 @@ def open_source(
     if limit is not None and limit < 2:
         raise InputError(f"--limit {limit} leaves too few pictures: choose a few hundred or more")
     source = _opened(data, size, split, held_out, limit, label_column)
+    if _is_stacked(data):
+        return source  # of limited digits
     if pages == "all":
         source = all_pages(source)
     return limited(source, limit)
@@ -172,6 +180,8 @@ def _opened(
     data: PathLike, size: tuple[int, int], split: str | None, held_out: float, limit: int | None, label_column: str | None
 ) -> Source:
     name = str(data)
+    if _is_stacked(data):
+        return _source(_load_stacked(name, size, "auto", split, "crop", limit, None))
     path = place(data)
     there, at_lmdb = exists(path), is_lmdb(path)
     if there and not (path.is_file() or path.is_dir()):
@@ -195,6 +205,42 @@ def _opened(
     if of_files:
         return folder_source(path, held_out=held_out, limit=limit, label_column=label_column)
     return named_source(name, split)
+
+
+def _is_stacked(data: PathLike) -> bool:
+    return str(data) in STACKED and not exists(Path(data))
+
+
+def _load_stacked(
+    name: str,
+    size: tuple[int, int],
+    channels: Literal["auto", 1, 3, 4],
+    split: str | None,
+    fit: Fit,
+    limit: int | None,
+    cache: Path | None,
+) -> Dataset:
+    """At 28x28 the pixels are MNIST's own; at other sizes those of its digits with a border of two pixels, resized."""
+    if channels not in ("auto", 3):
+        raise InputError(f"--channels {channels}: {name} has a digit in each of three colours; leave it out")
+    own = size == (28, 28)
+    grey = load(STACKED[name], (32, 32) if own else size, split=split, fit=fit, channels=1, limit=limit, cache=cache)
+    return stack(name, trimmed(grey, 2) if own else grey)
+
+
+def _source(dataset: Dataset) -> Source:
+    """The fixed examples of a data set that is not read from files."""
+
+    def split(images: np.ndarray) -> Split:
+        return Split(len(images), lambda i: Example(np.asarray(images[i])))
+
+    splits = {"train": dataset.train, "held_out": dataset.held_out}
+    return Source(
+        dataset.name,
+        dataset.fingerprint,
+        {name: split(arrays["image"]) for name, arrays in splits.items() if arrays},
+        notes=dataset.notes,
+    )
 
 
 def limited(source: Source, limit: int | None) -> Source:

@@ -4,7 +4,7 @@ The host decides (`plan`) and the device carries it out (`finish`), so that data
 same batches, and so do one process and several.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -16,31 +16,12 @@ from jax import Array
 
 from gan_jax.arrays import check_arrays
 from gan_jax.data.dataset import Arrays, Order, require
+from gan_jax.data.variation import Batch, Planned, Shapes, Variation
 from gan_jax.errors import InputError
 from gan_jax.images.resize import resize
 from gan_jax.images.sample import shifted, windows
 
 _VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; `Order` uses [seed, epoch]
-
-Batch = dict[str, Array]
-Shapes = Mapping[str, jax.ShapeDtypeStruct]
-
-
-class Variation(NamedTuple):
-    """A random or fixed change of every batch.
-
-    plan:   (generator, n, shapes) -> {name: (n, ...)}, what is decided on the host for a minibatch of n examples
-    finish: (batch, planned) -> batch, the change itself, on the device; shapes must not depend on values
-    check:  (shapes) -> None, raises `InputError` with cause and cure for data that cannot be varied so
-    uses:   names of the arrays that it changes or reads
-
-    `shapes` are those of a minibatch as the variations before leave it.
-    """
-
-    plan: Callable[[np.random.Generator, int, Shapes], Arrays]
-    finish: Callable[[Batch, Batch], Batch]
-    check: Callable[[Shapes], None]
-    uses: tuple[str, ...] = ("image",)
 
 
 class _Stage(NamedTuple):
@@ -88,10 +69,17 @@ class Rounds:
         """The number of examples of one round, over all processes."""
         return self.order.batch * self.parts
 
+    @property
+    def _rows(self) -> tuple[int, ...]:
+        """The number of rows of the data that each example is made of, () where it is one."""
+        return (self.vary[0].rows,) if self.vary and self.vary[0].rows > 1 else ()
+
     @cached_property
     def _stages(self) -> tuple[_Stage, ...]:
+        if any(variation.rows > 1 for variation in self.vary[1:]):
+            raise InputError("a variation that makes examples of several rows must be the first: put it before the others")
         stages: list[_Stage] = []
-        shapes: Shapes = {name: _shape(array, self.order.batch) for name, array in self.arrays.items()}
+        shapes: Shapes = {name: _shape(array, (self.order.batch, *self._rows)) for name, array in self.arrays.items()}
         taken = {"index", *self.arrays}
         for variation in self.vary:
             variation.check(shapes)
@@ -109,7 +97,7 @@ class Rounds:
     @cached_property
     def shapes(self) -> Shapes:
         """The shapes and types of a minibatch as the step takes it."""
-        batch = {name: np.zeros((1, *array.shape[1:]), array.dtype) for name, array in self.arrays.items()}
+        batch = {name: np.zeros((1, *self._rows, *array.shape[1:]), array.dtype) for name, array in self.arrays.items()}
         plan = {name: value[:1] for name, value in self._minibatch(0).items() if name != "index"}
         found = jax.eval_shape(self.finish, batch | plan)
         return {name: jax.ShapeDtypeStruct((self.order.batch, *x.shape[1:]), x.dtype) for name, x in found.items()}
@@ -120,15 +108,21 @@ class Rounds:
         return {name: np.broadcast_to(np.zeros((), self.shapes[name].dtype), shape) for name, shape in shapes.items()}
 
     def plan(self, step: int) -> Arrays:
-        """This process's part of round `step`: `index` (b,), and what the variations plan, such as `flip` (b,)."""
+        """This process's part of round `step`: `index` (b,), and what the variations plan, such as `flip` (b,).
+
+        `index` is (b, rows) where the first variation makes examples of several rows.
+        """
         minibatches = [self._minibatch(i) for i in range(step * self.parts, (step + 1) * self.parts)]
         share = self.examples // self.processes
         mine = slice(self.process * share, (self.process + 1) * share)
         return {name: np.concatenate([plan[name] for plan in minibatches])[mine] for name in minibatches[0]}
 
     def _minibatch(self, number: int) -> Arrays:
-        plan = {"index": self.order(number)}
-        generator = self._generator(number)
+        index, generator = self.order(number), self._generator(number)
+        for rows in self._rows:
+            others = generator.integers(self.order.size, size=(len(index), rows - 1), dtype=np.int32)
+            index = np.concatenate([index[:, None], others], axis=1)
+        plan = {"index": index}
         for variation, shapes, _ in self._stages:
             plan |= variation.plan(generator, self.order.batch, shapes)
         return plan
@@ -163,7 +157,7 @@ def examples(arrays: Arrays, vary: Sequence[Variation], n: int, seed: int = 0) -
 def mirror() -> Variation:
     """Half of the images, at random, are mirrored left to right."""
 
-    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Planned:
         return {"flip": generator.integers(2, size=n).astype(bool)}
 
     def finish(batch: Batch, planned: Batch) -> Batch:
@@ -182,7 +176,7 @@ def shift(n: int) -> Variation:
     `Rounds` raises `InputError` for images that are too small, or where there are none.
     """
 
-    def plan(generator: np.random.Generator, examples: int, shapes: Shapes) -> Arrays:
+    def plan(generator: np.random.Generator, examples: int, shapes: Shapes) -> Planned:
         return {"shift": generator.integers(2 * n + 1, size=(examples, 2)).astype(np.int32)}
 
     def finish(batch: Batch, planned: Batch) -> Batch:
@@ -202,7 +196,7 @@ def window(side: int) -> Variation:
     `Rounds` raises `InputError` for images that are too small, or where there are none.
     """
 
-    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Planned:
         h, w = shapes["image"].shape[1:3]
         return {"window": generator.integers([h - side + 1, w - side + 1], size=(n, 2)).astype(np.int32)}
 
@@ -248,7 +242,7 @@ def one_caption() -> Variation:
     `Rounds` raises `InputError` for data without captions.
     """
 
-    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Arrays:
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Planned:
         return {"which_caption": generator.integers(shapes["caption"].shape[1], size=n).astype(np.int32)}
 
     def finish(batch: Batch, planned: Batch) -> Batch:
@@ -263,8 +257,8 @@ def one_caption() -> Variation:
     return Variation(plan, finish, check, uses=("caption",))
 
 
-def _shape(array: np.ndarray, n: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((n, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
+def _shape(array: np.ndarray, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((*lead, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
 
 
 def _sides(shapes: Shapes, done: str) -> tuple[int, int]:

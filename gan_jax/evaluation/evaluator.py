@@ -15,7 +15,7 @@ from gan_jax.data.dataset import Arrays, Dataset, fingerprint
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
 from gan_jax.evaluation.pictures import NOTHING_ASKED, Asked, Pictures, Rows
-from gan_jax.evaluation.readers import READERS, Read, can_read, nothing_read
+from gan_jax.evaluation.readers import READERS, Read, about_reader, can_read, nothing_read
 from gan_jax.evaluation.scores import LEAST_HELD_OUT, METRICS, Numbers, Reference, lacking, score
 from gan_jax.evaluation.seen import Seen
 from gan_jax.files import default_cache, identity, kept
@@ -63,7 +63,7 @@ class Evaluator:
         has_held_out = bool(self.dataset.held_out) and self.split == "train"
         held_out = self._pictures("held_out") if has_held_out else train[:0]
         scale = 1.0 if self.network.fixed_scale else _to_mean_square_1(train.features)
-        return Reference(train.scaled(scale), held_out.scaled(scale), self.network.logits_of, *self._reader()), scale
+        return Reference(train.scaled(scale), held_out.scaled(scale), self.network.logits_of, *self._reader), scale
 
     def look(self, images: np.ndarray, what: str = "") -> Seen:
         """What the network gives for images (n, h, w, c) uint8, on the scale of the reference's features."""
@@ -89,6 +89,7 @@ class Evaluator:
         )
         return Pictures(images, seen, {"label": label} if self.labelled and label is not None else {})
 
+    @cached_property
     def _reader(self) -> tuple[tuple[str, ...], Read]:
         """The attributes that can be read, and the function that reads them, opened only if a metric needs it."""
         wanted = [METRICS[name].reads for name in self.metrics if METRICS[name].reads]
@@ -96,6 +97,11 @@ class Evaluator:
             return (), nothing_read
         reader, (height, width) = READERS[self.dataset.name], self.dataset.train["image"].shape[1:3]
         return reader.attributes, reader.open((height, width))
+
+    @property
+    def read_by(self) -> str:
+        """What reads the attributes, if a metric needs one whose accuracy is known, else ""; it is opened here."""
+        return about_reader(self._reader[1])
 
     def require(self, n: int) -> None:
         """Raises `InputError` if one of the metrics cannot score n samples: to be called before they are drawn."""
@@ -167,6 +173,7 @@ class Evaluator:
             "real": len(self.reference.train),
             "held_out": len(self.reference.held_out),
             "floor": f"{half} against {rest}{unseen}",
+            **({"read_by": self.read_by} if self.read_by else {}),
         }
 
     def row(self, repeats: Sequence[Numbers], n: int, **protocol: Any) -> dict[str, Any]:
@@ -180,6 +187,9 @@ class Evaluator:
         if len(repeats) > 1:
             deviations = {f"{name}_std": statistics.stdev(numbers[name] for numbers in repeats) for name in repeats[0]}
         floors = {f"{name}_floor": value for name, value in self.floor.items()}
+        for metric in self.metrics:
+            expected = METRICS[metric].expected(n, self.reference)
+            floors |= {f"{name}_floor": value for name, value in expected.items()}
         if "fid_floor" in floors:
             half, rest = len(self._halves[0]), len(self._halves[1].train)
             floors["fid_floor"] *= (1 / n + 1 / (half + rest)) / (1 / half + 1 / rest)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan_jax.data.stacked import COLOURS
+from gan_jax.evaluation.digit_reader import DigitReader, train_digit_reader
 from gan_jax.evaluation.doodle_heads import HEADS
 from gan_jax.evaluation.doodle_judge import train_doodle_judge
 from gan_jax.files import default_cache
@@ -35,6 +37,7 @@ def _open_doodle_judge(kind: str, size: tuple[int, int]) -> Read:
 
 
 READERS: dict[str, Reader] = {  # by `Dataset.name`
+    "stacked_mnist": Reader(COLOURS, train_digit_reader),
     "doodle_faces": _doodles("faces"),
     "doodle_birds": _doodles("birds"),
     "doodle_flowers": _doodles("flowers"),
@@ -49,6 +52,11 @@ def can_read(dataset: str, attributes: tuple[str, ...]) -> bool:
 def readable_in(attributes: tuple[str, ...]) -> list[str]:
     """The names of the data sets in whose pictures all these attributes can be read."""
     return [name for name in READERS if can_read(name, attributes)]
+
+
+def about_reader(read: Read) -> str:
+    """What a score's protocol says of the reader: the digest of its weights and its accuracy; "" for others."""
+    return read.about if isinstance(read, DigitReader) else ""
 
 
 def nothing_read(images: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -1,12 +1,13 @@
 """The metrics of a set of samples by name: what each computes and what it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gan_jax.data.stacked import COLOURS
 from gan_jax.errors import InputError
 from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.readers import Read, nothing_read, readable_in
@@ -17,6 +18,7 @@ from gan_jax.metrics.frechet import Moments, frechet_bias, frechet_distance, mom
 from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kid import kernel_distance
 from gan_jax.metrics.memorised import memorised
+from gan_jax.metrics.modes import StackedCoverage, stacked_coverage, stacked_floor
 from gan_jax.metrics.prdc import density_coverage, precision_recall
 from gan_jax.metrics.recognised import class_counts, class_entropy, largest_class, recognised_share
 from gan_jax.metrics.similarity import ms_ssim_within_classes
@@ -50,6 +52,11 @@ class Reference:
         """Of the features of `train`, computed once."""
         return rms_distance(self.train.features)
 
+    @cached_property
+    def readings(self) -> Mapping[str, np.ndarray]:
+        """The attributes read in `train`, once."""
+        return self.read(np.asarray(self.train.images))
+
 
 Better = Literal["higher", "lower", "as real"]
 Numbers = dict[str, float]
@@ -60,7 +67,8 @@ class Metric(NamedTuple):
 
     It needs `least` samples and as many real pictures. `lacks(n, reference)` is another reason why n samples cannot be scored,
     or "". `reads` are the attributes that must be readable in the pictures. `floor` is the set of real pictures scored in place
-    of samples: one of two random "halves" of the reference, half of the "held_out" pictures, or none.
+    of samples: one of two random "halves" of the reference, half of the "held_out" pictures, or none. `expected(n, reference)`
+    gives the numbers of n real pictures where these are known without scoring any.
     """
 
     better: dict[str, Better]
@@ -69,6 +77,7 @@ class Metric(NamedTuple):
     floor: Literal["halves", "held_out", "none"] = "held_out"
     reads: tuple[str, ...] = ()
     least: int = 2
+    expected: Callable[[int, Reference], Numbers] = lambda n, real: {}
 
 
 def _fid(fake: Pictures, real: Reference) -> Numbers:
@@ -173,6 +182,31 @@ def _counting(fake: Pictures, real: Reference) -> Numbers:
     return shares | {"counts_right": float(np.mean(np.all(list(right.values()), axis=0)))}
 
 
+def _stacked(fake: Pictures, real: Reference) -> Numbers:
+    """Modes of stacked digits, and the divergence of their frequencies from uniform ones and from those of the data."""
+    digits = _digits(real.read(np.asarray(fake.images)))
+    return _stacked_numbers(stacked_coverage(digits, _digit_frequencies(real)))
+
+
+def _stacked_expected(n: int, real: Reference) -> Numbers:
+    return _stacked_numbers(stacked_floor(n, _digit_frequencies(real)))
+
+
+def _stacked_numbers(found: StackedCoverage) -> Numbers:
+    return {f"stacked_{name}": value for name, value in found._asdict().items()}
+
+
+def _digits(readings: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(n, 3)."""
+    return np.stack([readings[colour] for colour in COLOURS], axis=-1)
+
+
+def _digit_frequencies(real: Reference) -> np.ndarray:
+    """(3, 10), as read in the real pictures: what the reader mistakes is in the samples too."""
+    digits = _digits(real.readings)
+    return np.stack([np.bincount(channel, minlength=10) / len(digits) for channel in digits.T])
+
+
 def _unreadable(name: str, real: Reference) -> str:
     """Why the attributes that a metric reads cannot be read, or nothing."""
     reads = METRICS[name].reads
@@ -222,6 +256,14 @@ METRICS: dict[str, Metric] = {
     ),
     "counting": Metric(
         {f"{name}_right": "higher" for name in (*FACE_COUNTS, "counts")}, _counting, reads=tuple(FACE_COUNTS), least=1
+    ),
+    "stacked": Metric(
+        {"stacked_kl": "lower", "stacked_modes": "higher", "stacked_kl_data": "lower"},
+        _stacked,
+        floor="none",
+        reads=COLOURS,
+        least=1,
+        expected=_stacked_expected,
     ),
     "attributes": Metric({"attribute_error": "lower"}, _attributes, _needs_logits("attributes", "attributes"), "halves"),
 }

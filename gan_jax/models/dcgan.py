@@ -17,7 +17,6 @@ from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import ConditionalBatchNorm, VirtualBatchNorm, batch_norm, maybe_spectral, require_labels
 
 _init = nn.initializers.normal(0.02)
-_leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
 
 
 def stages(height: int, width: int) -> tuple[int, tuple[int, int]]:
@@ -36,6 +35,15 @@ def stages(height: int, width: int) -> tuple[int, tuple[int, int]]:
     return n, (height // 2**n, width // 2**n)
 
 
+def grids(size: tuple[int, int], halvings: int | None = None) -> tuple[tuple[int, int], ...]:
+    """The sizes of the feature maps, finest first: each side halved, rounded up, `halvings` times: 28, 14, 7, 4, 2.
+
+    Without `halvings` as often as `stages` says, which refuses sizes whose coarsest grid would be another.
+    """
+    n = stages(*size)[0] if halvings is None else halvings
+    return tuple((-(-size[0] // 2**i), -(-size[1] // 2**i)) for i in range(n + 1))
+
+
 def widths(width: int, n: int) -> tuple[int, ...]:
     """Channels from the finest to the coarsest hidden stage: doubled at each, at most 8 * width, as in the paper at 64x64."""
     return tuple(width * min(2**i, 8) for i in range(n))
@@ -50,7 +58,9 @@ class Generator(nn.Module):
     `norm="virtual"` is virtual batch norm (`gan_jax.layers.norm.VirtualBatchNorm`): the latents that the network is
     initialised with, `reference` of them in `image_gan`, are the reference batch, with random labels where there are classes;
     they are kept in the collection "reference" and pass the network beside every batch.
-    `dtype` is the type of the computation; parameters are float32.
+    `halvings` is the number of doublings where it is not the paper's, for any size (`grids`): a grid of an odd side is that of
+    the doubled one without its first row or column. `end="same"` doubles the size before the last layer, which then has
+    stride 1. `dtype` is the type of the computation; parameters are float32.
     """
 
     size: tuple[int, int] = (64, 64)
@@ -63,6 +73,8 @@ class Generator(nn.Module):
     num_classes: int = 0
     label: Literal["concat", "batch_norm"] = "concat"
     reference: int = 64
+    halvings: int | None = None
+    end: Literal["double", "same"] = "double"
     dtype: DTypeLike = jnp.float32
 
     @property
@@ -72,10 +84,11 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "b z"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, "b h w c"]:
-        n, (rows, cols) = stages(*self.size)
+        fine, *hidden_grids, (rows, cols) = grids(self.size, self.halvings)
         if self.num_classes and self.label == "batch_norm" and self.norm != "batch":
             raise InputError('label="batch_norm" needs norm="batch": use label="concat" with other norms')
-        *hidden, coarsest = widths(self.width, n)
+        same = self.end == "same"
+        *hidden, coarsest = widths(self.width, len(hidden_grids) + 1 + same)
         up = partial(
             ConvTranspose if self.upsample == "transpose" else ResizeConv,
             kernel_size=self.kernel_size,
@@ -91,11 +104,11 @@ class Generator(nn.Module):
         dense = layer(nn.Dense(rows * cols * coarsest, use_bias=use_bias, kernel_init=_init, dtype=self.dtype))
         xs = [dense(x).reshape(-1, rows, cols, coarsest) for x in xs]  # b h/2^n w/2^n c
         xs = [nn.relu(x) for x in self._normalise(xs, y, train)]
-        for features in reversed(hidden):
+        for features, grid in zip(reversed(hidden), reversed([fine] * same + hidden_grids), strict=True):
             enlarge = layer(up(features, use_bias=use_bias))
-            xs = [enlarge(x) for x in xs]  # b 2h 2w c
+            xs = [_cut(enlarge(x), grid) for x in xs]  # b 2h 2w c
             xs = [nn.relu(x) for x in self._normalise(xs, y, train)]
-        x = layer(up(self.channels))(xs[-1])  # b h w c
+        x = _cut(layer(up(self.channels, stride=1 if same else 2))(xs[-1]), fine)  # b h w c
         return jnp.tanh(x.astype(jnp.float32))
 
     def _reference(self, z: Array) -> list[Array]:
@@ -121,10 +134,23 @@ class Generator(nn.Module):
         return [batch_norm(use_running_average=not train, dtype=self.dtype)(xs[-1])]
 
 
+def _cut(x: Array, grid: tuple[int, int]) -> Array:
+    """Without the first row or column where one is too many."""
+    return x if x.shape[1:3] == grid else x[:, x.shape[1] - grid[0] :, x.shape[2] - grid[1] :]
+
+
+def _evened(x: Array) -> Array:
+    """With a row or column of zeros before the first where the number is odd, which gives the grid of `SAME` padding."""
+    odd = x.shape[1] % 2, x.shape[2] % 2
+    return jnp.pad(x, ((0, 0), (odd[0], 0), (odd[1], 0), (0, 0))) if any(odd) else x
+
+
 class Discriminator(nn.Module):
     """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then `gan_jax.layers.head`.
 
-    Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together).
+    Batch norm everywhere but at the input, unless `norm="none"` (gradient penalties and batch norm do not go together);
+    `norm="all"` also there. `halvings` is their number where it is not the paper's, for any size (`grids`), and `slope` that of
+    the leaky units.
     With `num_classes` the label is concatenated as one-hot feature maps (`label="concat"`) or enters by an inner product
     with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). `minibatch` adds features of the
     whole batch before the linear unit: its standard deviation or minibatch discrimination (`gan_jax.layers.minibatch`).
@@ -132,27 +158,30 @@ class Discriminator(nn.Module):
 
     width: int = 128
     kernel_size: int = 5
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "all", "none"] = "batch"
     spectral_norm: bool = False
     num_classes: int = 0
     label: Literal["concat", "projection"] = "concat"
     minibatch: Minibatch = "none"
+    halvings: int | None = None
+    slope: float = 0.2
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
-        n, _ = stages(*x.shape[1:3])
+        n = len(grids((x.shape[1], x.shape[2]), self.halvings)) - 1
         down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
         layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         if self.num_classes and self.label == "concat":
             x = jnp.concatenate([x, one_hot_planes(require_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
 
-        x = _leaky_relu(layer(down(self.width))(x.astype(self.dtype)))  # b h/2 w/2 c
-        for features in widths(self.width, n)[1:]:
-            x = layer(down(features, use_bias=self.norm == "none"))(x)  # b h/2 w/2 c
-            if self.norm == "batch":
+        x = x.astype(self.dtype)
+        for i, features in enumerate(widths(self.width, n)):
+            normalised = self.norm == "all" or (self.norm == "batch" and i > 0)
+            x = layer(down(features, use_bias=not normalised))(_evened(x))  # b h/2 w/2 c
+            if normalised:
                 x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
-            x = _leaky_relu(x)
+            x = nn.leaky_relu(x, self.slope)
         return head(
             self,
             x,

@@ -13,8 +13,9 @@ import numpy as np
 from gan_jax import core, interrupts, progress
 from gan_jax.config import checked
 from gan_jax.core import Objective, Players, Sampler, TrainState
-from gan_jax.data.dataset import Arrays, Dataset, Order
-from gan_jax.data.rounds import Rounds, Variation, examples
+from gan_jax.data.dataset import Arrays, Dataset, Drawn, Order
+from gan_jax.data.rounds import Rounds, examples
+from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
@@ -104,7 +105,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
         with progress.step("compiling the round"):
             print(analyse(step, state, rounds.like(), mesh))
         return None
-    asks = _Asks(game, dataset, rounds.arrays)
+    asks = _Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
     metrics = metrics_of(config, dataset)
     best, mode = best_by(metrics)
     outdir = config.outdir or Path("runs") / _directory(name, dataset)
@@ -152,12 +153,13 @@ def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
     used = {name for variation in game.vary for name in variation.uses}
     for name in used:
         dataset.require(name)
-    names = [name for name in dataset.train if name in used | set(game.objective.needs)]
+    arrays, before = dataset.drawn or Drawn(dataset.train)
+    names = [name for name in arrays if name in used | set(game.objective.needs)]
     rounds = Rounds(
-        {name: dataset.train[name] for name in names} or dict(dataset.train),
-        Order(config.seed, len(dataset), config.batch),
+        {name: arrays[name] for name in names} or dict(arrays),
+        Order(config.seed, len(next(iter(arrays.values()))), config.batch),
         parts=config.minibatches,
-        vary=tuple(game.vary),
+        vary=(*before, *game.vary),
     )
     for need in game.objective.needs:
         if need not in rounds.shapes:
@@ -219,6 +221,8 @@ def _callbacks(
         network = config.open_features(dataset)
         run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
+        if evaluator.read_by:
+            run.log(f"reading     by {evaluator.read_by}")
         pictures = take(asked, seed=SCORE_SEED, finish=to_uint8)
         told = {name: asked[name] for name in asks.sampler.needs}
         calls.append(Every(config.eval_every, evaluation(evaluator, pictures, config.eval_n, told, config.statistics)))

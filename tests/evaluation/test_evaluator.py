@@ -43,7 +43,7 @@ def evaluator(dataset, network, tmp_path, *metrics, **kwargs):
     return Evaluator(
         dataset,
         network,
-        metrics or tuple(name for name in METRICS if name not in ("counting", "attributes")),
+        metrics or tuple(name for name in METRICS if name not in ("counting", "attributes", "stacked")),
         **kwargs,
         cache=tmp_path,
     )

@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import Dataset, VariationFlags, captions, one_caption, shrunk
+from gan_jax.data import Dataset, VariationFlags, captions, one_caption, shrunk, stack
 from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
+from gan_jax.latents import Normal
+from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import Run, open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 from gan_jax.training.conclusion import collapsed, conclude
@@ -219,3 +223,47 @@ def test_scores_that_something_else_wrote_do_not_break_the_end(tmp_path, row):
     with Run(tmp_path / "run", Config(), "f") as run:
         run.add_row("eval.jsonl", {"step": 5, "source": "training", **row})
         conclude(run)
+
+
+class Taught(nn.Module):
+    """`Net` as `image_gan` calls it."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train):
+        out = Net(self.shape)(x)
+        return jnp.tanh(out) if self.shape else out
+
+
+@dataclass(frozen=True)
+class Stacked(Config):
+    eval_metrics: str = "none"
+    save_every: int = 1
+
+    def load(self) -> Dataset:
+        image = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
+        part = {"image": image, "label": np.arange(50, dtype=np.int32) % 10}
+        return stack("stacked", Dataset("grey", part, part), 30, 20)
+
+
+def test_examples_that_are_drawn_anew_in_each_round(tmp_path):
+    """On 50 grey pictures, not on the fixed 30 of three; a run that goes on is one that was never stopped."""
+
+    def build(config: Stacked, dataset: Dataset) -> Game:
+        assert dataset.train["image"].shape == (30, 8, 8, 3)
+        generator = Taught((8, 8, 3))
+        return Game(
+            image_gan(generator, Taught(()), latent=Normal(4), **config.parts()),
+            config.optimizers(config.steps),
+            partial(image_sampler, generator, Normal(4)),
+            vary=config.variations(),
+        )
+
+    whole = run_experiment(build, "stacked", Stacked(outdir=tmp_path / "whole", steps=3, log_every=1, mirror=True))
+    assert "data        50 examples" in whole.path("log.txt").read_text()
+    halves = Stacked(outdir=tmp_path / "halves", steps=2, log_every=1, mirror=True)
+    run_experiment(build, "stacked", halves)
+    run_experiment(build, "stacked", replace(halves, steps=3, feed="host"))
+    losses = [read_rows(tmp_path / name / "metrics.jsonl")[-1]["disc/loss"] for name in ("whole", "halves")]
+    assert losses[0] == losses[1]
