@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from gan_jax import cli, core, losses, penalties
-from gan_jax.config import MOST, Count, Within, checked
+from gan_jax.config import Count, Rate, checked
 from gan_jax.core import Objective, Players
 from gan_jax.data import Order, Rounds
 from gan_jax.data.mixtures import Mixture, ring, square_grid
@@ -44,6 +44,7 @@ from gan_jax.objectives import image_gan
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import count
 from gan_jax.training import Measure, Population, train_population
+from gan_jax.training.flags import inner_loop
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
 SAMPLES = 2500  # as VEEGAN and PacGAN count modes in
@@ -72,6 +73,12 @@ CURES = {
     "r1": Cure(terms=((0.1, penalties.r1),)),
     "relativistic": Cure(terms=((0.1, penalties.r1), (0.1, penalties.r2)), loss=losses.relativistic_paired),
 }
+
+
+if TYPE_CHECKING:
+    CureName = str
+else:  # a command line offers what the table has
+    CureName = Literal[tuple(CURES)]
 
 
 class Protocol(NamedTuple):
@@ -122,7 +129,7 @@ class Config:
     """Whose networks, optimizers and cost are played."""
     data: Literal["ring", "grid"] = "ring"
     """A ring of 8 Gaussians, or (of PacGAN's protocol) a grid of 25."""
-    cures: tuple[Literal[tuple(CURES)], ...] = ("plain", "pac2", "minibatch", "unrolled", "r1", "relativistic")  # type: ignore[valid-type]
+    cures: tuple[CureName, ...] = ("plain", "pac2", "minibatch", "unrolled", "r1", "relativistic")
     """What is played beside each other: the plain game and what is said to keep it from losing modes."""
     seeds: Count = 10
     """Runs of each."""
@@ -130,14 +137,14 @@ class Config:
     """Rounds of each run (PacGAN: 400,000; Unrolled GAN: 25,000)."""
     every: Count = 500
     """Rounds between counts of the modes."""
-    inner: Literal["disc", "gen"] = "disc"
-    """The player that makes --k updates in a round, while the other one makes one."""
-    k: Count = 1
-    """Updates of the inner player in a round."""
-    lr: Annotated[float, Within(0)] = 0.0
-    """Learning rate of both players in place of the protocol's."""
-    together: Annotated[int, Within(0, MOST)] = 0
-    """Seeds that are trained in one program at a time; 0 for all."""
+    inner: Literal["none", "disc", "gen"] = "none"
+    """Order of play: the player that makes --k updates before each one of the other; none for one each, as in the papers."""
+    k: Count = 10
+    """Updates of the --inner player in a round."""
+    lr: Rate | None = None
+    """Learning rate of both players; default the protocol's."""
+    together: Count | None = None
+    """Seeds that are trained in one program at a time; default all."""
     outdir: Path | None = None
     """Directory; default runs/collapse-PROTOCOL-DATA."""
 
@@ -168,8 +175,9 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
 def play(config: Config, protocol: Protocol, mixture: Mixture, name: str, directory: Path) -> Population:
     """The population of one cure."""
     cure = CURES[name]
-    disc_steps, gen_steps = (config.k, 1) if config.inner == "disc" else (1, config.k)
-    make = partial(core.make_step, disc_steps=disc_steps, gen_steps=gen_steps, schedule=protocol.schedule)
+    order_of_play = (1, 1, protocol.schedule) if config.inner == "none" else inner_loop(config.inner, config.k)
+    disc_steps, gen_steps, schedule = order_of_play
+    make = partial(core.make_step, disc_steps=disc_steps, gen_steps=gen_steps, schedule=schedule)
     order = Order(0, 100_000, protocol.batch * cure.pack)  # a batch of packs, as in PacGAN
     points = mixture.dataset().train["point"]
     facts = {"protocol": config.protocol, "data": config.data, "cure": name, "inner": config.inner, "k": config.k}
@@ -182,7 +190,7 @@ def play(config: Config, protocol: Protocol, mixture: Mixture, name: str, direct
         save_every=max(config.every, config.steps // 10 // config.every * config.every),
         make=partial(make, ema=0.0, unroll=cure.unroll),
         measure=Measure(config.every, partial(coverage, mixture.sigma), jnp.asarray(mixture.means, jnp.float32)),
-        together=config.together or None,
+        together=config.together,
         directory=directory,
         facts={**facts, "lr": config.lr},
     )

@@ -61,6 +61,14 @@ def test_a_seed_that_died_has_lost_its_modes():
     assert (found["lost"], found["died"], found["modes"][0]) == (1, 1, 4.0)
 
 
+def test_the_order_of_play_changes_the_run(tmp_path):
+    losses = {}
+    for inner in ("disc", "gen"):
+        main(Config(cures=("plain",), outdir=tmp_path / inner, **{**SMALL, "inner": inner}))
+        losses[inner] = read_rows(tmp_path / inner / "plain" / "members" / "000" / "metrics.jsonl")[-1]["disc/loss"]
+    assert losses["disc"] != losses["gen"]
+
+
 def test_a_protocol_without_these_data(tmp_path):
     with pytest.raises(InputError, match="the protocol unrolled has ring"):
         main(Config(protocol="unrolled", data="grid", outdir=tmp_path))

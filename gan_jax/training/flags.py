@@ -135,8 +135,9 @@ class GameFlags:
     schedule: Schedule = "disc_first"
     """Who moves first in a round."""
     inner: Literal["none", "disc", "gen"] = "none"
-    """Order of play: the player that makes --k updates, each on a new minibatch, before each update of the other: disc for
-    max-min (the generator answers a good discriminator), gen for min-max. In place of --disc-steps, --gen-steps, --schedule."""
+    """Order of play: the player that makes --k updates, each on a new minibatch, before each update of the other. disc: the
+    min over G of the max over D, the generator answers a good discriminator; gen: the max over D of the min over G. In place
+    of --disc-steps, --gen-steps and --schedule."""
     k: Count = 10
     """Updates of the --inner player in a round."""
     unroll: CountOrNone = 0
@@ -163,7 +164,7 @@ class GameFlags:
             raise InputError(
                 f"--inner {self.inner} --k {self.k} says who moves when: leave out --disc-steps, --gen-steps and --schedule"
             )
-        return (self.k, 1, "disc_first") if self.inner == "disc" else (1, self.k, "gen_first")
+        return inner_loop(self.inner, self.k)
 
     @property
     def minibatches(self) -> int:
@@ -242,6 +243,14 @@ class GameFlags:
             unroll=self.unroll,
             ema=self.ema,
         )
+
+
+def inner_loop(inner: Literal["disc", "gen"], k: int) -> tuple[int, int, Schedule]:
+    """Updates of the discriminator and of the generator in a round, and who moves first, where one of them makes k first.
+
+    "disc" comes near min_G max_D, "gen" near max_D min_G (Goodfellow 2016, arXiv:1701.00160, section 5.1.1).
+    """
+    return (k, 1, "disc_first") if inner == "disc" else (1, k, "gen_first")
 
 
 @dataclass(frozen=True)
