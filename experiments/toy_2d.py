@@ -124,7 +124,7 @@ def build(config: Config, dataset: Dataset) -> Game:
 def coverage(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
     """Modes covered, the share of points near one, and how far their frequencies are from equal."""
     found = mode_coverage(jnp.asarray(points), jnp.asarray(mixture.means), mixture.sigma)
-    return {name: float(value) for name, value in found._asdict().items()}
+    return {name: float(value) for name, value in found._asdict().items() if name in COUNTED}
 
 
 def frame(points: np.ndarray, surface: Any, mixture: Mixture, title: str) -> np.ndarray:

@@ -1,25 +1,31 @@
 """The lab of mode collapse: a tiny population of each cure, its table and pictures, continued."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import mode_collapse
+from experiments.collapse_benchmarks import BENCHMARKS
 from experiments.mode_collapse import CURES, Config, main
-from gan_jax.errors import InputError
 from gan_jax.runs import read_rows
 from gan_jax.training import Population
 
-SMALL = {"protocol": "unrolled", "seeds": 2, "steps": 2, "every": 1, "inner": "gen", "k": 2}
+SMALL = {"benchmark": "unrolled", "seeds": 2, "steps": 2, "every": 1, "inner": "gen", "k": 2}
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    protocol = mode_collapse.PROTOCOLS["unrolled"]
-    networks = {"generator": protocol.generator.clone(width=8), "discriminator": protocol.discriminator.clone(width=8)}
-    monkeypatch.setitem(mode_collapse.PROTOCOLS, "unrolled", protocol._replace(batch=8, **networks))
+    for name in ("unrolled", "digits"):
+        monkeypatch.setitem(BENCHMARKS, name, partial(small, BENCHMARKS[name]))
+
+
+def small(benchmark):
+    full = benchmark()
+    narrow = {"generator": full.generator.clone(width=8), "discriminator": full.discriminator.clone(width=8)}
+    return full._replace(batch=8, **narrow)
 
 
 def test_table_pictures_and_film_of_two_cures(tmp_path):
@@ -27,7 +33,7 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert found["plain"]["seeds"] == 2
     kept = json.loads((tmp_path / "results.json").read_text())
     assert kept["pac2"]["lost_share"] == found["pac2"]["lost_share"]
-    assert (tmp_path / "table.txt").read_text().count("\n") == 3
+    assert (tmp_path / "table.txt").read_text().count("\n") == 4  # a head, two cures, real examples
     for name in ("modes.png", "samples.png", "film.webp"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 100
@@ -50,14 +56,14 @@ def population(*modes: int, died: tuple[int, ...] = ()) -> Population:
 
 def test_shares_have_wilsons_interval():
     """Of 10 runs 3 lost a mode: 0.108 to 0.603 (Wilson 1927, by hand: centre 0.355, half width 0.248)."""
-    found = mode_collapse.summary(population(*[8] * 7, 7, 1, 0), 8)
+    found = mode_collapse.summary(population(*[8] * 7, 7, 1, 0), BENCHMARKS["unrolled"]())
     assert found["lost"] == 3
     np.testing.assert_allclose(found["lost_share"], [0.3, 0.1078, 0.6032], atol=1e-4)
     np.testing.assert_allclose(found["modes"], [6.4, np.std([8] * 7 + [7, 1, 0], ddof=1) / 10**0.5])
 
 
 def test_a_seed_that_died_has_lost_its_modes():
-    found = mode_collapse.summary(population(8, 8, died=(1,)), 8)
+    found = mode_collapse.summary(population(8, 8, died=(1,)), BENCHMARKS["unrolled"]())
     assert (found["lost"], found["died"], found["modes"][0]) == (1, 1, 4.0)
 
 
@@ -67,8 +73,3 @@ def test_the_order_of_play_changes_the_run(tmp_path):
         main(Config(cures=("plain",), outdir=tmp_path / inner, **{**SMALL, "inner": inner}))
         losses[inner] = read_rows(tmp_path / inner / "plain" / "members" / "000" / "metrics.jsonl")[-1]["disc/loss"]
     assert losses["disc"] != losses["gen"]
-
-
-def test_a_protocol_without_these_data(tmp_path):
-    with pytest.raises(InputError, match="the protocol unrolled has ring"):
-        main(Config(protocol="unrolled", data="grid", outdir=tmp_path))

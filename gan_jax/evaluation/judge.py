@@ -26,6 +26,8 @@ from gan_jax.supervised import fit
 MOST_STEPS = 6000  # by default: two epochs of 180,000 pictures
 CHUNK = 250  # pictures classified at a time
 
+Network = Callable[[PyTree, Array], tuple[Array, Array]]  # (params, images (n, h, w, c)) -> features (n, d), logits (n, k)
+
 
 class Judge(NamedTuple):
     """A trained classifier: `see(images)` takes images (n, h, w, c), uint8 or floats in [-1, 1].
@@ -33,6 +35,7 @@ class Judge(NamedTuple):
     Features are the activations of the penultimate layer, scaled to a mean square of 1, which is about that of Inception's
     features (KID's cubic kernel depends on the scale). Logits are of `names`: of classes if `exclusive`, of binary attributes
     otherwise. `accuracy` is the share of correct predictions on held-out pictures, `digest` that of the weights.
+    `network(params, images)` gives the same features and logits as a pure function, for programs that are compiled.
     """
 
     see: Callable[[np.ndarray], Seen]
@@ -40,6 +43,8 @@ class Judge(NamedTuple):
     exclusive: bool
     accuracy: float
     digest: str
+    network: Network
+    params: PyTree
 
 
 def train_judge(
@@ -68,9 +73,10 @@ def train_judge(
         make=train,
         write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
     )
-    see = _scaled(_seer(model, params), dataset.train["image"][:1000])
+    network = _scaled(model, params, dataset.train["image"][:1000])
+    see = _seer(network, params)
     accuracy = _accuracy(see, dataset.held_out["image"], targets(dataset.held_out), exclusive)
-    return Judge(see, names, exclusive, accuracy, digest(params))
+    return Judge(see, names, exclusive, accuracy, digest(params), network, params)
 
 
 def digest(params: PyTree) -> str:
@@ -92,27 +98,28 @@ def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[st
     return lambda arrays: np.asarray(arrays["attributes"])[:, columns], names, False
 
 
-def _seer(model: Classifier, params: PyTree) -> Callable[[np.ndarray], Seen]:
-    @jax.jit
-    def look(params: PyTree, x: Array) -> tuple[Array, Array]:
-        logits, seen = model.apply(params, to_float(x), train=False, mutable=["intermediates"])
-        return seen["intermediates"]["features"][0], logits
+def _network(model: Classifier, scale: float) -> Network:
+    def network(params: PyTree, images: Array) -> tuple[Array, Array]:
+        logits: Any
+        logits, seen = model.apply(params, to_float(images), train=False, mutable=["intermediates"])
+        return seen["intermediates"]["features"][0] / scale, logits
+
+    return network
+
+
+def _scaled(model: Classifier, params: PyTree, images: np.ndarray) -> Network:
+    features = _seer(_network(model, 1.0), params)(images).features
+    return _network(model, float(np.sqrt(np.mean(features**2))) + 1e-12)
+
+
+def _seer(network: Network, params: PyTree) -> Callable[[np.ndarray], Seen]:
+    compiled = jax.jit(network)
 
     def see(images: np.ndarray) -> Seen:
-        parts = [look(params, jnp.asarray(images[rows])) for rows in chunks(len(images), CHUNK)]
+        parts = [compiled(params, jnp.asarray(images[rows])) for rows in chunks(len(images), CHUNK)]
         return joined([Seen(np.asarray(features), np.asarray(logits)) for features, logits in parts])
 
     return see
-
-
-def _scaled(see: Callable[[np.ndarray], Seen], images: np.ndarray) -> Callable[[np.ndarray], Seen]:
-    scale = float(np.sqrt(np.mean(see(images).features ** 2))) + 1e-12
-
-    def scaled(images: np.ndarray) -> Seen:
-        seen = see(images)
-        return Seen(seen.features / np.float32(scale), seen.logits)
-
-    return scaled
 
 
 def _cost(logits: Array, targets: Array, exclusive: bool) -> Array:

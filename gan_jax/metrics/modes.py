@@ -5,20 +5,21 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 class ModeCoverage(NamedTuple):
-    """Coverage of known modes by a set of points.
+    """Coverage of known modes in the plane by a set of points.
 
     `modes`: modes that are nearest to at least one high-quality point; `high_quality`: the share of points within three
     standard deviations of their nearest mode; `reverse_kl`: KL(p || uniform) in nats, p the frequencies of the modes among
-    high-quality points.
+    high-quality points; `covered`: which modes have such a point.
     """
 
     modes: Array
     high_quality: Array
     reverse_kl: Array
+    covered: Array
 
 
 def mode_coverage(points: Float[Array, "n 2"], means: Float[Array, "k 2"], sigma: float) -> ModeCoverage:
@@ -29,18 +30,41 @@ def mode_coverage(points: Float[Array, "n 2"], means: Float[Array, "k 2"], sigma
     """
     squared = jnp.sum((points[:, None] - means[None]) ** 2, axis=-1)  # n k
     good = jnp.min(squared, axis=1) <= (3 * sigma) ** 2
-    counts = jnp.zeros(len(means)).at[jnp.argmin(squared, axis=1)].add(good)
-    return ModeCoverage(jnp.sum(counts > 0), jnp.mean(good), _divergence(counts))
+    found = class_coverage(jnp.argmin(squared, axis=1), jnp.full(len(means), 1 / len(means)), good)
+    return ModeCoverage(found.modes, jnp.mean(good), found.kl, found.covered)
 
 
-def class_coverage(labels: Int[np.ndarray | Array, " n"], classes: int) -> ModeCoverage:
-    """Coverage of `classes` equally likely classes by the predicted labels of samples, such as stacked MNIST's 1,000
-    (Srivastava et al. 2017, section 5.1).
+class ClassCoverage(NamedTuple):
+    """Coverage of the classes of the data by a set of samples.
 
-    `reverse_kl` of n samples of a perfect generator is about (classes - 1) / (2 n).
+    `modes`: classes that are not lost; `covered`: which these are; `kl`: KL(p || q) in nats, p the frequencies of the classes
+    among the samples and q among the data, infinite without any sample.
     """
-    counts = jnp.bincount(jnp.asarray(labels), length=classes)
-    return ModeCoverage(jnp.sum(counts > 0), jnp.ones(()), _divergence(counts))
+
+    modes: Array
+    covered: Array
+    kl: Array
+
+
+def class_coverage(
+    labels: Int[np.ndarray | Array, " n"],
+    frequencies: Float[np.ndarray | Array, " k"],
+    good: Bool[np.ndarray | Array, " n"] | None = None,
+    least: float = 0.0,
+) -> ClassCoverage:
+    """Coverage of k classes, of known `frequencies` in the data, by the predicted labels of n samples.
+
+    Only samples that are `good` count (default all), such as those that a classifier is sure of. A class is covered that has
+    a sample, and at least `least` times as many of n as the data have. `kl` of n samples of a perfect generator is about
+    (k - 1) / (2 n).
+    """
+    labels, q = jnp.asarray(labels), jnp.asarray(frequencies)
+    counts = jnp.zeros(len(q)).at[labels].add(1 if good is None else good)
+    covered = (counts > 0) & (counts >= least * q * len(labels))
+    p = counts / jnp.maximum(jnp.sum(counts), 1)
+    seen = p > 0
+    kl = jnp.sum(jnp.where(seen, p * jnp.log(jnp.where(seen, p, 1) / jnp.where(seen, q, 1)), 0))
+    return ClassCoverage(jnp.sum(covered), covered, jnp.where(jnp.sum(counts) > 0, kl, jnp.inf))
 
 
 class StackedCoverage(NamedTuple):
@@ -89,10 +113,3 @@ def _product(frequencies: np.ndarray) -> np.ndarray:
     for row in frequencies:
         product = np.multiply.outer(product, row).reshape(-1)
     return product
-
-
-def _divergence(counts: Array) -> Array:
-    """KL(p || uniform) in nats, p the frequencies; infinite if all counts are 0."""
-    p = counts / jnp.maximum(jnp.sum(counts), 1)
-    entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0))
-    return jnp.where(jnp.sum(counts) > 0, jnp.log(counts.shape[0]) - entropy, jnp.inf)

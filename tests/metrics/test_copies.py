@@ -1,12 +1,12 @@
 """Memorised samples, the birthday paradox and rms distances, on sets made so that the answer is known."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax.metrics.birthday import birthday
-from gan_jax.metrics.diversity import rms_distance
+from gan_jax.metrics.diversity import rms_distance, rms_within_classes
 from gan_jax.metrics.memorised import memorised
-from gan_jax.metrics.modes import class_coverage
 from gan_jax.metrics.neighbours import nearest
 
 
@@ -81,13 +81,9 @@ def test_rms_distance():
     assert rms_distance(points(20_000, 11)) == pytest.approx(np.sqrt(6), rel=0.02)
 
 
-def test_stacked_classes():
-    """1,000 classes, 500 of them drawn evenly: KL log 2."""
-    found = class_coverage(np.arange(2000) % 500, 1000)
-    assert found.modes == 500
-    assert found.reverse_kl == pytest.approx(np.log(2), rel=1e-5)
-
-
-def test_stacked_classes_of_a_perfect_generator():
-    labels = np.random.default_rng(0).integers(1000, size=26_000)
-    assert class_coverage(labels, 1000).reverse_kl == pytest.approx(999 / (2 * 26_000), rel=0.1)
+def test_rms_within_classes():
+    """Classes at 0 and at 100 with deviations 1 and 2 in 6 dimensions: sqrt((6 + 24) / 2); a third class has no example."""
+    x = jnp.asarray(np.concatenate([points(5000, 15), 2 * points(5000, 16) + 100]))
+    labels = jnp.repeat(jnp.arange(2), 5000)
+    assert rms_within_classes(x, labels, 3) == pytest.approx(np.sqrt(15), rel=0.02)
+    assert rms_within_classes(x * 0 + labels[:, None], labels, 3) == 0

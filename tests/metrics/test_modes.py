@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data.mixtures import ring, square_grid
-from gan_jax.metrics.modes import mode_coverage, stacked_coverage, stacked_floor
+from gan_jax.metrics.modes import class_coverage, mode_coverage, stacked_coverage, stacked_floor
 
 
 @pytest.mark.parametrize("mixture", [ring(), square_grid()], ids=lambda m: m.name)
@@ -37,6 +37,27 @@ def test_counts_by_hand():
 def test_no_good_point():
     coverage = mode_coverage(jnp.full((10, 2), 5.0), jnp.zeros((2, 2)), 0.1)
     assert (coverage.modes, coverage.high_quality, coverage.reverse_kl) == (0, 0, np.inf)
+
+
+def test_classes_by_hand():
+    """Six samples of four classes, the last one not good; a class counts from half its share of the data on."""
+    labels, good = np.array([0, 0, 0, 1, 2, 3]), np.array([True] * 5 + [False])
+    frequencies = np.array([0.5, 0.1, 0.35, 0.05])
+    found = class_coverage(labels, frequencies, good, least=0.5)
+    np.testing.assert_array_equal(found.covered, [True, True, False, False])  # class 2 has 1 and needs 0.5 * 0.35 * 6 = 1.05
+    assert found.modes == 2
+    p = np.array([3, 1, 1]) / 5
+    assert found.kl == pytest.approx(np.sum(p * np.log(p / frequencies[:3])), rel=1e-6)
+
+
+def test_half_of_the_classes_and_a_perfect_generator():
+    """1,000 classes, 500 of them drawn evenly: KL log 2; of 26,000 samples of all classes about 999 / 52,000."""
+    even = np.full(1000, 1e-3)
+    found = class_coverage(np.arange(2000) % 500, even)
+    assert found.modes == 500
+    assert found.kl == pytest.approx(np.log(2), rel=1e-5)
+    labels = np.random.default_rng(0).integers(1000, size=26_000)
+    assert class_coverage(labels, even).kl == pytest.approx(999 / (2 * 26_000), rel=0.1)
 
 
 def by_numpy(digits, frequencies):
