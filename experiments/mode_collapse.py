@@ -44,6 +44,7 @@ from gan_jax.training.flags import inner_loop
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
 FRAMES = 120
+PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
 
 
 class Cure(NamedTuple):
@@ -256,7 +257,8 @@ def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> Non
 def draw_samples(looks: dict[str, list], benchmark: Benchmark, seeds: int, path: Path) -> None:
     """The last samples: a row a cure, a column a seed."""
     columns = min(seeds, 10)
-    figure = Figure(figsize=(1.5 * columns, 1.6 * len(looks)), layout="constrained")
+    side = PANEL[benchmark.real]
+    figure = Figure(figsize=(side * columns, 1.05 * side * len(looks)), layout="constrained")
     panels = figure.subplots(len(looks), columns, squeeze=False)
     for row, (name, seen) in zip(panels, looks.items(), strict=True):
         for i, axes in enumerate(row):
@@ -269,10 +271,10 @@ def draw_samples(looks: dict[str, list], benchmark: Benchmark, seeds: int, path:
 
 def make_film(looks: dict[str, list], benchmark: Benchmark, path: Path) -> None:
     """The first seed of each cure, side by side."""
-    shortest = min(len(seen) for seen in looks.values())
+    shortest, side = min(len(seen) for seen in looks.values()), PANEL[benchmark.real]
     frames = []
     for i in evenly(shortest, min(FRAMES, shortest)):
-        figure = Figure(figsize=(2.2 * len(looks), 2.5), dpi=90, layout="constrained")
+        figure = Figure(figsize=(1.4 * side * len(looks), 1.6 * side), dpi=90, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         for axes, (name, seen) in zip(np.atleast_1d(figure.subplots(1, len(looks))), looks.items(), strict=True):
             benchmark.show(axes, seen[i][1]["samples"][0])

@@ -192,17 +192,17 @@ def make_step(
 
     With `unroll` k > 0 the generator answers the discriminator as it would be after k more updates on the same minibatch (the
     same part of it, where gradients are accumulated), differentiated through them (Metz et al. 2016, arXiv:1611.02163, eq. 8
-    to 10); these updates are not kept. Each costs three to four updates, since it is computed anew on the way back and then
-    differentiated; memory hardly grows with k. Give Adam an `eps_root` then: else the derivative of its update is not finite
-    where a gradient is exactly 0.
+    to 10); these updates are not kept, and leave the discriminator's statistics as they are: batch norm reads none in
+    training, and spectral norm divides by the singular values of the update before. Each costs three to four updates, since
+    it is computed anew on the way back and then differentiated; memory hardly grows with k. Give Adam an `eps_root` then:
+    else the derivative of its update is not finite where a gradient is exactly 0.
 
     Differs from Algorithm 1: each minibatch has its own latents, the same for both players. So where each makes one update, and
     the generator not the first, its forward pass is made once, and its gradient goes back through that.
 
     Metrics: those of the objective, averaged over the updates of a round, and for each player `loss` and `grad_norm`.
     Raises `InputError` for what is no objective or no pair of optimizers, for numbers that cannot be, where the batch cannot be
-    cut, where the objective does not give its statistics back, and for `unroll` of a discriminator with batch statistics,
-    which would follow the updates that are not kept.
+    cut, and where the objective does not give its statistics back.
     """
     _require_game(objective, tx)
     for name, number, least in (
@@ -385,11 +385,6 @@ def _look_ahead(
     turn: Turn,
 ) -> Player:
     """The discriminator after `steps` more updates on this turn, as a function of the fakes; its statistics stay."""
-    if steps and "batch_stats" in disc.stats:
-        raise InputError(
-            "unroll needs a discriminator without batch statistics: they would follow updates that are not kept. Use no "
-            "normalisation there, or spectral normalisation"
-        )
 
     def update(disc: Player, i: Array) -> tuple[Player, None]:
         ahead = turn._replace(key=jax.random.fold_in(turn.play, i + 1), updates=made + i)

@@ -299,7 +299,6 @@ def test_weights_of_another_run(run, tmp_path):
             "minibatch features compare the examples of a batch, and 1 is judged",
         ),
         ({"pack": 16, "minibatch": "stddev"}, InputError, "of 2 packs where examples are packed"),
-        ({"unroll": 1, "disc_norm": "batch"}, InputError, "unroll needs a discriminator without batch statistics"),
         ({"init_from": Path("nowhere")}, InputError, "no run with checkpoints"),
         ({"lr": 1e30, "loss": "least_squares", "steps": 40}, RunError, r"not finite at step \d+.*newest healthy checkpoint"),
     ],

@@ -141,7 +141,8 @@ class GameFlags:
     k: Count = 10
     """Updates of the --inner player in a round."""
     unroll: CountOrNone = 0
-    """Let the generator answer the discriminator as it would be after so many more updates (unrolled GAN)."""
+    """Let the generator answer the discriminator as it would be after so many more updates (unrolled GAN), which leave its
+    statistics as they are: spectral norm divides by the singular values of the update before."""
     accumulate: Count = 1
     """Parts of a minibatch whose gradients are averaged, to save memory."""
     ema: Share = 0.998
