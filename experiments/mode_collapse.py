@@ -32,6 +32,7 @@ from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
 from gan_jax import cli, core, losses, penalties
 from gan_jax.config import Count, Rate, checked
 from gan_jax.core import Objective, Players
+from gan_jax.errors import InputError
 from gan_jax.files import whole
 from gan_jax.images import film
 from gan_jax.instance_noise import instance_noise
@@ -48,7 +49,9 @@ PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inche
 
 
 class Cure(NamedTuple):
-    """What differs from the plain game. Penalties are named, and weighted as the benchmark says."""
+    """What differs from the plain game. Penalties are named, and weighted as the benchmark says; `norm` is the generator's
+    and, but for virtual batch norm, the discriminator's.
+    """
 
     pack: int = 1
     minibatch: Minibatch = "none"
@@ -58,6 +61,7 @@ class Cure(NamedTuple):
     smoothing: float = 0.0
     feature_matching: float = 0.0
     noise: float = 0.0
+    norm: Literal["", "batch", "virtual"] = ""
     change: Callable[[optax.GradientTransformation], optax.GradientTransformation] = lambda tx: tx
     optimizer: Callable[..., optax.GradientTransformation] = optax.adam
 
@@ -77,6 +81,8 @@ CURES = {
     "label_smoothing": Cure(smoothing=0.1),
     "historical": Cure(change=lambda tx: optax.chain(penalties.historical_averaging(0.1), tx)),
     "instance_noise": Cure(noise=0.1),
+    "batch_norm": Cure(norm="batch"),
+    "virtual_norm": Cure(norm="virtual"),
     "optimistic": Cure(optimizer=partial(optax.optimistic_adam_v2, nesterov=False)),
 }
 
@@ -117,6 +123,8 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
     """Train every cure's seeds, and write and return what became of them; raises `InputError` for what does not fit."""
     config = checked(config)
     benchmark = BENCHMARKS[config.benchmark]()
+    if benchmark.real == "point" and (normed := [name for name in config.cures if CURES[name].norm]):
+        raise InputError(f"{normed[0]} changes networks of pictures: choose --benchmark digits, flowers or a stacked one")
     order = "" if config.inner == "none" else f"-inner-{config.inner}"
     outdir = config.outdir or Path("runs") / f"collapse-{config.benchmark}{order}"
     found: dict[str, dict[str, Any]] = {}
@@ -166,9 +174,14 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
 def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tuple[Objective, Players]:
     """The game of a cure."""
     loss = cure.loss or benchmark.loss
+    generator, discriminator = benchmark.generator, benchmark.discriminator.clone(minibatch=cure.minibatch)
+    if cure.norm:
+        generator = generator.clone(norm=cure.norm)
+    if cure.norm == "batch":
+        discriminator = discriminator.clone(norm="batch")
     objective = image_gan(
-        benchmark.generator,
-        benchmark.discriminator.clone(minibatch=cure.minibatch),
+        generator,
+        discriminator,
         losses.smooth_labels(loss, 1 - cure.smoothing) if cure.smoothing else loss,
         benchmark.latent,
         penalties=[(benchmark.penalty, penalties.PENALTIES[name]) for name in cure.penalties],

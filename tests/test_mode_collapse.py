@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import mode_collapse
+from experiments import collapse_benchmarks, mode_collapse
 from experiments.collapse_benchmarks import BENCHMARKS
 from experiments.mode_collapse import CURES, Config, main
+from gan_jax.errors import InputError
+from gan_jax.evaluation.judge import train_judge
 from gan_jax.runs import read_rows
 from gan_jax.training import Population
 
@@ -17,7 +19,9 @@ SMALL = {"benchmark": "unrolled", "seeds": 2, "steps": 2, "every": 1, "inner": "
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch):
+def small_batches(monkeypatch, tmp_path):
+    monkeypatch.setattr(collapse_benchmarks, "PICTURES", 200)
+    monkeypatch.setattr(collapse_benchmarks, "train_judge", partial(train_judge, steps=2, batch=8, cache=tmp_path))
     for name in ("unrolled", "digits"):
         monkeypatch.setitem(BENCHMARKS, name, partial(small, BENCHMARKS[name]))
 
@@ -43,10 +47,20 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert len(read_rows(tmp_path / "plain" / "members" / "001" / "eval.jsonl")) == 3
 
 
-@pytest.mark.parametrize("name", sorted(CURES.keys() - {"plain", "pac2"}))
+@pytest.mark.parametrize("name", sorted(name for name in CURES.keys() - {"plain", "pac2"} if not CURES[name].norm))
 def test_every_cure_plays(tmp_path, name):
     found = main(Config(cures=(name,), outdir=tmp_path, **{**SMALL, "seeds": 1, "steps": 1}))
     assert found[name]["died"] == 0
+
+
+def test_pictures_and_a_cure_by_their_networks(tmp_path):
+    small = {"benchmark": "digits", "cures": ("virtual_norm",), "seeds": 1, "steps": 1, "every": 1}
+    found = main(Config(outdir=tmp_path, **small))["virtual_norm"]
+    assert {"modes", "recognised", "reverse_kl", "deviation"} <= found.keys()
+    with np.load(tmp_path / "virtual_norm" / "looks" / "000-00000001.npz") as look:
+        assert look["samples"].shape == (1, 36, 32, 32, 1)
+    with pytest.raises(InputError, match="virtual_norm changes networks of pictures: choose --benchmark digits"):
+        main(Config(outdir=tmp_path, **{**small, "benchmark": "ring"}))
 
 
 def population(*modes: int, died: tuple[int, ...] = ()) -> Population:
