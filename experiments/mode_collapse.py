@@ -7,7 +7,7 @@
     python -m experiments.mode_collapse --benchmark digits --cures plain minibatch --seeds 16 --steps 2000
 
 The benchmarks stand in `experiments/collapse_benchmarks.py`. The seeds of a cure are one population
-(`gan_jax.training.train_population`); run the same command again to continue. Written to --outdir: table.txt and results.json
+(`gan_jax.training.train_population`); run the same command again to continue. Written to --outdir: table.md and results.json
 (share of seeds that lost a mode with its Wilson interval, modes and scores with standard errors, seconds a seed), modes.png
 (every seed over the rounds), samples.png (the last samples of every seed), film.webp (the first seed of each cure).
 """
@@ -226,18 +226,19 @@ def _mean(values: np.ndarray) -> list[float]:
 
 
 def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
-    """The table, printed and written, and the numbers as JSON; the last line is what real examples score."""
-    columns = benchmark.columns
-    lines = [f"{'':18}{'lost a mode':>20}{'modes':>16}" + "".join(f"{name:>20}" for name in columns) + f"{'s a seed':>10}"]
+    """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
+    rows = [["", "lost a mode", "modes", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
         share, low, high = row["lost_share"]
-        cells = [f"{share:.2f} [{low:.2f}, {high:.2f}]".rjust(20), "{:.1f} ± {:.1f}".format(*row["modes"]).rjust(16)]
-        cells += [" ± ".join(form.format(x) for x in row[key]).rjust(20) for key, (form, _) in columns.items()]
-        lines.append(f"{name:18}" + "".join(cells) + f"{row['seconds_a_seed']:>10.1f}")
-    real = "".join(form.format(value).rjust(20) for form, value in columns.values())
-    lines.append(f"{'real':18}{'':20}{benchmark.modes:>16}{real}")
+        scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
+        modes = "{:.1f} ± {:.1f}".format(*row["modes"])
+        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", modes, *scores, f"{row['seconds_a_seed']:.1f}"])
+    rows.append(["real", "", str(benchmark.modes), *(form.format(real) for form, real in benchmark.columns.values()), ""])
+    rows.insert(1, ["---"] * len(rows[0]))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
     print("\n" + "\n".join(lines))
-    with whole(outdir / "table.txt") as unfinished:
+    with whole(outdir / "table.md") as unfinished:
         unfinished.write_text("\n".join(lines) + "\n")
     with whole(outdir / "results.json") as unfinished:
         unfinished.write_text(json.dumps(found) + "\n")

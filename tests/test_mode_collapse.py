@@ -37,7 +37,7 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert found["plain"]["seeds"] == 2
     kept = json.loads((tmp_path / "results.json").read_text())
     assert kept["pac2"]["lost_share"] == found["pac2"]["lost_share"]
-    assert (tmp_path / "table.txt").read_text().count("\n") == 4  # a head, two cures, real examples
+    assert (tmp_path / "table.md").read_text().count("\n") == 5  # a head of two lines, two cures, real examples
     for name in ("modes.png", "samples.png", "film.webp"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 100
