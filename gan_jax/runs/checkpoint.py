@@ -25,7 +25,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from gan_jax import keys
 from gan_jax.errors import InputError, RunError
-from gan_jax.files import identity, place
+from gan_jax.files import exists, identity, place
 from gan_jax.host_memory import free_memory
 from gan_jax.runs.records import is_number
 
@@ -70,6 +70,8 @@ class Checkpoints:
         )
         if not read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
+        if other := _irregular(self.directory):  # Orbax would wait for a pipe for ever
+            raise InputError(f"a checkpoint in {self.directory} is damaged: {other} is no regular file")
         try:
             self._manager = ocp.CheckpointManager(self.directory, options=options)
         except (AttributeError, LookupError, TypeError, ValueError) as error:  # it reads facts on every checkpoint
@@ -226,6 +228,15 @@ class Checkpoints:
         finally:
             with contextlib.suppress(Exception):  # it tells of a failure again
                 self._manager.close()
+
+
+def _irregular(directory: Path) -> str:
+    """The name of something in the directory that is neither a file nor a folder, or nothing."""
+    for folder, _, names in os.walk(directory):  # passes over what another process removes meanwhile
+        for path in (Path(folder) / name for name in names):
+            if exists(path) and not path.is_file():
+                return path.name
+    return ""
 
 
 def _nbytes(array: Any) -> int:

@@ -1,5 +1,6 @@
 """Checkpoints: what is refused, what is told, and populations whose members may have died."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -204,3 +205,13 @@ def test_weights_of_what_is_no_game_are_refused():
         with_weights(one(), {"net": {}})
     with pytest.raises(InputError, match="the saved state is not of a game"):
         with_weights(one(), {"gen": np.zeros(3)})
+
+
+@pytest.mark.parametrize("file", ["_CHECKPOINT_METADATA", "state/_METADATA"])
+def test_a_pipe_in_a_checkpoint_is_refused(tmp_path, file):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, one())
+    (tmp_path / "1" / file).unlink()
+    os.mkfifo(tmp_path / "1" / file)
+    with pytest.raises(InputError, match=f"is damaged: {Path(file).name} is no regular file"):
+        Checkpoints(tmp_path, read_only=True)
