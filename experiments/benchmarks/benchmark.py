@@ -45,9 +45,10 @@ from experiments.benchmarks.benchmark_report import REPORTS, plot
 from experiments.benchmarks.turns import Turn, alternate, median_ratio, medians, rate, seconds_of
 from gan_jax import cli, core
 from gan_jax.errors import InputError
+from gan_jax.layers.head import Minibatch
 from gan_jax.parallel.flags import require_precision
 
-Part = Literal["games", "penalties", "populations", "growth", "compile"]
+Part = Literal["games", "penalties", "cures", "populations", "growth", "compile"]
 Name = Literal["dcgan32", "dcgan64", "sngan32", "plane"]
 ROUNDS = 10  # rounds of a population in a dispatch
 
@@ -56,7 +57,7 @@ ROUNDS = 10  # rounds of a population in a dispatch
 class Config:
     quick: bool = False
     """The games dcgan32 and plane, and small populations, with short turns: under 3 minutes on two CPU cores."""
-    parts: tuple[Part, ...] = ("games", "penalties", "populations", "growth", "compile")
+    parts: tuple[Part, ...] = ("games", "penalties", "cures", "populations", "growth", "compile")
     """What to measure."""
     games: tuple[Name, ...] = ("dcgan32", "dcgan64", "sngan32", "plane")
     """Games to measure."""
@@ -98,6 +99,7 @@ def main(config: Config) -> None:
     measures = {
         "games": lambda: {name: measure_game(game_of(name, config), config, name) for name in config.games},
         "penalties": lambda: measure_penalties(config),
+        "cures": lambda: measure_cures(config),
         "populations": lambda: measure_populations(config),
         "growth": lambda: measure_growth(config),
         "compile": lambda: measure_compile(config),
@@ -221,6 +223,27 @@ def measure_penalties(config: Config) -> dict[str, Any]:
     return {
         penalty: measure_game(game_of("dcgan32", config, penalty=penalty), quiet, penalty)
         for penalty in ("r1", "r1r2", "wgan_gp")
+    }
+
+
+def measure_cures(config: Config) -> dict[str, Any]:
+    """What cures of mode collapse cost, in rounds of plain DCGAN-32 (a pack is of two examples, a round of as many packs)."""
+    plain = game_of("dcgan32", config)
+    minibatch: tuple[Minibatch, ...] = ("stddev", "discrimination", "discrimination_scaled", "discrimination_groups")
+    games = {
+        "plain": plain,
+        **{kind: dataclasses.replace(plain, discriminator=plain.discriminator.clone(minibatch=kind)) for kind in minibatch},
+        "pack 2": dataclasses.replace(plain, batch=2 * plain.batch, pack=2),
+        "two D-steps": dataclasses.replace(plain, disc_steps=2),
+        **{f"unroll {k}": dataclasses.replace(plain, unroll=k) for k in (1, 5)},
+    }
+    turns = {
+        name: turn_of(ours(game), config.seconds) for name, game in tqdm(games.items(), desc="cures: compiling", leave=False)
+    }
+    rates = measure_rates(turns, config.turns, "cures")
+    return {
+        name: {"rounds_per_second": rounds, "times_plain": 1 / median_ratio(rates[name], rates["plain"])}
+        for name, rounds in medians(rates).items()
     }
 
 

@@ -48,14 +48,18 @@ class Game:
     disc_steps: int = 1
     penalty: str = "none"
     hinge: bool = False
+    pack: int = 1
+    unroll: int = 0
 
     def build(self) -> tuple[core.Objective, core.Step, Players]:
         loss = losses.hinge if self.hinge else losses.non_saturating
         real = "image" if len(self.shape) == 3 else "point"
         latent = latents.Normal(self.latent)
-        objective = image_gan(self.generator, self.discriminator, loss, latent, PENALTIES[self.penalty], real)
-        tx = Players(gen=optax.adam(2e-4, b1=0.5), disc=optax.adam(2e-4, b1=0.5))
-        return objective, core.make_step(objective, tx, disc_steps=self.disc_steps, ema=0.0), tx
+        terms = PENALTIES[self.penalty]
+        objective = image_gan(self.generator, self.discriminator, loss, latent, terms, real, pack=self.pack)
+        tx = Players(gen=optax.adam(2e-4, b1=0.5), disc=optax.adam(2e-4, b1=0.5, eps_root=1e-16 if self.unroll else 0.0))
+        step = core.make_step(objective, tx, disc_steps=self.disc_steps, ema=0.0, unroll=self.unroll)
+        return objective, step, tx
 
     def data(self) -> dict[str, np.ndarray]:
         """One round's examples."""

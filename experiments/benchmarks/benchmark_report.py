@@ -30,6 +30,11 @@ def _without(game: dict[str, Any]) -> str:
     return "" if "gflops" in next(iter(game["rows"].values())) else " without the penalty's"
 
 
+def report_cures(found: dict[str, Any]) -> list[str]:
+    rows = [f"  {name:24}{row['rounds_per_second']:8.2f} {row['times_plain']:8.2f} times plain" for name, row in found.items()]
+    return ["\ncures of mode collapse in DCGAN-32: rounds a second, cost of a round", *rows]
+
+
 def report_populations(found: dict[str, Any]) -> list[str]:
     rows = [f"  {n:>4} runs {v['runs_times_rounds']:12,.0f} {v['times_one']:8.1f} times one" for n, v in found.items()]
     return ["\npopulations in the plane: runs x rounds a second", *rows]
@@ -51,6 +56,7 @@ def report_compile(found: dict[str, Any]) -> list[str]:
 REPORTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "games": report_games,
     "penalties": report_games,
+    "cures": report_cures,
     "populations": report_populations,
     "growth": report_growth,
     "compile": report_compile,
