@@ -8,14 +8,16 @@
 
 The benchmarks stand in `experiments/collapse_benchmarks.py`. The seeds of a cure are one population
 (`gan_jax.training.train_population`); run the same command again to continue. Written to --outdir: table.md and results.json
-(share of seeds that lost a mode with its Wilson interval, modes and scores with standard errors, seconds a seed), modes.png
-(every seed over the rounds), samples.png (the last samples of every seed), film.webp (the first seed of each cure).
+(share of seeds that lost a mode with its Wilson interval; modes at the end and visited at any time, scores, with standard
+errors; seconds a seed), modes.png (every seed over the rounds), samples.png (the last samples of every seed), film.webp (the
+first seed of each cure).
 """
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,12 +42,16 @@ from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
 from gan_jax.objectives import image_gan
 from gan_jax.rows import evenly
+from gan_jax.runs.run import is_run
 from gan_jax.training import Measure, Population, train_population
 from gan_jax.training.flags import inner_loop
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
 FRAMES = 120
 PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
+
+
+Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
 
 
 class Cure(NamedTuple):
@@ -128,18 +134,40 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
     order = "" if config.inner == "none" else f"-inner-{config.inner}"
     outdir = config.outdir or Path("runs") / f"collapse-{config.benchmark}{order}"
     found: dict[str, dict[str, Any]] = {}
+    looks: dict[str, list[Look]] = {}
     for name in config.cures:
         print(f"\n{name}: {config.seeds} seeds, {config.steps} rounds")
-        begun = time.perf_counter()
-        population = play(config, benchmark, name, outdir / name)
-        seconds = time.perf_counter() - begun
-        found[name] = summary(population, benchmark) | {"seconds_a_seed": seconds / config.seeds}
+        with stopwatch(outdir / name) as spent:
+            population = play(config, benchmark, name, outdir / name)
+        looks[name] = looks_of(outdir / name)
+        found[name] = summary(population, benchmark) | {
+            "visited": visited(looks[name]),
+            "seconds_a_seed": spent() / config.seeds,
+        }
     report(found, benchmark, outdir)
-    looks = {name: looks_of(outdir / name) for name in config.cures}
     draw_curves(found, benchmark.modes, outdir / "modes.png")
     draw_samples(looks, benchmark, config.seeds, outdir / "samples.png")
     make_film(looks, benchmark, outdir / "film")
     return found
+
+
+@contextmanager
+def stopwatch(run: Path) -> Iterator[Callable[[], float]]:
+    """A function that gives the seconds spent in blocks like this on a run, in all calls together: they are kept there."""
+    path = run / "seconds.txt"
+
+    def spent() -> float:
+        with suppress(OSError, ValueError):
+            return float(path.read_text())
+        return 0.0
+
+    before, begun = spent(), time.perf_counter()
+    try:
+        yield spent
+    finally:
+        if is_run(run):  # else it was refused
+            with whole(path) as unfinished:
+                unfinished.write_text(f"{before + time.perf_counter() - begun:.1f}\n")
 
 
 def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Population:
@@ -227,13 +255,13 @@ def _mean(values: np.ndarray) -> list[float]:
 
 def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
     """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
-    rows = [["", "lost a mode", "modes", *benchmark.columns, "s a seed"]]
+    rows = [["", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
         share, low, high = row["lost_share"]
         scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
-        modes = "{:.1f} ± {:.1f}".format(*row["modes"])
-        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", modes, *scores, f"{row['seconds_a_seed']:.1f}"])
-    rows.append(["real", "", str(benchmark.modes), *(form.format(real) for form, real in benchmark.columns.values()), ""])
+        modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
+        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
+    rows.append(["real", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""])
     rows.insert(1, ["---"] * len(rows[0]))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
@@ -244,8 +272,13 @@ def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path)
         unfinished.write_text(json.dumps(found) + "\n")
 
 
-def looks_of(directory: Path) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """(round, arrays of all members) in the order of the rounds."""
+def visited(looks: list[Look]) -> list[float]:
+    """The number of modes that a seed covered at one time or another, its mean and standard error."""
+    return _mean(np.any([arrays["covered"] for _, arrays in looks], axis=0).sum(axis=1))
+
+
+def looks_of(directory: Path) -> list[Look]:
+    """What was seen, in the order of the rounds."""
     parts: dict[int, dict[int, dict[str, np.ndarray]]] = {}
     for path in sorted((directory / "looks").glob("*.npz")):
         first, step = map(int, path.stem.split("-"))
@@ -268,7 +301,7 @@ def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> Non
         figure.savefig(unfinished, dpi=110)
 
 
-def draw_samples(looks: dict[str, list], benchmark: Benchmark, seeds: int, path: Path) -> None:
+def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, seeds: int, path: Path) -> None:
     """The last samples: a row a cure, a column a seed."""
     columns = min(seeds, 10)
     side = PANEL[benchmark.real]
@@ -283,7 +316,7 @@ def draw_samples(looks: dict[str, list], benchmark: Benchmark, seeds: int, path:
         figure.savefig(unfinished, dpi=110)
 
 
-def make_film(looks: dict[str, list], benchmark: Benchmark, path: Path) -> None:
+def make_film(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
     """The first seed of each cure, side by side."""
     shortest, side = min(len(seen) for seen in looks.values()), PANEL[benchmark.real]
     frames = []

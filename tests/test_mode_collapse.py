@@ -81,6 +81,12 @@ def test_a_seed_that_died_has_lost_its_modes():
     assert (found["lost"], found["died"], found["modes"][0]) == (1, 1, 4.0)
 
 
+def test_modes_that_were_visited():
+    covered = [[[True, False, False], [True, True, False]], [[False, True, False], [True, True, False]]]
+    looks = [(step, {"covered": np.array(each)}) for step, each in enumerate(covered)]
+    assert mode_collapse.visited(looks)[0] == 2  # the first seed one after the other, the second both at once
+
+
 def test_the_order_of_play_changes_the_run(tmp_path):
     losses = {}
     for inner in ("disc", "gen"):
