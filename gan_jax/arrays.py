@@ -20,8 +20,8 @@ def check_arrays(arrays: Mapping[str, Any], owner: str, classes: int = 0) -> Non
     """Raises `InputError` unless the arrays of `owner` can be played on.
 
     All have one length. Images (`image`, `high`, `low`) are (n, h, w, c), uint8 or floats in [-1, 1]; labels whole numbers
-    (n,) from 0 on, below `classes` if that is known; other floats finite. Of arrays that are traced, or of which only the
-    shape is known, values are not looked at.
+    (n,) from 0 on, below `classes` if that is known; others real numbers, floats finite. Of arrays that are traced, or of
+    which only the shape is known, values are not looked at.
     """
     if not arrays:
         raise InputError(f"{owner} has no arrays: name them, such as {{'image': x}} or {{'image': x, 'label': y}}")
@@ -31,6 +31,8 @@ def check_arrays(arrays: Mapping[str, Any], owner: str, classes: int = 0) -> Non
             raise InputError(f"{owner}'s {name} is no array but {type(array).__name__}: convert it with np.asarray")
         if not array.shape:
             raise InputError(f"{owner}'s {name} is one number: every array has an example a row")
+        if not _is_real(array.dtype):
+            raise InputError(f"{_told(name, array, owner)}: arrays are of real numbers; leave it out, or convert it")
         lengths[name] = array.shape[0]
     if len(set(lengths.values())) > 1:
         raise InputError(f"{owner}'s arrays have different lengths, {lengths}: every example has a row in each")
@@ -83,6 +85,10 @@ def _told(name: str, array: Any, owner: str) -> str:
 def _range(array: Any) -> str:
     low, high = _bounds(array)
     return f" from {low:g} to {high:g}" if _is_known(array) and array.dtype != bool else ""
+
+
+def _is_real(dtype: Any) -> bool:
+    return any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating))
 
 
 def _is_known(array: Any) -> bool:

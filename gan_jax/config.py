@@ -71,6 +71,11 @@ def checked_seed(seed: Any) -> int:
     return int(_converted(seed, Seed, "seed"))
 
 
+def checked_steps(steps: Any) -> int:
+    """A number of rounds that a function was given, as a flag would be; raises `InputError` unless it is from 0 to `MOST`."""
+    return int(_converted(steps, CountOrNone, "steps"))
+
+
 def read(kind: type[C], values: Mapping[str, Any]) -> C:
     """A configuration of these values, `checked`; the others have their defaults, and unknown names are left out."""
     names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]

@@ -126,9 +126,7 @@ def init_state(objective: Objective, tx: Players, key: Array, batch: Batch) -> T
     _require_game(objective, tx)
     if not keys.is_key(key) or key.ndim:
         raise InputError(f"key is a typed key such as jax.random.key(0), not {_described(key)}")
-    if missing := [name for name in objective.needs if name not in batch]:
-        raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(batch)}")
-    check_arrays(batch, "the batch", objective.sampler.classes)
+    _require_batch(objective, batch)
     begin = partial(_begin, objective, tx)
     return begin(key, batch) if isinstance(key, jax.core.Tracer) else jax.jit(begin)(key, batch)  # not hundreds of programs
 
@@ -146,6 +144,14 @@ def _require_game(objective: Objective, tx: Players) -> None:
         raise InputError(f"objective is an Objective, such as image_gan(...) gives, not {_described(objective)}")
     if not isinstance(tx, Players) or not all(hasattr(one, "init") and hasattr(one, "update") for one in tx):
         raise InputError(f"tx is Players(gen=optax.adam(2e-4), disc=optax.adam(2e-4)), not {_described(tx)}")
+
+
+def _require_batch(objective: Objective, batch: Any) -> None:
+    if not isinstance(batch, Mapping):
+        raise InputError(f"a batch is named arrays, such as {{'image': x}}, not {_described(batch)}")
+    if missing := [name for name in objective.needs if name not in batch]:
+        raise InputError(f"the objective needs {', '.join(missing)}, and the batch has {', '.join(map(str, batch))}")
+    check_arrays(batch, "the batch", objective.sampler.classes)
 
 
 def _described(value: Any) -> str:
@@ -211,8 +217,8 @@ def make_step(
         ("accumulate", accumulate, 1),
         ("unroll", unroll, 0),
     ):
-        if number < least:
-            raise InputError(f"{name} must be at least {least}, not {number}")
+        if not isinstance(number, int) or number < least:
+            raise InputError(f"{name} is a whole number of at least {least}, not {number!r}")
     if not 0 <= ema < 1:
         raise InputError(f"ema is a decay in [0, 1), not {ema}")
     if schedule not in ("disc_first", "gen_first", "simultaneous"):
@@ -221,6 +227,7 @@ def make_step(
     plays_once = parts == accumulate == 1 and schedule != "gen_first"  # both players learn from the same fakes
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        _require_batch(objective, batch)
         key_inputs, key_play, key_disc, key_gen = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
         dealt = _deal(objective, batch, parts, accumulate, key_inputs, key_play)
         disc_turns = _turns(dealt, slice(disc_steps), key_disc, state.step)

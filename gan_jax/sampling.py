@@ -1,6 +1,6 @@
 """Drawing samples: given inputs become pictures, in chunks, with the chosen normalisation statistics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from tqdm import tqdm
 
 from gan_jax.core import Batch, Sampler, TrainState, Variables, split_variables
+from gan_jax.errors import InputError
 from gan_jax.rows import equal_chunks
 
 Statistics = Literal["running", "batch", "standing"]
@@ -95,6 +96,10 @@ def _generate(sampler: Sampler, train: bool, variables: Variables, inputs: Input
 
 def draw(sampler: Sampler, variables: Variables, batch: Batch, key: Array, **how: Any) -> tuple[np.ndarray, Inputs]:
     """A sample for each row of `batch` (what they are asked for), and the inputs that they are made of; see `render`."""
+    if not isinstance(batch, Mapping):
+        raise InputError(
+            f"a batch is named arrays with a row for each sample, such as {{'n': np.zeros(16)}}, not {batch!r:.60}"
+        )
     key_inputs, key_sample = jax.random.split(key)
     inputs = sampler.inputs(key_inputs, jax.tree.map(jnp.asarray, dict(batch)))
     return render(sampler, variables, inputs, key_sample, **how), inputs

@@ -38,6 +38,9 @@ WRONG = {
     "negative labels": ({"label": LABELS - 1}, "from -1 to 3: labels are whole numbers from 0 on"),
     "too many labels": ({"label": LABELS * 10**9}, "from 0 to 4e.09: .*below 2.31"),
     "labels with an axis": ({"label": LABELS[:, None]}, r"label\[:, 0\]"),
+    "objects": ({"point": np.array([None] * 5)}, r"point, object \(5,\): arrays are of real numbers"),
+    "text": ({"point": np.array(["a"] * 5)}, "arrays are of real numbers"),
+    "complex numbers": ({"point": np.ones(5, complex)}, "complex128.*arrays are of real numbers"),
     "one-hot labels": ({"label": np.eye(5)}, "argmax"),
 }
 

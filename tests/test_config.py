@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
-from gan_jax.config import Count, CountOrNone, Rate, Seed, Share, Weight, checked, command
+from gan_jax.config import Count, CountOrNone, Rate, Seed, Share, Weight, checked, checked_steps, command
 from gan_jax.errors import InputError
 
 
@@ -129,3 +129,10 @@ def test_a_subclass_with_another_default_keeps_the_kind():
     for wrong in ({"steps": 0}, {"disc_lr": 0.0}):
         with pytest.raises(InputError, match="is wanted"):
             checked(Longer(**wrong))
+
+
+@pytest.mark.parametrize("steps", [-1, 2**31, 2.5, "many"])
+def test_numbers_of_rounds_of_functions(steps):
+    assert checked_steps(2.0) == checked_steps("2") == 2
+    with pytest.raises(InputError, match=f"--steps '{steps}'"):
+        checked_steps(steps)

@@ -11,7 +11,7 @@ import pytest
 from gan_jax import core, latents, losses, parallel, penalties
 from gan_jax.core import Objective, Players, Sampler
 from gan_jax.errors import InputError
-from gan_jax.models import mlp
+from gan_jax.models import dcgan, mlp
 from gan_jax.objectives import image_gan
 from gan_jax.runs.checkpoint import state_hash
 from tests.game import Discriminator, Generator, batches, begin
@@ -388,10 +388,11 @@ def test_bf16_computes_with_f32_parameters():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"disc_steps": 0}, "disc_steps must be at least 1, not 0"),
-        ({"gen_steps": -1}, "gen_steps must be at least 1, not -1"),
-        ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
-        ({"unroll": -1}, "unroll must be at least 0, not -1"),
+        ({"disc_steps": 0}, "disc_steps is a whole number of at least 1, not 0"),
+        ({"disc_steps": 1.5}, "disc_steps is a whole number of at least 1, not 1.5"),
+        ({"gen_steps": -1}, "gen_steps is a whole number of at least 1, not -1"),
+        ({"accumulate": "2"}, "accumulate is a whole number of at least 1, not '2'"),
+        ({"unroll": -1}, "unroll is a whole number of at least 0, not -1"),
         ({"ema": 1.0}, r"ema is a decay in \[0, 1\), not 1.0"),
         ({"schedule": "both"}, "schedule is disc_first, gen_first or simultaneous, not 'both'"),
     ],
@@ -413,6 +414,28 @@ def test_a_batch_that_cannot_be_cut():
 def test_an_objective_names_what_the_batch_lacks():
     with pytest.raises(InputError, match="the objective needs label, and the batch has image"):
         core.init_state(small_gan(), TX, jax.random.key(0), {"image": images()["image"]})
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"images": np.zeros((4, 16, 16, 1), np.uint8)}, "the objective needs image, and the batch has images"),
+        ({"image": np.zeros((4, 16, 16), np.uint8)}, r"image, uint8 \(4, 16, 16\).*add the axis of channels"),
+        ({"image": np.zeros((4, 16, 16, 3), np.uint8)}, r"image is \(16, 16, 3\) an example, .*makes \(16, 16, 1\)"),
+        ({"image": np.zeros((4, 32, 32, 1), np.uint8)}, r"image is \(32, 32, 1\) an example, .*makes \(16, 16, 1\)"),
+        (np.zeros((4, 16, 16, 1), np.uint8), r"a batch is named arrays, .*not an array uint8\[4, 16, 16, 1\]"),
+    ],
+)
+@pytest.mark.parametrize("schedule", ["disc_first", "gen_first"])
+def test_a_batch_that_the_networks_do_not_play_on(batch, message, schedule):
+    """In the round itself, which is looked at before it is compiled, whatever runs it."""
+    networks = dcgan.Generator(size=(16, 16), channels=1, width=2), dcgan.Discriminator(width=2, norm="none")
+    gan = image_gan(*networks, losses.non_saturating, latents.Normal(3))
+    begin = getattr(core.init_state, "__wrapped__", core.init_state)  # without the tests' check of types
+    state = jax.eval_shape(partial(begin, gan, TX), jax.random.key(0), {"image": np.zeros((4, 16, 16, 1), np.uint8)})
+    step = core.make_step(gan, TX, schedule=schedule)
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(getattr(step, "__wrapped__", step), state, batch)
 
 
 def linear_gan() -> Objective:

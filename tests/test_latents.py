@@ -1,12 +1,14 @@
 """Latent codes: their distribution, and that they are a function of the key."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from gan_jax import batch_axis
+from gan_jax.errors import InputError
 from gan_jax.latents import Normal, Uniform
 
 N = 20_000
@@ -51,6 +53,13 @@ def test_a_batch_over_devices_has_the_codes_of_the_whole(latent):
     whole = latent(jax.random.key(3), 8)
     parts = jax.pmap(lambda _: batch_axis.draw(partial(latent, jax.random.key(3)), 4), axis_name=batch_axis.AXIS)(np.zeros(2))
     np.testing.assert_array_equal(parts.reshape(8, 3), whole)
+
+
+@pytest.mark.parametrize("kind", [Normal, Uniform])
+@pytest.mark.parametrize("dim", [0, -1, 2.5, "4"])
+def test_lengths_that_cannot_be(kind, dim):
+    with pytest.raises(InputError, match=f"length of a latent code is a whole number of at least 1, not {dim!r}"):
+        kind.__post_init__(SimpleNamespace(dim=dim))  # without the tests' check of types
 
 
 def test_equal_ones_share_what_was_compiled():

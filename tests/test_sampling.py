@@ -8,6 +8,7 @@ import pytest
 
 from gan_jax import core, latents, losses, sampling
 from gan_jax.core import Players, Sampler
+from gan_jax.errors import InputError
 from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
 
@@ -44,6 +45,12 @@ def test_chunks_make_no_difference(game):
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     assert whole.shape == (10, 16, 16, 1)
     assert inputs["label"].tolist() == rows(10)["label"].tolist()
+
+
+def test_a_number_is_no_batch(game):
+    draw = getattr(sampling.draw, "__wrapped__", sampling.draw)  # without the tests' check of types
+    with pytest.raises(InputError, match="named arrays with a row for each sample.*not 10"):
+        draw(*game, 10, jax.random.key(0))
 
 
 def test_given_inputs_are_rendered(game):

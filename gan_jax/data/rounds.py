@@ -7,7 +7,7 @@ same batches, and so do one process and several.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ class Rounds:
     do not allow.
     """
 
-    arrays: Arrays
+    arrays: dict[str, Any]  # of NumPy or JAX
     order: Order
     parts: int = 1
     vary: Sequence[Variation] = ()
@@ -134,7 +134,7 @@ class Rounds:
         """The plan of round `step` with the examples in place of their indices; only this process's part is read."""
         plan = self.plan(step)
         index = plan.pop("index")
-        return {name: np.take(array, index, axis=0) for name, array in self.arrays.items()} | plan
+        return {name: np.take(np.asanyarray(array), index, axis=0) for name, array in self.arrays.items()} | plan
 
     def finish(self, batch: Mapping[str, Array]) -> Batch:
         """The batch as the step takes it: `batch` holds the examples and the rest of the plan, as `load` gives them."""
@@ -257,7 +257,7 @@ def one_caption() -> Variation:
     return Variation(plan, finish, check, uses=("caption",))
 
 
-def _shape(array: np.ndarray, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+def _shape(array: np.ndarray | Array, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((*lead, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
 
 

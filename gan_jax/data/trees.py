@@ -72,6 +72,10 @@ def _zip(path: Path) -> Tree:
         raise InputError(f"{path} is a {kind} archive, which is not read directly: unpack it and give the folder")
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path} is one picture: give the folder that holds it and others ({SENSIBLE})")
+    if path.suffix.lower() == ".npy":
+        raise InputError(
+            f"{path} holds one array without a name: give an .npz, np.savez('x.npz', image=np.load('{path.name}'))"
+        )
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

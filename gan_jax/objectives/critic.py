@@ -156,7 +156,7 @@ def _doubled(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.concatenate([x, x]), tree)
 
 
-def require_alike(name: str, real: Array | np.ndarray, fake: jax.ShapeDtypeStruct) -> None:
+def require_alike(name: str, real: Array | np.ndarray, fake: Array | jax.ShapeDtypeStruct) -> None:
     """Raises `InputError` unless real and generated examples have one shape."""
     if real.shape[1:] != fake.shape[1:]:
         missing = len(real.shape) == len(fake.shape) - 1

@@ -78,6 +78,7 @@ def image_gan(
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_fake = jax.random.split(turn.key, 3)
         _, *conditions = _arguments(sampler.needs, turn.inputs)
+        require_alike(real, turn.batch[real], fake)
         reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=(key_real, key_fake))
         judge = critic.at(disc_vars, *conditions, key=key_real)
         regulariser = penalty.total(terms, judge, critic.packed(reals.x), critic.packed(fakes.x), key_penalty, turn.updates)
@@ -88,6 +89,7 @@ def image_gan(
     def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
         key_real, key_fake = jax.random.split(turn.key)
         z, *conditions = _arguments(sampler.needs, turn.inputs)
+        require_alike(real, turn.batch[real], fake)
         keys = key_real, key_fake
         # one after the other, the reals are dead code unless the loss reads them
         reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=keys, keep=False)
@@ -107,7 +109,7 @@ def image_sampler(generator: AnyNetwork, latent: Latent, needs: Sequence[str] | 
     where it has `num_classes`, unless given. Raises `InputError` for what is no network or latent.
     """
     player = network(generator)
-    if not callable(latent):
+    if not callable(latent) or isinstance(latent, type):
         raise InputError(f"latent is a distribution such as latents.Normal(64), not {latent!r}")
     if needs is None:
         needs = ("label",) if getattr(generator, "num_classes", 0) else ()

@@ -52,11 +52,15 @@ def network(given: AnyNetwork) -> Network:
     A linen module is called as `module(*inputs, train=)`. An nnx module is given as its class and what it is made with,
     `nnx.bridge.to_linen(Class, *args, **kwargs)`; it is put in training or evaluation mode before each call, and given
     `train` if it takes that. It sows by `self.sow("intermediates", "features", h)` and `self.sow("losses", name, scalar)`.
-    Raises `InputError` for anything else.
+    Raises `InputError` for anything else, and for a width or a number of channels below 1.
     """
     if isinstance(given, nnx.bridge.ToLinen):
         return _bridged(given)
     if isinstance(given, nn.Module):
+        for name in ("width", "channels"):
+            size = getattr(given, name, 1)
+            if isinstance(size, int) and size < 1:
+                raise InputError(f"{type(given).__name__}: {name} is at least 1, not {size}")
         return _linen(given)
     if isinstance(given, tuple) and len(given) == 2 and all(callable(function) for function in given):
         return Network(*given)

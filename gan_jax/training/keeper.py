@@ -1,12 +1,12 @@
 """What a run keeps while it trains: rows of metrics and scores, checkpoints, the states of the game."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tensorboardX import SummaryWriter
 
 from gan_jax.core import TrainState
-from gan_jax.errors import RunError
+from gan_jax.errors import InputError, RunError
 from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import read_rows
@@ -40,7 +40,13 @@ class Keeper:
             stack.callback(self._close)
 
     def _guarded(self, call: Callable[[int, TrainState], Row | None]) -> Callable[[int, TrainState], Row | None]:
-        return lambda step, state: call(step, local(state)) if self._run.writes else None
+        def guarded(step: int, state: TrainState) -> Row | None:
+            scores = call(step, local(state)) if self._run.writes else None
+            if scores is not None and not isinstance(scores, Mapping):
+                raise InputError(f"a callback gives scores by name, or None, not {type(scores).__name__}")
+            return scores
+
+        return guarded
 
     def begin(self, state: TrainState) -> None:
         """Samples and scores before the first round."""

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax import keys
-from gan_jax.config import FREE, SEEDS
+from gan_jax.config import FREE, SEEDS, checked_steps
 from gan_jax.core import Metrics, TrainState, make_step
 from gan_jax.data.dataset import fingerprint
 from gan_jax.data.rounds import Rounds
@@ -108,6 +108,7 @@ def train_population(
     size, mesh = len(settings) if together is None else together, mesh or run_mesh(jax.local_devices()[:1])
     numbers = _checked(settings, size, mesh.size)
     intervals = [log_every, save_every, *([measure.interval] if measure else [])]
+    steps = checked_steps(steps)
     if min(steps, dispatch, *intervals) < 1:
         raise InputError("steps, and intervals of logging, measuring and saving, must be at least 1")
     run = None

@@ -52,6 +52,8 @@ def source_of(data: Data, step: Step, batch: int | None = None, seed: int | None
         if "label" in data.arrays:  # the rest is checked by the rounds themselves
             check_arrays({"label": data.arrays["label"]}, "the data", classes)
         return data
+    if hasattr(data, "dtype"):  # its rows would pass for batches
+        raise InputError("data is one array: name it, {'image': x} or {'image': x, 'label': y}")
     if callable(data):
         return _of_function(data, classes)
     if hasattr(data, "__iter__") or hasattr(data, "__getitem__"):

@@ -9,6 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from gan_jax import interrupts, keys
+from gan_jax.config import checked_steps
 from gan_jax.core import Step, TrainState
 from gan_jax.errors import Interrupted, NotFinite, RunError
 from gan_jax.parallel import processes
@@ -69,6 +70,7 @@ def train(
     Raises `InputError` for data that cannot be played on, if the run has checkpoints of another kind of state, or is being
     written by another process; `RunError` if it cannot go on; `Interrupted` when it was asked to stop.
     """
+    steps = checked_steps(steps)
     source = source_of(data, step, batch, seed)
     with run, _reported(run), interrupts.deferred() as stop, contextlib.ExitStack() as stack:
         state, checkpoints = _start(run, stack, state, init_from, steps, metric, mode)

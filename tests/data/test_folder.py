@@ -186,6 +186,8 @@ def test_paths_that_cannot_be(tmp_path: Path, pair: Path) -> None:
     (tmp_path / "text").write_text("x")
     cases[tmp_path / "text"] = "neither a folder nor a zip"
     cases[pair / "a.png"] = "is one picture: give the folder"
+    np.save(tmp_path / "x.npy", np.zeros((2, 4, 4), np.uint8))
+    cases[tmp_path / "x.npy"] = r"holds one array without a name: give an .npz, np.savez\('x.npz', image="
     (tmp_path / "empty").mkdir()
     cases[tmp_path / "empty"] = "is empty: put pictures there"
     for path, message in cases.items():

@@ -330,3 +330,10 @@ def test_jit_and_no_jit_agree(vary: tuple[Variation, ...]) -> None:
     assert finished.keys() == jitted.keys()
     for name, value in finished.items():
         np.testing.assert_array_equal(jitted[name], value)
+
+
+def test_arrays_of_jax_are_taken():
+    plain, order = np.arange(20.0).reshape(10, 2), Order(0, 10, 5)
+    np.testing.assert_array_equal(
+        Rounds({"point": jnp.asarray(plain)}, order).load(3)["point"], Rounds({"point": plain}, order).load(3)["point"]
+    )

@@ -11,6 +11,7 @@ from flax import nnx
 from gan_jax import core, latents, losses, sampling
 from gan_jax.core import Players
 from gan_jax.errors import InputError
+from gan_jax.models import dcgan
 from gan_jax.objectives import image_gan
 from gan_jax.objectives.networks import network
 
@@ -139,3 +140,9 @@ def test_what_is_no_network_is_refused():
     for given in (NnxDiscriminator(rngs=nnx.Rngs(0)), NnxDiscriminator, (start, 3)):
         with pytest.raises(InputError, match=r"is no network: give a linen module, nnx.bridge.to_linen\(Class"):
             bare(given)
+
+
+@pytest.mark.parametrize(("size", "message"), [({"width": 0}, "width is at least 1, not 0"), ({"channels": -1}, "channels is")])
+def test_networks_without_width(size, message):
+    with pytest.raises(InputError, match=f"Generator: {message}"):
+        network(dcgan.Generator(**{"size": (16, 16), "channels": 1, **size}))

@@ -101,6 +101,7 @@ def test_a_function_of_the_step_goes_on_where_it_was() -> None:
 WRONG = {
     "an iterator that ends": (iter([(X, Y)]), "no further batch.*again"),
     "nothing": ([], "no further batch"),
+    "an array": (X, "data is one array: name it"),
     "no data": (3, "data is int: give Rounds, a dictionary of arrays"),
     "too long a tuple": ([(X, Y, Y)], "a tuple of 3: give a dictionary"),
     "single examples": ([(X[0], 3)], "label is int, not an array"),

@@ -14,7 +14,7 @@ import pytest
 from gan_jax import core, latents, losses
 from gan_jax.core import Players
 from gan_jax.data import Order, Rounds
-from gan_jax.errors import Interrupted, RunError
+from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.runs import Run, state_hash
@@ -42,6 +42,16 @@ def play(directory: Path, state, steps: int = 6, call=lambda step, state: None, 
     rounds = Rounds({"point": X}, Order(0, 50, 8))
     run = kind(directory, Config(), "f")
     return train(run, STEP, state, rounds, steps=steps, log_every=2, save_every=4, callbacks=[Every(2, call)], **more)
+
+
+def test_numbers_of_rounds_that_cannot_be(tmp_path, state):
+    with pytest.raises(InputError, match="--steps '-1': a number at least 0"):
+        play(tmp_path / "run", state, -1)
+
+
+def test_a_callback_that_gives_no_scores(tmp_path, state):
+    with pytest.raises(InputError, match="a callback gives scores by name, or None, not int"):
+        play(tmp_path / "run", state, call=lambda step, state: 5)
 
 
 def interrupt(at: int, step: int, state: object) -> None:
