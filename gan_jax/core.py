@@ -10,6 +10,7 @@ scanned, vmapped over seeds and sharded (`gan_jax.parallel`).
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -217,7 +218,7 @@ def make_step(
         ("accumulate", accumulate, 1),
         ("unroll", unroll, 0),
     ):
-        if not isinstance(number, int) or number < least:
+        if not isinstance(number, Integral) or number < least:
             raise InputError(f"{name} is a whole number of at least {least}, not {number!r}")
     if not 0 <= ema < 1:
         raise InputError(f"ema is a decay in [0, 1), not {ema}")

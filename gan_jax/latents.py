@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 import jax
@@ -40,7 +41,7 @@ class Uniform:
 
 
 def _require_size(dim: object) -> None:
-    if not isinstance(dim, int) or dim < 1:
+    if not isinstance(dim, Integral) or dim < 1:
         raise InputError(f"the length of a latent code is a whole number of at least 1, not {dim!r:.60}")
 
 
