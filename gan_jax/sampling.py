@@ -95,7 +95,10 @@ def _generate(sampler: Sampler, train: bool, variables: Variables, inputs: Input
 
 
 def draw(sampler: Sampler, variables: Variables, batch: Batch, key: Array, **how: Any) -> tuple[np.ndarray, Inputs]:
-    """A sample for each row of `batch` (what they are asked for), and the inputs that they are made of; see `render`."""
+    """A sample for each row of `batch` (what they are asked for), and the inputs that they are made of; see `render`.
+
+    Raises `InputError` for a batch that is no named arrays.
+    """
     if not isinstance(batch, Mapping):
         raise InputError(
             f"a batch is named arrays with a row for each sample, such as {{'n': np.zeros(16)}}, not {batch!r:.60}"

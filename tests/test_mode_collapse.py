@@ -2,7 +2,9 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -79,6 +81,17 @@ def test_shares_have_wilsons_interval():
 def test_a_seed_that_died_has_lost_its_modes():
     found = mode_collapse.summary(population(8, 8, died=(1,)), BENCHMARKS["unrolled"]())
     assert (found["lost"], found["died"], found["modes"][0]) == (1, 1, 4.0)
+
+
+def test_one_point_far_from_the_origin_has_no_deviation():
+    benchmark = BENCHMARKS["unrolled"]()
+    sampler = SimpleNamespace(
+        inputs=lambda key, batch: {"z": jnp.zeros((len(batch["row"]), 1))},
+        sample=lambda variables, inputs, key, train: (jnp.tile(jnp.array([2.0, 0.0]), (len(inputs["z"]), 1)), {}),
+    )
+    state = SimpleNamespace(gen=SimpleNamespace(variables={}))
+    found = benchmark.score.func(benchmark.score.args[0], SimpleNamespace(sampler=sampler), state, benchmark.scored_with, None)
+    assert (found["modes"], found["high_quality"], found["deviation"]) == (1, 1, 0)
 
 
 def test_modes_that_were_visited():
