@@ -229,6 +229,9 @@ def _callbacks(
     if metrics:
         network = config.open_features(dataset)
         run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
+        if network.reliability:
+            lines = ", ".join(f"{name} {each}" for name, each in network.reliability.items())
+            run.log(f"classifier  on held-out pictures: {lines}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
         if evaluator.read_by:
             run.log(f"reading     by {evaluator.read_by}")
