@@ -25,6 +25,7 @@ from gan_jax.supervised import fit
 
 FEWEST_STEPS, MOST_STEPS = 600, 6000  # by default: two epochs of 180,000 pictures
 FEWEST_STEPS_OF_ATTRIBUTES = 2000
+NOISE, NOISE_OF_ATTRIBUTES = 0.1, 0.05  # standard deviations
 HEAVIEST = 10.0  # weight of a value of an attribute in the loss, at most
 ATTRIBUTES = "attributes-2"  # how attributes are learned, in the name of what is kept
 CHUNK = 250  # pictures classified at a time
@@ -74,11 +75,11 @@ def train_judge(
 
     A function of the data and the seed: trained for `steps` (default two epochs, but 600 to 6,000 steps, of attributes at least
     2,000) with shifts of up to two pixels and noise of standard deviation 0.1, Adam 1e-3 decaying to 0. Of attributes, pictures
-    are mirrored at random too, and the loss of either value is weighted by 1 / (2 share of the value), at most 10, so that
-    rare ones are learned; half of the logarithm of the two weights' ratio is taken off the logits again, which makes the
-    attributes about as frequent in what is recognised as they are. The parameters are kept in the folder `cache` (default:
-    beside the decoded pictures) under the data's fingerprint, and read from there the next time. Raises `InputError` for
-    data without labels and binary attributes, or without a held-out part.
+    are mirrored at random too, the noise is 0.05, and the loss of either value is weighted by 1 / (2 share of the value), at
+    most 10, so that rare ones are learned; half of the logarithm of the two weights' ratio is taken off the logits again,
+    which makes the attributes about as frequent in what is recognised as they are. The parameters are kept in the folder
+    `cache` (default: beside the decoded pictures) under the data's fingerprint, and read from there the next time. Raises
+    `InputError` for data without labels and binary attributes, or without a held-out part.
     """
     targets, names, exclusive = _targets(dataset)
     model = Classifier(len(names))
@@ -205,7 +206,9 @@ def _train(
         images, targets = batch
         key_images, key_dropout = jax.random.split(key)
         x = to_float(images) if exclusive else _mirrored(jax.random.fold_in(key, 2), to_float(images))
-        logits: Any = model.apply(params, _disturb(key_images, x), train=True, key=key_dropout)
+        logits: Any = model.apply(
+            params, _disturb(key_images, x, NOISE if exclusive else NOISE_OF_ATTRIBUTES), train=True, key=key_dropout
+        )
         return cost(logits, targets)
 
     tx = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
@@ -218,10 +221,10 @@ def _mirrored(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h 
     return jnp.where(turned, images[:, :, ::-1], images)
 
 
-def _disturb(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+def _disturb(key: Array, images: Float[Array, "b h w c"], noise: float) -> Float[Array, "b h w c"]:
     """Images shifted by up to two pixels along each axis, edges repeated, with added noise."""
     key_shift, key_noise = jax.random.split(key)
     padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     shifts = jax.random.randint(key_shift, (len(images), 2), 0, 5)
     crop = jax.vmap(lambda x, s: jax.lax.dynamic_slice(x, (s[0], s[1], 0), images.shape[1:]))
-    return crop(padded, shifts) + 0.1 * jax.random.normal(key_noise, images.shape)
+    return crop(padded, shifts) + noise * jax.random.normal(key_noise, images.shape)
