@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from gan_jax import cli
 from gan_jax.config import Count, Weight
-from gan_jax.data import Dataset, PictureFlags, VariationFlags
+from gan_jax.data import BalanceFlags, Dataset, PictureFlags, VariationFlags
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
 from gan_jax.models import dcgan, resnet
@@ -31,7 +31,7 @@ from gan_jax.training import ExperimentFlags, Game, run_experiment
 
 
 @dataclass(frozen=True)
-class Config(VariationFlags, PictureFlags, ExperimentFlags):
+class Config(BalanceFlags, VariationFlags, PictureFlags, ExperimentFlags):
     networks: Literal["dcgan", "sngan"] = "dcgan"
     """DCGAN's networks, or the residual ones of SNGAN (32, 64 and 128 pixels; its own norms, labels by projection)."""
     width: Count = 16
@@ -97,6 +97,7 @@ def build(config: Config, dataset: Dataset) -> Game:
         config.optimizers(config.steps),
         sampler=partial(image_sampler, generator, latent),
         vary=config.variations(),
+        strata=config.strata(dataset),
     )
 
 

@@ -225,15 +225,27 @@ def _shape(trained: Trained) -> tuple[int, int, int]:
 
 
 def table(row: dict[str, Any]) -> str:
-    """Every score with its deviation over repeats, the floor, and which way is better; then the protocol."""
+    """Every score with its deviation over repeats, the floor, and which way is better; then the protocol.
+
+    Between them, where attributes are scored, how well the classifier recognises each in held-out pictures.
+    """
     protocol, lines = row["protocol"], [f"{'':16}{'samples':>12}{'':12}{'real':>12}"]
     for name in (name for name in BETTER if name in row):
         deviation = f"± {row[f'{name}_std']:.3g}" if f"{name}_std" in row else ""
         floor = f"{row[f'{name}_floor']:.4g}" if f"{name}_floor" in row else "-"
         bound = "> " * (name == "support" and row.get("duplicates") == 0)  # the estimate of no near duplicate is one
         lines.append(f"{name:16}{f'{bound}{row[name]:.4g}':>12} {deviation:11}{floor:>12}  {wish(name)}")
-    facts = ", ".join(f"{name} {value}" for name, value in protocol.items())
+    if reliability := protocol.get("reliability"):
+        lines.append(f"{'classifier':28}{'recall':>12}{'precision':>12}{'held-out':>12}")
+        lines += [
+            f"{name:28}" + "".join(f"{_number(value):>12}" for value in each.values()) for name, each in reliability.items()
+        ]
+    facts = ", ".join(f"{name} {value}" for name, value in protocol.items() if name != "reliability")
     return "\n".join([*lines, f"protocol: {facts}"])
+
+
+def _number(value: float | int | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:

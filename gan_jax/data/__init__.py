@@ -1,6 +1,7 @@
 """Data sets as arrays, read from pictures of any kind, and batches as a pure function of (seed, step)."""
 
-from gan_jax.data.dataset import Dataset, Drawn, Order
+from gan_jax.data.balance import BalanceFlags, Strata, strata_of
+from gan_jax.data.dataset import BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.digits import digits
 from gan_jax.data.load import PictureFlags, VariationFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
@@ -11,6 +12,8 @@ from gan_jax.data.variation import Variation
 
 __all__ = [
     "MIXTURES",
+    "BalanceFlags",
+    "BalancedOrder",
     "Dataset",
     "Drawn",
     "Example",
@@ -20,6 +23,7 @@ __all__ = [
     "Rounds",
     "Source",
     "Split",
+    "Strata",
     "Variation",
     "VariationFlags",
     "digits",
@@ -33,5 +37,6 @@ __all__ = [
     "square_grid",
     "stack",
     "stacked",
+    "strata_of",
     "window",
 ]

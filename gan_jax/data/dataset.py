@@ -100,6 +100,35 @@ def fingerprint(arrays: Arrays) -> str:
     return identity(parts())
 
 
+class _Epochs:
+    """The numbers 0..size-1 again and again, shuffled anew each time by the Philox keys [seed, first + epoch]."""
+
+    def __init__(self, seed: int, size: int, first: int = 0):
+        self._seed, self._size, self._first = seed, size, first
+        self._last = (-1, np.empty(0, np.int32))
+
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """The numbers at the positions from start to stop."""
+        parts, position = [np.empty(0, np.int32)], start
+        while position < stop:
+            epoch, offset = divmod(position, self._size)
+            taken = min(stop - position, self._size - offset)
+            parts.append(self._permutation(epoch)[offset : offset + taken])
+            position += taken
+        return np.concatenate(parts)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        known, permutation = self._last  # one tuple, read and replaced at once: several threads may call
+        if epoch != known:
+            permutation = _generator(self._seed, self._first + epoch).permutation(self._size).astype(np.int32)
+            self._last = (epoch, permutation)
+        return permutation
+
+
+def _generator(seed: int, number: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
+
+
 class Order:
     """The order of examples: `Order(seed, size, batch)(step)` gives the indices (batch,) of batch number `step`.
 
@@ -116,22 +145,46 @@ class Order:
                 f"a batch of {batch} cannot be drawn from {size} examples: choose a batch from 1 to {size}, or more data"
             )
         self.seed, self.size, self.batch = seed, size, batch
-        self._last = (-1, np.empty(0, np.int32))
+        self._epochs = _Epochs(seed, size)
 
     def __call__(self, step: int) -> np.ndarray:
-        start, stop = step * self.batch, (step + 1) * self.batch
-        parts, position = [], start
-        while position < stop:
-            epoch, offset = divmod(position, self.size)
-            taken = min(stop - position, self.size - offset)
-            parts.append(self._epoch_order(epoch)[offset : offset + taken])
-            position += taken
-        return np.concatenate(parts)
+        return self._epochs.between(step * self.batch, (step + 1) * self.batch)
 
-    def _epoch_order(self, epoch: int) -> np.ndarray:
-        known, permutation = self._last  # one tuple, read and replaced at once: several threads may call
-        if epoch != known:
-            generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-            permutation = generator.permutation(self.size).astype(np.int32)
-            self._last = (epoch, permutation)
-        return permutation
+    def with_seed(self, seed: int) -> "Order":
+        """The order of another seed."""
+        return Order(seed, self.size, self.batch)
+
+
+class BalancedOrder(Order):
+    """The order of examples of several strata that have equal shares, however many examples they have.
+
+    `strata` (n,) numbers the stratum of each example; examples of a negative number are left out. Every stratum is run
+    through in shuffled epochs of its own, so that a small one has more of them. Draw number p is of stratum p mod k: a batch
+    has floor(batch / k) or ceil(batch / k) examples of each of the k strata, and any k consecutive batches have the same
+    number of each. Within a batch the examples are shuffled.
+    Raises `InputError` as `Order` does, and where no example is left.
+    """
+
+    def __init__(self, seed: int, strata: np.ndarray, batch: int):
+        super().__init__(seed, len(strata), batch)
+        self.strata = np.asarray(strata)
+        numbers = np.unique(self.strata[self.strata >= 0])
+        if not len(numbers):
+            raise InputError("no example belongs to a stratum: there is nothing to draw")
+        self._rows = [np.flatnonzero(self.strata == number).astype(np.int32) for number in numbers]
+        self._own = [_Epochs(seed, len(rows), _BALANCED + (i << 40)) for i, rows in enumerate(self._rows)]
+
+    def __call__(self, step: int) -> np.ndarray:
+        k, start, stop = len(self._rows), step * self.batch, (step + 1) * self.batch
+        parts = []
+        for i, (rows, epochs) in enumerate(zip(self._rows, self._own, strict=True)):
+            first, last = (-(-(position - i) // k) for position in (start, stop))  # of the draws i, i + k, i + 2k, ...
+            parts.append(rows[epochs.between(first, last)])
+        return _generator(self.seed, _SHUFFLES + step).permutation(np.concatenate(parts))
+
+    def with_seed(self, seed: int) -> "BalancedOrder":
+        """The order of another seed."""
+        return BalancedOrder(seed, self.strata, self.batch)
+
+
+_BALANCED, _SHUFFLES = 2**61, 2**62  # Philox keys beside those of `Order` [seed, epoch] and of variations [seed, 2**63 + ...]

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from gan_jax.data import table_files as rows
 from gan_jax.data import tables
 from gan_jax.data.bounds import LARGEST_FILE
 from gan_jax.data.opening import SUFFIXES, File
 from gan_jax.data.source import Example, Source, Split, printable, random_rows
-from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
+from gan_jax.data.splitting import SPLITS, attribute_strata, held_out_rows, note_on_held_out
 from gan_jax.data.trees import ARCHIVES, SENSIBLE, Tree, opened
 from gan_jax.errors import InputError
 from gan_jax.files import identity, place
+
+BY_CLASS = "by class"  # what was held out, in a source's identity
 
 
 class _Layout(NamedTuple):
@@ -52,10 +56,10 @@ def folder_source(
     """The pictures in a folder or a .zip and all its sub-folders, in natural order of their paths (2.png before 10.png).
 
     Sub-folders train and test (val, valid, validation, held_out) are the splits. Otherwise a random share `held_out` of the
-    pictures is held out, always the same, by class, and at least one of 20 or more. Two or more sub-folders that hold all
-    pictures are classes, unless `gan_jax.data.tables.read_beside` finds others, in `label_column` if that is given. With a
-    `limit`, that many random pictures are used, always the same. Examples have a `File`; reading one raises `Unreadable` for
-    a missing file or a damaged member.
+    pictures is held out, always the same, by class or else by binary attributes (`gan_jax.data.splitting`), and at least one
+    of 20 or more. Two or more sub-folders that hold all pictures are classes, unless `gan_jax.data.tables.read_beside` finds
+    others, in `label_column` if that is given. With a `limit`, that many random pictures are used, always the same. Examples
+    have a `File`; reading one raises `Unreadable` for a missing file or a damaged member.
     Raises `InputError` for anything but such a folder, with what was found instead and the cure.
     """
     path = place(path)
@@ -69,14 +73,14 @@ def folder_source(
     beside = tables.read_beside(names, sides, tree.read, label_column)
     layout = _layout(names)
     class_names, labels, notes = _labels(layout, beside)
-    by_class = labels if layout.splits is None else None
-    splits = _splits(layout.splits, len(names), held_out, limit, by_class)
+    chosen = list(range(len(names))) if limit is None else random_rows(len(names), limit)
+    groups, by = _groups(layout, labels, beside, chosen, held_out)
+    splits = _splits(layout.splits, len(names), chosen, held_out, groups)
     pictures = _Pictures(tree, names, labels, beside)
-    if by_class is not None:
-        shared = [by_class[i] for indices in splits.values() for i in indices]
-        notes += note_on_held_out(held_out, shared, len(shared))
+    if by == BY_CLASS:
+        notes += note_on_held_out(held_out, groups, len(chosen))
     stamps = {name: tree.stamps[name] for name in [*names, *sides]}
-    more = ["by class"] * (by_class is not None) + ([label_column] if label_column is not None else [])
+    more = [by] * bool(by) + ([label_column] if label_column is not None else [])
     notes = [*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])]
     return Source(
         name=printable(path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name),
@@ -159,13 +163,24 @@ def _labels(layout: _Layout, beside: tables.Beside) -> tuple[tuple[str, ...], li
     return class_names, [numbers[name] for name in layout.classes], [f"{len(class_names):,} sub-folders are taken as classes"]
 
 
+def _groups(
+    layout: _Layout, labels: list[int] | None, beside: tables.Beside, chosen: Sequence[int], held_out: float
+) -> tuple[np.ndarray | None, str]:
+    """The group of each chosen picture, of which the held-out part has its share, and what groups are by, in words."""
+    if layout.splits is not None:
+        return None, ""
+    if labels is not None:
+        return np.array([labels[i] for i in chosen]), BY_CLASS
+    strata = attribute_strata(beside.attributes[chosen], held_out)
+    return strata, "" if strata is None else "by attributes"
+
+
 def _splits(
-    given: list[str] | None, size: int, held_out: float, limit: int | None, labels: Sequence[int] | None
+    given: list[str] | None, size: int, chosen: Sequence[int], held_out: float, groups: np.ndarray | None
 ) -> dict[str, list[int]]:
-    chosen = list(range(size)) if limit is None else random_rows(size, limit)
     if given is None:
         given = ["train"] * size
-        for place in held_out_rows(len(chosen), held_out, labels and [labels[i] for i in chosen]):
+        for place in held_out_rows(len(chosen), held_out, groups):
             given[chosen[place]] = "held_out"
     splits = {name: [i for i in chosen if given[i] == name] for name in ("train", "held_out")}
     if len(splits["train"]) < 2:

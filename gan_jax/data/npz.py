@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax.data.npz_files import Arrays, Header, headers_of, read_arrays
 from gan_jax.data.source import Example, Source, Split
-from gan_jax.data.splitting import SPLITS, held_out_rows, note_on_held_out
+from gan_jax.data.splitting import SPLITS, attribute_strata, held_out_rows, note_on_held_out
 from gan_jax.data.tables import sort_classes
 from gan_jax.errors import InputError
 from gan_jax.listing import listed
@@ -30,7 +30,7 @@ def npz_source(path: Path, held_out: float = 0.05, label_column: str | None = No
     (n, k) with `attribute_names`; and `caption`, strings (n,) or (n, k). `label_column` names another array as the labels.
 
     Arrays with test, val or held_out in their name, such as x_test or held_out_image, are held out, or else the share
-    `held_out` of the others, by class. Arrays that are not used are told.
+    `held_out` of the others, by class or else by binary attributes. Arrays that are not used are told.
     Raises `InputError` if the file is damaged, its arrays do not belong together or do not fit into the memory.
     """
     headers = headers_of(path)
@@ -46,9 +46,14 @@ def npz_source(path: Path, held_out: float = 0.05, label_column: str | None = No
         raise InputError(f"{path} has fewer than 2 pictures to train on: use a few hundred or more")
     class_names, notes = _number_classes(path, splits, arrays)
     rows = {name: np.arange(len(part["image"])) for name, part in splits.items()}
+    by = "by class"
     if "held_out" not in parts:
         labels = splits["train"].get("label")
-        held = held_out_rows(len(rows["train"]), held_out, labels)
+        strata = None
+        if labels is None and "attributes" in splits["train"]:
+            strata = attribute_strata(splits["train"]["attributes"].astype(np.float32), held_out)
+            by += " or attributes" * (strata is not None)
+        held = held_out_rows(len(rows["train"]), held_out, labels if strata is None else strata)
         notes += note_on_held_out(held_out, labels, len(rows["train"]))
         rows = {"train": np.delete(rows["train"], held), "held_out": np.array(held, int)}
         splits["held_out"] = splits["train"]
@@ -58,7 +63,7 @@ def npz_source(path: Path, held_out: float = 0.05, label_column: str | None = No
     place = f"npz {path.resolve()} {held_out}" + f" {label_column}" * (label_column is not None)
     return Source(
         name=path.stem,
-        identity=f"{place} {stat.st_size} {stat.st_mtime_ns} by class",
+        identity=f"{place} {stat.st_size} {stat.st_mtime_ns} {by}",
         splits={name: Split(len(chosen), _reader(splits[name], chosen)) for name, chosen in rows.items() if len(chosen)},
         class_names=class_names,
         attribute_names=_names(arrays, "attribute_names", train["attributes"].shape[1] if "attributes" in train else 0, notes),

@@ -21,7 +21,7 @@ from gan_jax.errors import InputError
 from gan_jax.images.resize import resize
 from gan_jax.images.sample import shifted, windows
 
-_VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; `Order` uses [seed, epoch]
+_VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; orders use those below
 
 
 class _Stage(NamedTuple):

@@ -174,6 +174,15 @@ class Evaluator:
             "held_out": len(self.reference.held_out),
             "floor": f"{half} against {rest}{unseen}",
             **({"read_by": self.read_by} if self.read_by else {}),
+            **({"reliability": self._reliability} if "attributes" in self.metrics else {}),
+        }
+
+    @property
+    def _reliability(self) -> dict[str, dict[str, float | int | None]]:
+        """How well the classifier recognises each attribute in held-out pictures; None where that is not known."""
+        return {
+            name: {key: None if value != value else value for key, value in each._asdict().items()}
+            for name, each in self.network.reliability.items()
         }
 
     def row(self, repeats: Sequence[Numbers], n: int, **protocol: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Feature extractors for FID, KID and the like, by name, each with a digest of its weights."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.judge import train_judge
+from gan_jax.evaluation.judge import Reliability, train_judge
 from gan_jax.evaluation.pictures import Rows
 from gan_jax.evaluation.seen import LogitsOf, Seen, joined
 from gan_jax.images.resize import resize
@@ -37,13 +37,15 @@ class Network:
 
     `identity` is its part of the protocol: equal identities give comparable features. `logits_of` says what its logits are
     of, None if it has none. KID's cubic kernel depends on the scale of features: `Evaluator` brings them to a mean square of 1
-    on the reference, unless they have a `fixed_scale`, as those of FID's Inception have by custom.
+    on the reference, unless they have a `fixed_scale`, as those of FID's Inception have by custom. `reliability` says how well
+    each attribute is recognised, where logits are of attributes.
     """
 
     identity: Mapping[str, Any]
     see: Callable[[np.ndarray], Seen]
     logits_of: LogitsOf | None = None
     fixed_scale: bool = False
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return " ".join(map(str, self.identity.values()))
@@ -72,7 +74,9 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     if name == "judge":
         judge = train_judge(dataset)
         logits_of: LogitsOf = "classes" if judge.exclusive else "attributes"
-        return Network({"features": "judge", "weights": judge.digest}, judge.see, logits_of, fixed_scale=True)  # scaled already
+        reliability = dict(zip(judge.names, judge.reliability, strict=True)) if judge.reliability else {}
+        identity = {"features": "judge", "weights": judge.digest}
+        return Network(identity, judge.see, logits_of, fixed_scale=True, reliability=reliability)  # scaled already
     if name == "pixels":
         return Network({"features": "pixels"}, _pixels)
     if weights is None:

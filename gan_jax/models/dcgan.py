@@ -154,6 +154,7 @@ class Discriminator(nn.Module):
     With `num_classes` the label is concatenated as one-hot feature maps (`label="concat"`) or enters by an inner product
     with the features (`label="projection"`, Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). `minibatch` adds features of the
     whole batch before the linear unit: its standard deviation or minibatch discrimination (`gan_jax.layers.minibatch`).
+    The feature maps of each stage, finest first, are sown as the intermediates "maps".
     """
 
     width: int = 128
@@ -182,6 +183,7 @@ class Discriminator(nn.Module):
             if normalised:
                 x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
             x = nn.leaky_relu(x, self.slope)
+            self.sow("intermediates", "maps", x)
         return head(
             self,
             x,

@@ -13,7 +13,8 @@ import numpy as np
 from gan_jax import core, interrupts, progress
 from gan_jax.config import checked
 from gan_jax.core import Objective, Players, Sampler, TrainState
-from gan_jax.data.dataset import Arrays, Dataset, Drawn, Order
+from gan_jax.data.balance import Strata
+from gan_jax.data.dataset import Arrays, BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.rounds import Rounds, examples
 from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError, Interrupted
@@ -59,6 +60,7 @@ class Game:
     show:      (samples, inputs, state) -> a uint8 picture (h, w, c); default: images side by side
     shown:     how many samples it is given
     score:     (samples) -> numbers, of samples that are no pictures
+    strata:    of the training examples, which have equal shares in the rounds
     """
 
     objective: Objective
@@ -68,6 +70,7 @@ class Game:
     show: Show = sheet
     shown: int = 64
     score: Callable[[np.ndarray], Row] | None = None
+    strata: Strata | None = None
 
 
 def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run | None:
@@ -112,7 +115,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
     inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
     check_apart(outdir / "config.json", inputs, flag="--outdir")
     with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
-        for note in dataset.notes:
+        for note in (*dataset.notes, *(game.strata.notes if game.strata else ())):
             run.log(f"note        {note}")
         facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts}
         run.describe_model(game.sampler, facts, asks.rows)
@@ -157,7 +160,7 @@ def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
     names = [name for name in arrays if name in used | set(game.objective.needs)]
     rounds = Rounds(
         {name: arrays[name] for name in names} or dict(arrays),
-        Order(config.seed, len(next(iter(arrays.values()))), config.batch),
+        _order(config, game, len(next(iter(arrays.values())))),
         parts=config.minibatches,
         vary=(*before, *game.vary),
     )
@@ -165,6 +168,12 @@ def rounds_of(config: ExperimentFlags, dataset: Dataset, game: Game) -> Rounds:
         if need not in rounds.shapes:
             dataset.require(need)
     return rounds
+
+
+def _order(config: ExperimentFlags, game: Game, size: int) -> Order:
+    if game.strata is None:
+        return Order(config.seed, size, config.batch)
+    return BalancedOrder(config.seed, game.strata.of, config.batch)
 
 
 def _directory(name: str, dataset: Dataset) -> str:
@@ -220,6 +229,9 @@ def _callbacks(
     if metrics:
         network = config.open_features(dataset)
         run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
+        if network.reliability:
+            lines = ", ".join(f"{name} {each}" for name, each in network.reliability.items())
+            run.log(f"classifier  on held-out pictures: {lines}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
         if evaluator.read_by:
             run.log(f"reading     by {evaluator.read_by}")

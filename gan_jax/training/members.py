@@ -14,7 +14,7 @@ from jaxtyping import PyTree
 
 from gan_jax import progress
 from gan_jax.core import Batch, Metrics, Objective, Players, Step, TrainState, init_state
-from gan_jax.data.dataset import Arrays, Order
+from gan_jax.data.dataset import Arrays
 from gan_jax.data.rounds import Rounds, Shapes
 from gan_jax.errors import InputError
 from gan_jax.parallel.memory import account, free_memory
@@ -110,8 +110,7 @@ class Chunk:
         self.seeds = [int(named(setting)["seed"]) for setting in settings]
         order = program.rounds.order
         self.rounds = {
-            seed: replace(program.rounds, order=Order(seed, order.size, order.batch))
-            for seed in (() if program.share_batches else self.seeds)
+            seed: replace(program.rounds, order=order.with_seed(seed)) for seed in (() if program.share_batches else self.seeds)
         }
         stacked = jax.tree.map(lambda *x: np.asarray(x), *settings)
         random = jnp.stack([jax.random.key(seed) for seed in self.seeds])

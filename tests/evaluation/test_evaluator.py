@@ -1,5 +1,6 @@
 """Scores of sets of pictures whose quality is known, with floors, protocols, and what is refused."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gan_jax.commands import compare
-from gan_jax.data.dataset import fingerprint
+from gan_jax.commands import compare, evaluate
+from gan_jax.data.dataset import Dataset, fingerprint
 from gan_jax.data.digits import digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation import features
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.judge import Reliability
 from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.scores import BETTER, METRICS
 from gan_jax.evaluation.seen import Seen
@@ -331,3 +333,26 @@ def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_
     monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **options: shown.append(figure))
     compare.draw(curves, tmp_path / "compare.png")
     assert [len(line.get_xdata()) for line in shown[0].axes[0].lines[:2]] == [2, 2]
+
+
+def test_the_protocol_of_attributes_says_how_well_each_is_recognised(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    data = Dataset("faces", {"image": images}, {"image": images[:20]}, attribute_names=("glasses", "hat"))
+
+    def see(pictures):
+        return Seen(pictures.reshape(len(pictures), -1) / np.float32(255), np.ones((len(pictures), 2), np.float32))
+
+    reliability = {"glasses": Reliability(0.8, 0.9, 12), "hat": Reliability(math.nan, 0.0, 0)}
+    network = Network({"features": "pixels"}, see, "attributes", reliability=reliability)
+    scored = Evaluator(data, network, ("attributes",), cache=tmp_path)
+    row = scored.row([scored.score(images)], 40)
+    assert row["protocol"]["reliability"] == {
+        "glasses": {"recall": 0.8, "precision": 0.9, "shown": 12},
+        "hat": {"recall": None, "precision": 0.0, "shown": 0},
+    }
+    lines = evaluate.table(row).splitlines()
+    assert ["glasses", "0.8", "0.9", "12"] in [line.split() for line in lines]
+    assert ["hat", "-", "0", "0"] in [line.split() for line in lines]
+    assert "reliability" not in lines[-1]
+    assert "reliability" not in Evaluator(data, network, ("kid",), cache=tmp_path).protocol

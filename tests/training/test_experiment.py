@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import Dataset, VariationFlags, captions, one_caption, shrunk, stack
+from gan_jax.data import BalanceFlags, Dataset, Order, VariationFlags, captions, one_caption, shrunk, stack
 from gan_jax.errors import InputError
 from gan_jax.images import grid, to_uint8
 from gan_jax.latents import Normal
@@ -19,13 +19,14 @@ from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import Run, open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 from gan_jax.training.conclusion import collapsed, conclude
+from gan_jax.training.experiment import rounds_of
 from tests.flows import Net, asking_gan, asking_sampler
 
 TEXTS = ("red bird", "blue bird", "owl")
 
 
 @dataclass(frozen=True)
-class Config(VariationFlags, ExperimentFlags):
+class Config(BalanceFlags, VariationFlags, ExperimentFlags):
     steps: int = 2
     batch: int = 8
     devices: int = 1
@@ -156,6 +157,32 @@ def test_a_run_is_continued_and_other_flags_are_refused(tmp_path):
     assert [row["step"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == [2, 4]
     with pytest.raises(InputError, match=r"lr: 0\.002 in the run, 0\.1 now"):
         run_experiment(text, "text", replace(asked, lr=0.1))
+
+
+def test_balanced_rounds_are_told_and_continued_as_such(tmp_path):
+    @dataclass(frozen=True)
+    class Owls(Config):
+        def load(self) -> Dataset:
+            """Nine pictures in ten are of no owl."""
+            dataset = super().load()
+            owl = (np.arange(60) % 10 == 0).astype(np.float32)[:, None]
+            return replace(dataset, train=dataset.train | {"attributes": owl}, attribute_names=("owl",))
+
+    def balanced(config: Config, dataset: Dataset) -> Game:
+        return replace(text(config, dataset), strata=config.strata(dataset))
+
+    asked = Owls(outdir=tmp_path / "run", eval_metrics="none", balance="owl")
+    dataset = asked.load()
+    rounds = rounds_of(asked, dataset, balanced(asked, dataset))
+    owls = dataset.train["attributes"][:, 0]
+    assert [owls[rounds.plan(step)["index"]].sum() for step in range(4)] == [4] * 4
+    plain = replace(asked, balance=None)
+    np.testing.assert_array_equal(rounds_of(plain, dataset, balanced(plain, dataset)).plan(3)["index"], Order(0, 60, 8)(3))
+    run_experiment(balanced, "owls", asked)
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "note        balanced by owl, each 1/2 of a round: owl=0 (54 pictures), owl=1 (6 pictures)\n" in log
+    with pytest.raises(InputError, match="balance: 'owl' in the run, None now"):
+        run_experiment(balanced, "owls", plain)
 
 
 def test_rates_that_fall_to_the_end_fix_the_end(tmp_path):

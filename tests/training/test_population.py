@@ -15,14 +15,14 @@ import pytest
 from gan_jax import core, latents, losses, penalties
 from gan_jax.commands import doctor
 from gan_jax.core import Players
-from gan_jax.data import Order, Rounds, Variation, ring
+from gan_jax.data import BalancedOrder, Order, Rounds, Variation, ring
 from gan_jax.errors import InputError, Interrupted
 from gan_jax.models import mlp
 from gan_jax.objectives import image_gan
 from gan_jax.parallel import memory, run_mesh
 from gan_jax.runs import read_rows, state_hash
 from gan_jax.training import Measure, members, train_population
-from gan_jax.training.members import Chunk
+from gan_jax.training.members import Chunk, Program
 from tests.game import numbers
 
 MAKE = partial(core.make_step, disc_steps=2, ema=0.9)
@@ -125,6 +125,17 @@ def test_members_are_the_runs_that_they_would_be_alone(vary):
         assert {name: found.rows[i][-1][name] for name in means} == pytest.approx(means, rel=1e-5, abs=1e-6)
     moved = np.abs(found.states.gen.params["Dense_0"]["kernel"][1] - found.states.gen.params["Dense_0"]["kernel"][3]).max()
     assert moved > 1e-3  # the same seed, another learning rate
+
+
+def test_members_have_balanced_rounds_in_an_order_of_their_own():
+    strata = np.array([0] * 90 + [1] * 10)
+    given = dataclasses.replace(rounds(), order=BalancedOrder(5, strata, 8))
+    played = Program(build, MAKE, given, share_batches=False, measure=None, mesh=run_mesh(jax.devices()[:1]))
+    plans = Chunk(played, SETTINGS[:2], 3).plan(0, 3)["index"]  # round, member, example
+    for member, setting in enumerate(SETTINGS[:2]):
+        own = dataclasses.replace(given, order=BalancedOrder(setting.seed, strata, 8))
+        np.testing.assert_array_equal(plans[:, member], [own.plan(i)["index"] for i in range(3)])
+        assert (strata[plans[:, member]].sum(axis=1) == 8).all()
 
 
 def test_shared_batches_are_those_of_the_rounds():
