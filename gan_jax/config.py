@@ -92,6 +92,17 @@ def command(main: Callable[[Any], R]) -> Callable[[Any], R]:
     return run
 
 
+def values_of(config: Any) -> dict[str, Any]:
+    """The values of a dataclass or a dictionary by their names; raises `InputError` for anything else."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return dataclasses.asdict(config)
+    if isinstance(config, Mapping) and all(isinstance(name, str) for name in config):
+        return dict(config)
+    raise InputError(
+        f"the configuration of a run is a dataclass, or a dictionary such as vars(args), not {type(config).__name__}"
+    )
+
+
 def may_change(config: Any) -> set[str]:
     """The fields of a dataclass that may differ when a run is continued, without those that `config.fixed` names.
 

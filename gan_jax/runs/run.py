@@ -5,7 +5,6 @@ samples/  checkpoints/  video/  tensorboard/
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import platform
@@ -20,7 +19,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from gan_jax.config import may_change
+from gan_jax.config import may_change, values_of
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError, RunError
 from gan_jax.files import place, whole
@@ -51,7 +50,7 @@ class Run:
 
     def __init__(self, directory: Path | str, config: Any, fingerprint: str, writes: bool = True):
         self.directory, self.writes, self._fingerprint = place(directory), writes, fingerprint
-        self._asked = json.loads(json.dumps(dataclasses.asdict(config), default=json_default))
+        self._asked = json.loads(json.dumps(values_of(config), default=json_default))
         self._free = may_change(config)
         self.flags = frozenset(self._asked)
         self._accepted, self._lock = False, Lock(self.directory / ".lock")

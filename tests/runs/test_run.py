@@ -194,3 +194,12 @@ def test_what_keeps_others_from_opening_a_run_is_told_when_it_begins(tmp_path, c
         assert "need --trust, and are to be started in /" in capsys.readouterr().out
         run.describe_model(partial(image_sampler, Mine(act=lambda x: x), Normal(2)), {})
         assert "nothing but this program can draw samples of this run: " in capsys.readouterr().out
+
+
+def test_configurations_are_dataclasses_or_dictionaries(tmp_path):
+    begin(tmp_path / "run", {"lr": 0.1})
+    with pytest.raises(InputError, match="lr: 0.1 in the run, 0.2 now"):
+        begin(tmp_path / "run", {"lr": 0.2})
+    for given in (None, Config, 3):
+        with pytest.raises(InputError, match="is a dataclass, or a dictionary such as vars.args., not"):
+            Run(tmp_path / "other", given, "f")
