@@ -7,6 +7,7 @@ program    the whole of a program of ours; a library that is imported leaves sig
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -115,11 +116,14 @@ def program() -> Iterator[None]:
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # written to by the signal itself, whatever Python does
     watcher.start()
     _in_program = True
+    ignored = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else ignored(lost)  # the watcher ends it
     try:
         with _handled(lambda restore: _noted()):
             yield
     finally:
         _in_program = False
+        sys.unraisablehook = ignored
         signal.set_wakeup_fd(before)
         os.close(writer)
 

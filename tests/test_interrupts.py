@@ -27,8 +27,14 @@ def swallowed():  # as XLA does with what its callbacks raise
             time.sleep(0.01)
     except KeyboardInterrupt:
         pass
+class Ending:
+    def __del__(self):
+        print("begun", flush=True)
+        time.sleep(600)
 with interrupts.program(), interrupts.deferred() as stop:
-    if sys.argv[2] == "lost":
+    if sys.argv[2] == "unraisable":
+        Ending()
+    elif sys.argv[2] == "lost":
         swallowed()
     else:
         stop.begun()
@@ -62,6 +68,10 @@ def test_a_round_is_finished_and_saved(kind):
 
 def test_a_program_ends_although_the_interrupt_was_lost_in_a_callback():
     assert program("lost", signal.SIGINT)[:2] == (130, "")
+
+
+def test_an_interrupt_that_python_cannot_raise_leaves_no_trace():
+    assert program("unraisable", signal.SIGINT) == (130, "", "")
 
 
 def test_the_second_signal_ends_a_program_that_does_not_heed_the_first():
