@@ -105,6 +105,9 @@ def test_sample_says_what_it_cannot_do(run, changes, message):
         sample.main(sample.Config(**{"run": run, **changes}))
     with pytest.raises(InputError, match="no model.json"):
         sample.main(sample.Config(run=run / "samples"))
+    for place in ("checkpoints", "samples"):
+        with pytest.raises(InputError, match=f"samples.npz lies in the input .*{place}: choose another place with --out"):
+            sample.main(sample.Config(run=run, n=2, out=run / place))
 
 
 def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):

@@ -11,7 +11,7 @@ from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
 from gan_jax.config import Count, Seed, command
 from gan_jax.errors import InputError
-from gan_jax.files import whole
+from gan_jax.files import check_apart, whole
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class Config(TrainedFlags):
 def main(config: Config) -> dict[str, Any]:
     """Write sheet.png and samples.npz (uint8 images, inputs), and return these; of samples that are no images only the latter.
 
-    Raises `InputError` for what cannot be had.
+    Raises `InputError` for what cannot be had, and for a place among the run's own checkpoints or sheets.
     """
+    out = config.out or config.run / "generated"
+    for name in ("samples.npz", "sheet.png"):
+        check_apart(out / name, [config.run / "checkpoints", config.run / "samples"])
     trained = config.open_generator(config.run)
     wanted = {name: word for name, word in (("label", config.label), ("caption", config.caption)) if word is not None}
     inputs = trained.inputs(config.n, config.seed, **wanted)
@@ -45,7 +48,6 @@ def main(config: Config) -> dict[str, Any]:
     pictures = samples.ndim == 4 and samples.shape[-1] in (1, 3, 4)
     arrays: dict[str, Any] = {"images" if pictures else "samples": samples}
     arrays |= {name: np.asarray(value) for name, value in inputs.items()}
-    out = config.out or config.run / "generated"
     written = [out / "samples.npz"]
     try:
         out.mkdir(parents=True, exist_ok=True)
