@@ -30,6 +30,7 @@ def forgetful():
 """
 CASES = {
     "gan(loss='hinge')": "loss is a gan_jax.losses.Loss such as losses.non_saturating, not 'hinge'",
+    "gan(latent=latents.Normal)": "latent is a distribution such as latents.Normal(64), not <class",
     "gan(latent=64)": "latent is a distribution such as latents.Normal(64), not 64",
     "gan(penalties=(1.0, penalties.r1))": "penalties are (weight, penalty) or (weight, penalty, every)",
     "gan(penalties=penalties.r1)": "penalties are (weight, penalty) or (weight, penalty, every)",
