@@ -55,7 +55,7 @@ def whole(path: Path) -> Iterator[Path]:
     """A path in the same folder to write to; it replaces `path` when the block ends, and is removed if the block raises.
 
     The folder is made. A reader of `path` finds the old content or the new one, never a part, also after a kill.
-    Raises `OSError` as the block and the replacement do, and where `path` is there and no regular file.
+    Raises `OSError` as the block and the replacement do, with the file's name, and where `path` is there and no regular file.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "there is something that is no file", str(path))
@@ -64,6 +64,10 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk is told while bytes are written
+            error.filename = str(path)
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

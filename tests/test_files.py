@@ -1,5 +1,6 @@
 """Files that are whole or not there, results that are kept, identities, chunks, keys."""
 
+import errno
 import hashlib
 import os
 from functools import partial
@@ -17,6 +18,14 @@ from gan_jax.data.tfds import homes
 from gan_jax.errors import InputError
 from gan_jax.files import check_apart, default_cache, exists, identity, kept, place, whole
 from gan_jax.rows import chunks, equal_chunks, evenly
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    """As where the disk is full while it is written; what has a name of its own keeps it."""
+    for given, named in ((None, str(tmp_path / "a.png")), ("b", "b")):
+        with pytest.raises(OSError, match="No space left") as raised, whole(tmp_path / "a.png"):
+            raise OSError(errno.ENOSPC, "No space left on device", given)
+        assert raised.value.filename == named
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
