@@ -11,7 +11,6 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands.codes import (
-    CodeFlags,
     Codes,
     Exemplars,
     enlarged,
@@ -21,6 +20,7 @@ from gan_jax.commands.codes import (
     write_codes,
     write_numbers,
 )
+from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Weight, command
 from gan_jax.evaluation.attributes import Wanted, all_hold, holds, transferred
 from gan_jax.latents import arithmetic, mean_code, ring
@@ -56,9 +56,9 @@ def main(config: Config) -> dict[str, Any]:
     the result should show, and the shares that do. Raises `InputError` for what cannot be had.
     """
     words = (config.a, config.b, config.c)
-    codes = open_codes(config.run, config)
+    codes = open_codes(config.run, config, "arithmetic")
     length = codes.trained.lengths.typical
-    with results(config.run, config, "arithmetic", files_in(words)) as out:
+    with results(codes, files_in(words)) as out:
         _ = codes.shape
         found = [codes.exemplars(word, name) for word, name in zip(words, "ABC", strict=True)]
         a, b, c = exemplars = [each.z for each in found]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,16 +15,13 @@ import numpy as np
 
 from gan_jax import images
 from gan_jax.commands import given, reference
-from gan_jax.commands.flags import TrainedFlags
+from gan_jax.commands.flags import CodeFlags
 from gan_jax.commands.reference import Needs
-from gan_jax.config import Count, Rate, Seed, Weight
 from gan_jax.data.dataset import Dataset
-from gan_jax.data.fitting import Fit
 from gan_jax.errors import InputError
 from gan_jax.evaluation import attributes
 from gan_jax.evaluation.attributes import AttributeReader, Readings, Wanted
 from gan_jax.evaluation.features import Network, feature_function
-from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.evaluation.judge import train_judge
 from gan_jax.evaluation.readers import READERS
 from gan_jax.files import check_apart, whole
@@ -43,47 +40,6 @@ _BOUNDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class InversionFlags:
-    """How pictures are inverted."""
-
-    match: Literal["pixels", "judge", "squeezenet", "squeezenet_torchvision"] = "pixels"
-    """What the generator's picture is to match: pixels alone, or also features, of a classifier of the run's data (judge) or
-    of SqueezeNet (from --weights)."""
-    feature_weight: Weight = 1.0
-    """Weight of the distance in features, relative to the features' own length, beside that in pixels."""
-    restarts: Count = 8
-    """Number of codes that each picture's search starts from; the best one counts."""
-    inversion_steps: Count = 500
-    """Number of steps of the search."""
-    inversion_rate: Rate = 0.1
-    """First step size of the search, which decays to 0."""
-    length: Literal["prior", "typical", "free"] = "prior"
-    """Lengths of the codes that are searched: as codes of the prior have, exactly their typical one, or any."""
-    fit: Fit = "crop"
-    """How pictures of another shape are fitted: crop cuts out the centre, pad fills the border, stretch distorts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CodeFlags(TrainedFlags, FeatureFlags, InversionFlags):
-    """How exemplars are found, and what pictures are compared by."""
-
-    k: Count = 3
-    """Number of exemplars that are found by an attribute or taken of a folder."""
-    search: Count = 1000
-    """Number of samples that are searched for attributes; seed numbers go up to it."""
-    seed: Seed = 0
-    """Random seed for the noise: number i is sample i of `sample RUN --seed`."""
-    label: str | None = None
-    """Name of the class that all pictures are asked for, in class-conditional runs; default the first one."""
-    caption: str | None = None
-    """Text that all pictures are asked for, in runs on captioned pictures; default the first one of the run's data."""
-    ref: str = "train"
-    """The data whose attributes or classes are read in samples, for runs that do not know theirs."""
-    out: Path | None = None
-    """Folder for the results; default a folder of the run, named as the command."""
-
-
 class Exemplars(NamedTuple):
     """Codes z (k, d), their pictures uint8 (k, h, w, c), the conditions that they were found by, and how they were found."""
 
@@ -95,10 +51,14 @@ class Exemplars(NamedTuple):
 
 @dataclass(frozen=True)
 class Codes:
-    """A run whose latent codes are looked at; all its pictures are asked for the same, `asked` (one row)."""
+    """A run whose latent codes are looked at by a command, which writes to `folder`.
+
+    All its pictures are asked for the same, `asked` (one row).
+    """
 
     run: Path
     flags: CodeFlags
+    folder: Path
     trained: Trained
     asked: Rows
 
@@ -219,8 +179,11 @@ class Codes:
         told = f"{len(names)} pictures ({listed(names, 3)}), inverted to {_decibels(found.psnr)}"
         return Exemplars(found.z, images.to_uint8(found.images), (), told)
 
-    def inverted(self, pictures: np.ndarray, directory: Path | None = None) -> Inversion:
-        """The codes nearest to pictures uint8 (n, h, w, c), by the flags; raises `InputError` as `gan_jax.inversion.invert`."""
+    def inverted(self, pictures: np.ndarray) -> Inversion:
+        """The codes nearest to pictures uint8 (n, h, w, c), by the flags; an interrupted search goes on where it was kept.
+
+        Raises `InputError` as `gan_jax.inversion.invert`.
+        """
         flags = self.flags
         return invert(
             self.trained.sampler,
@@ -234,7 +197,7 @@ class Codes:
             lengths=_BOUNDS[flags.length](self.trained.lengths),
             features=self._matched(),
             feature_weight=flags.feature_weight,
-            directory=directory,
+            directory=self.folder / "inversions",
         )
 
     def _matched(self) -> Features | None:
@@ -244,10 +207,10 @@ class Codes:
         return feature_function(flags.match, self._data if flags.match == "judge" else None, flags.weights, flags.resize)
 
 
-def open_codes(run: Path, flags: CodeFlags) -> Codes:
-    """The codes of a run; its statistics are settled once, so that a picture does not depend on those beside it.
+def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
+    """The codes of a run, for the command `name`.
 
-    Raises `InputError` for what is no run, or one without latent codes.
+    Its statistics are settled once, so that a picture does not depend on those beside it. Raises `InputError` for what is no run, or one without latent codes.
     """
     host.keep_compiled()
     if flags.statistics == "batch":
@@ -262,7 +225,7 @@ def open_codes(run: Path, flags: CodeFlags) -> Codes:
     asked = {name: rows[name] for name in trained.sampler.needs}
     if trained.classes and flags.label is None:
         print(f"asked for   class {trained.classes[int(asked['label'][0])]!r}: choose another one by --label")
-    return Codes(run, flags, trained, asked)
+    return Codes(run, flags, flags.out or run / name, trained, asked)
 
 
 def files_in(words: Sequence[str]) -> list[str]:
@@ -272,14 +235,13 @@ def files_in(words: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def results(run: Path, flags: CodeFlags, name: str, inputs: Sequence[str] = ()) -> Iterator[Path]:
-    """The folder for the results of the command `name`.
+def results(codes: Codes, inputs: Sequence[str]) -> Iterator[Path]:
+    """The folder for the results of a command, which is made.
 
     Raises `InputError` where it cannot be written, and where it is, or lies in, one of the `inputs`.
     """
-    out = flags.out or run / name
-    for file in ("codes.npz", f"{name}.json"):
-        check_apart(out / file, inputs)
+    out = codes.folder
+    check_apart(out / "codes.npz", inputs)
     try:
         out.mkdir(parents=True, exist_ok=True)
         yield out

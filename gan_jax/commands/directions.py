@@ -8,9 +8,10 @@ import numpy as np
 import tyro
 
 from gan_jax import images
-from gan_jax.commands.codes import CodeFlags, Codes, enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.codes import Codes, enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Count, Rate, Within, command
-from gan_jax.directions import along, principal_directions, probe_direction
+from gan_jax.directions import LEAST, along, principal_directions, probe_direction
 from gan_jax.errors import InputError
 from gan_jax.evaluation.attributes import all_hold, parse_wanted
 
@@ -44,8 +45,8 @@ def main(config: Config) -> dict[str, Any]:
     """
     if config.pca is not None and config.attribute is not None:
         raise InputError("--pca and --attribute: choose one of them")
-    codes = open_codes(config.run, config)
-    with results(config.run, config, "directions", files_in([config.start])) as out:
+    codes = open_codes(config.run, config, "directions")
+    with results(codes, files_in([config.start])) as out:
         _ = codes.shape
         begin = codes.exemplars(config.start, "start").z
         amounts = config.extent * np.linspace(-1, 1, config.columns, dtype=np.float32)
@@ -75,8 +76,11 @@ def _probed(codes: Codes, attribute: str, amounts: np.ndarray) -> tuple[np.ndarr
     """The direction (1, d) of an attribute, how well codes tell it, and the share that shows it at each step of walks."""
     wanted = codes.reader.understood(parse_wanted(attribute))
     shown = all_hold(wanted, codes.readings)
-    if shown.all() or not shown.any():
-        raise InputError(f"{'all' if shown.all() else 'none'} of {len(shown):,} samples have {attribute}: raise --search")
+    if not LEAST <= shown.sum() <= len(shown) - LEAST:
+        raise InputError(
+            f"{shown.sum():,} of {len(shown):,} samples have {attribute}: a direction needs {LEAST} that have it, and {LEAST} "
+            "that have it not; raise --search"
+        )
     found = probe_direction(codes.z, shown, seed=codes.flags.seed)
     begin = codes.z[:_MEASURED]
     shares = []

@@ -8,7 +8,8 @@ import numpy as np
 import tyro
 
 from gan_jax import images
-from gan_jax.commands.codes import CodeFlags, enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.codes import enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import MOST, Within, command
 from gan_jax.errors import InputError
 from gan_jax.latents import Walk, mean_code, walk
@@ -46,8 +47,8 @@ def main(config: Config) -> dict[str, Any]:
     """
     if len(config.through) < 2:
         raise InputError("--through: name 2 stops or more")
-    codes = open_codes(config.run, config)
-    with results(config.run, config, "interpolate", files_in(config.through)) as out:
+    codes = open_codes(config.run, config, "interpolate")
+    with results(codes, files_in(config.through)) as out:
         codes.trained.require_room(config.frames)
         _ = codes.shape
         found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]

@@ -9,7 +9,8 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands import given
-from gan_jax.commands.codes import CodeFlags, enlarged, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.codes import enlarged, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Count, command
 from gan_jax.errors import InputError
 
@@ -36,10 +37,10 @@ def main(config: Config) -> dict[str, Any]:
     """
     if not config.pictures:
         raise InputError("name picture files, a folder of them, or an .npz")
-    codes = open_codes(config.run, config)
-    with results(config.run, config, "project", config.pictures) as out:
+    codes = open_codes(config.run, config, "project")
+    with results(codes, config.pictures) as out:
         targets, names = given.read_pictures(config.pictures, codes.shape, config.fit, config.n)
-        found = codes.inverted(targets, out / "unfinished")
+        found = codes.inverted(targets)
         made = images.to_uint8(found.images)
         images.save(_pairs(targets, made), out / "pairs.png")
         arrays = {"z": found.z, "psnr": found.psnr, "losses": found.losses}
