@@ -70,7 +70,7 @@ def invert(
     conditions: Batch | None = None,
     restarts: int = 8,
     steps: int = 500,
-    rate: float = 0.1,
+    rate: float = 0.3,
     lengths: float | Lengths | None = None,
     features: Features | None = None,
     pixel_weight: float = 1.0,

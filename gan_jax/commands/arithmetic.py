@@ -27,6 +27,7 @@ from gan_jax.latents import arithmetic, mean_code, ring
 
 _SIDE = 3  # of the square of results
 _SHOWN = 5  # exemplars of a column
+_GAP = 16  # pixels between parts of the figure
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,6 @@ def main(config: Config) -> dict[str, Any]:
     codes = open_codes(config.run, config, "arithmetic")
     length = codes.trained.lengths.typical
     with results(codes, files_in(words)) as out:
-        _ = codes.shape
         found = [codes.exemplars(word, name) for word, name in zip(words, "ABC", strict=True)]
         a, b, c = exemplars = [each.z for each in found]
         kept = None if config.rescale == "none" else length
@@ -129,8 +129,10 @@ def figure(
     rows = min(max(map(len, columns)), _SHOWN)
     blank = np.full_like(control, 255)
     above = [column[i] if i < len(column) else blank for i in range(rows) for column in columns]
+    exemplars = images.grid(enlarged(np.stack(above)), 3)
+    below = images.grid(enlarged(means), 3)
     sheets = [
-        images.grid(enlarged(np.stack([*above, *means])), 3),
+        np.concatenate([_padded(exemplars, len(exemplars) + _GAP, 0), below]),
         images.grid(enlarged(squares), _SIDE),
         images.grid(enlarged(np.stack([*pixels, blank, control, blank])), 3),
     ]
@@ -138,5 +140,5 @@ def figure(
     return np.concatenate([_padded(sheet, height) for sheet in sheets], axis=1)
 
 
-def _padded(sheet: np.ndarray, height: int, gap: int = 16) -> np.ndarray:
+def _padded(sheet: np.ndarray, height: int, gap: int = _GAP) -> np.ndarray:
     return np.pad(sheet, ((0, height - sheet.shape[0]), (0, gap), (0, 0)), constant_values=255)

@@ -176,7 +176,7 @@ class Codes:
         most = max(self.flags.k, len(paths))
         pictures, names = given.read_pictures(paths, self.shape, self.flags.fit, most)
         found = self.inverted(pictures)
-        told = f"{len(names)} pictures ({listed(names, 3)}), inverted to {_decibels(found.psnr)}"
+        told = f"{len(names)} picture{'s' * (len(names) > 1)} ({listed(names, 3)}), inverted to {_decibels(found.psnr)}"
         return Exemplars(found.z, images.to_uint8(found.images), (), told)
 
     def inverted(self, pictures: np.ndarray) -> Inversion:
@@ -210,7 +210,8 @@ class Codes:
 def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
     """The codes of a run, for the command `name`.
 
-    Its statistics are settled once, so that a picture does not depend on those beside it. Raises `InputError` for what is no run, or one without latent codes.
+    Its statistics are settled once, so that a picture does not depend on those beside it. Raises `InputError` for what is no
+    run, and for one without latent codes or whose samples are no pictures.
     """
     host.keep_compiled()
     if flags.statistics == "batch":
@@ -219,13 +220,14 @@ def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
     if trained.statistics == "batch":
         print("statistics  settled once, not those of each batch: a picture does not depend on those beside it")
         trained = dataclasses.replace(flags, statistics="standing").open_generator(run)
-    trained.lengths  # noqa: B018  raises for a generator without codes
     words = {name: word for name, word in (("label", flags.label), ("caption", flags.caption)) if word is not None}
     rows = trained.ask(1, **words)
     asked = {name: rows[name] for name in trained.sampler.needs}
     if trained.classes and flags.label is None:
         print(f"asked for   class {trained.classes[int(asked['label'][0])]!r}: choose another one by --label")
-    return Codes(run, flags, flags.out or run / name, trained, asked)
+    codes = Codes(run, flags, flags.out or run / name, trained, asked)
+    _ = trained.lengths, codes.shape  # they raise where there are no codes or no pictures
+    return codes
 
 
 def files_in(words: Sequence[str]) -> list[str]:

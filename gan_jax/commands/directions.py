@@ -47,7 +47,6 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError("--pca and --attribute: choose one of them")
     codes = open_codes(config.run, config, "directions")
     with results(codes, files_in([config.start])) as out:
-        _ = codes.shape
         begin = codes.exemplars(config.start, "start").z
         amounts = config.extent * np.linspace(-1, 1, config.columns, dtype=np.float32)
         amounts *= codes.trained.lengths.typical / codes.dim**0.5

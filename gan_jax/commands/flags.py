@@ -43,7 +43,7 @@ class InversionFlags:
     """Number of codes that each picture's search starts from; the best one counts."""
     inversion_steps: Count = 500
     """Number of steps of the search."""
-    inversion_rate: Rate = 0.1
+    inversion_rate: Rate = 0.3
     """First step size of the search, which decays to 0."""
     length: Literal["prior", "typical", "free"] = "prior"
     """Lengths of the codes that are searched: as codes of the prior have, exactly their typical one, or any."""

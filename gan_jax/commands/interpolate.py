@@ -50,7 +50,6 @@ def main(config: Config) -> dict[str, Any]:
     codes = open_codes(config.run, config, "interpolate")
     with results(codes, files_in(config.through)) as out:
         codes.trained.require_room(config.frames)
-        _ = codes.shape
         found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
         stops = np.stack([_stop(each.z, codes.trained.lengths.typical) for each in found])
         z = np.asarray(walk(stops, config.frames, config.walk, config.closed))

@@ -2,18 +2,23 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from gan_jax import core, latents, losses
 from gan_jax.commands import arithmetic, directions, interpolate, project
 from gan_jax.commands.codes import open_codes
 from gan_jax.errors import InputError
 from gan_jax.evaluation.readers import READERS, Reader
-from gan_jax.runs import open_trained
-from tests.runs.test_trained import write_run
+from gan_jax.models import mlp
+from gan_jax.objectives import image_gan, image_sampler
+from gan_jax.runs import Run, open_trained
+from tests.runs.test_trained import TX, Config, write_run
 
 QUICK = {"search": 40, "features": "pixels", "restarts": 2, "inversion_steps": 20}
 
@@ -104,7 +109,7 @@ def test_arithmetic_by_attributes(run, tmp_path, reader, capsys):
     said = capsys.readouterr().out
     assert "of 40, left by the reader of halves" in said
     figure = np.asarray(Image.open(tmp_path / "figure.png"))
-    assert figure.shape[0] == 2 + 5 * 66  # four exemplars and their means, enlarged to 64
+    assert figure.shape[0] == (2 + 4 * 66) + 16 + (2 + 66)  # four exemplars, a gap and their means, enlarged to 64
     numbers = json.loads((tmp_path / "arithmetic.json").read_text())
     assert numbers["length"]["a"] == pytest.approx(np.linalg.norm(mean), rel=1e-5)
     assert numbers["exemplars"] == [4, 4, 4]
@@ -217,6 +222,28 @@ def test_other_bad_input(run, tmp_path, pictures, reader):
         project.main(project.Config(run=run, pictures=(str(pictures),), match="squeezenet", out=tmp_path, **QUICK))
     with pytest.raises(InputError, match="is no run that can be sampled"):
         interpolated(pictures, "1", "2")
+
+
+def test_a_generator_of_points_has_nothing_to_show(tmp_path):
+    generator, latent = mlp.Generator(width=4), latents.Normal(2)
+    objective = image_gan(generator, mlp.Discriminator(width=4), losses.hinge, latent, real="point")
+    state = core.init_state(objective, TX, jax.random.key(0), {"point": np.zeros((2, 2), np.float32)})
+    run = Run(tmp_path / "points", Config(), "fingerprint")
+    run.describe_model(partial(image_sampler, generator, latent), {})
+    run.accept()
+    with run, run.checkpoints() as checkpoints:
+        checkpoints.save(0, state)
+    with pytest.raises(InputError, match="makes points, not pictures"):
+        interpolated(tmp_path / "points", "0", "1")
+
+
+def test_pictures_are_inverted_before_they_are_stops(run, tmp_path, pictures, capsys):
+    found = interpolated(run, f"{pictures}/", str(pictures / "0.png"), k=1, out=tmp_path / "out", inversion_steps=100)
+    said = capsys.readouterr().out
+    assert f"stop 1      1 picture ({pictures / '0.png'}), inverted to a PSNR of" in said
+    np.testing.assert_array_equal(found["stops"][0], found["stops"][1])
+    given = np.asarray(Image.open(pictures / "0.png")).astype(float)
+    assert np.abs(found["images"][0, ..., 0] - given).mean() < 8
 
 
 def test_statistics_of_batches_are_settled(run, tmp_path, capsys):
