@@ -88,8 +88,8 @@ def along(
     code: Float[np.ndarray | Array, " d"],
     vector: Float[np.ndarray | Array, " d"],
     amounts: Float[np.ndarray | Array, " n"],
-    keep_length: bool = True,
+    keep_norm: bool = True,
 ) -> Float[Array, "n d"]:
-    """z + a u for each amount a; with `keep_length` rescaled to |z|, so that large amounts stay among codes of the prior."""
+    """z + a u for each amount a; with `keep_norm` rescaled to |z|, so that large amounts stay among codes of the prior."""
     codes = jnp.asarray(code)[None] + jnp.asarray(amounts)[:, None] * jnp.asarray(vector)[None]
-    return rescaled(codes, jnp.linalg.norm(jnp.asarray(code))) if keep_length else codes
+    return rescaled(codes, jnp.linalg.norm(jnp.asarray(code))) if keep_norm else codes

@@ -20,7 +20,7 @@ from gan_jax.metrics.similarity import psnr
 from gan_jax.rows import chunks
 
 Features = Callable[[Array], Array]  # images (n, h, w, c) in [-1, 1] -> features (n, m)
-Lengths = tuple[float, float]  # the least and the largest length of a code
+Norms = tuple[float, float]  # the least and the largest norm of a code
 
 
 class Inversion(NamedTuple):
@@ -42,7 +42,7 @@ class _Search(NamedTuple):
     features: Features | None
     pixel_weight: float
     feature_weight: float
-    lengths: Lengths | None
+    norms: Norms | None
     rate: float
     steps: int
 
@@ -71,7 +71,7 @@ def invert(
     restarts: int = 8,
     steps: int = 500,
     rate: float = 0.3,
-    lengths: float | Lengths | None = None,
+    norms: float | Norms | None = None,
     features: Features | None = None,
     pixel_weight: float = 1.0,
     feature_weight: float = 1.0,
@@ -84,7 +84,7 @@ def invert(
     loss = pixel_weight mean (G(z) - x)^2 + feature_weight |f(G(z)) - f(x)|^2 / |f(x)|^2, f the `features`, if given (Zhu et
     al. 2016, arXiv:1609.03552, section 3.2). `restarts` codes of the prior for each picture are improved by Adam, whose rate
     decays to 0 over all steps by a cosine, all in one program; the best one counts. After each step codes are rescaled to the
-    nearest length within `lengths` (one length, or least and largest; None lets them go). `conditions` are what each picture
+    nearest norm within `norms` (one norm, or least and largest; None lets them go). `conditions` are what each picture
     is asked by, rows of `sampler.needs`. The generator is normalised by the statistics of `variables`.
 
     `at_once` pictures are searched together. Every `every` steps the state is kept in `directory`, if given, whole or not at
@@ -93,7 +93,7 @@ def invert(
     """
     if missing := [name for name in sampler.needs if name not in (conditions or {})]:
         raise InputError(f"the generator is asked by {', '.join(missing)}: give the rows of each picture as conditions")
-    bounds = (lengths, lengths) if isinstance(lengths, int | float) else lengths
+    bounds = (norms, norms) if isinstance(norms, int | float) else norms
     search = _Search(sampler, features, pixel_weight, feature_weight, bounds, rate, steps)
     rows = dict(conditions) if conditions and sampler.needs else {"row": np.arange(len(images))}
     found = []
@@ -121,16 +121,16 @@ def _begin(
     if getattr(made, "shape", None) != targets.shape:
         raise InputError(f"the generator makes {getattr(made, 'shape', 'no')} pictures, not {targets.shape}: fit them first")
     seen = None if search.features is None else search.features(targets)
-    codes = _within(search.lengths, jnp.stack([inputs["z"] for inputs in drawn]))
+    codes = _within(search.norms, jnp.stack([inputs["z"] for inputs in drawn]))
     return codes, _Scene(variables, drawn[0], targets, seen, key_sample)
 
 
-def _within(lengths: Lengths | None, z: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Codes rescaled to the nearest length that is allowed."""
-    if lengths is None:
+def _within(bounds: Norms | None, z: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+    """Codes rescaled to the nearest norm that is allowed."""
+    if bounds is None:
         return z
     norms = jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-6)
-    return z * jnp.clip(norms, *lengths) / norms
+    return z * jnp.clip(norms, *bounds) / norms
 
 
 def _losses(search: _Search, scene: _Scene, z: Float[Array, "n d"]) -> Float[Array, " n"]:
@@ -174,7 +174,7 @@ def _stretch(search: _Search, scene: _Scene, state: Any, first: Any, stop: Any) 
     def body(_: Any, state: Any) -> Any:
         codes, opt_state = state
         change, opt_state = search.tx.update(jax.grad(total)(codes), opt_state)
-        return _within(search.lengths, codes + change), opt_state
+        return _within(search.norms, codes + change), opt_state
 
     return jax.lax.fori_loop(first, stop, body, state)
 

@@ -21,7 +21,7 @@ Codes = Float[np.ndarray | Array, "k d"]
 Walk = Literal["lerp", "slerp", "spline"]
 Rescale = Literal["means", "result"]
 _PER_SEGMENT = 64  # positions at which the length of a walk's segment is measured
-_TINY = 1e-6  # lengths below are 0: a direction cannot be told
+_TINY = 1e-6  # norms below are 0: a direction cannot be told
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Normal:
         return jax.random.normal(key, (n, self.dim))
 
     @property
-    def length(self) -> float:
+    def norm(self) -> float:
         """sqrt(E |z|^2)."""
         return math.sqrt(self.dim)
 
@@ -55,7 +55,7 @@ class Uniform:
         return jax.random.uniform(key, (n, self.dim), minval=-1.0, maxval=1.0)
 
     @property
-    def length(self) -> float:
+    def norm(self) -> float:
         """sqrt(E |z|^2)."""
         return math.sqrt(self.dim / 3)
 
@@ -93,36 +93,36 @@ def truncate(codes: Codes, psi: float, mean: Code | None = None) -> Float[Array,
     return centre[None] + psi * (codes - centre[None])
 
 
-def rescaled(codes: Float[np.ndarray | Array, "*b d"], length: float | Float[Array, ""]) -> Float[Array, "*b d"]:
-    """z length / |z|; a code of length 0 stays 0."""
+def rescaled(codes: Float[np.ndarray | Array, "*b d"], norm: float | Float[Array, ""]) -> Float[Array, "*b d"]:
+    """z norm / |z|; a code of norm 0 stays 0."""
     norms = jnp.linalg.norm(codes, axis=-1, keepdims=True)
-    return jnp.asarray(codes) * jnp.where(norms > _TINY, length / jnp.maximum(norms, _TINY), 0.0)
+    return jnp.asarray(codes) * jnp.where(norms > _TINY, norm / jnp.maximum(norms, _TINY), 0.0)
 
 
-def mean_code(codes: Codes, length: float | None = None) -> Float[Array, " d"]:
-    """The mean of exemplars, rescaled to `length`, or as it is.
+def mean_code(codes: Codes, norm: float | None = None) -> Float[Array, " d"]:
+    """The mean of exemplars, rescaled to `norm`, or as it is.
 
     The mean of k independent codes is about sqrt(k) times shorter than they are, so a generator has seen few like it:
-    give the length that codes of the prior have (`Normal.length`).
+    give the norm that codes of the prior have (`Normal.norm`).
     """
     mean = jnp.mean(codes, axis=0)
-    return mean if length is None else rescaled(mean, length)
+    return mean if norm is None else rescaled(mean, norm)
 
 
 def arithmetic(
     a: Codes,
     b: Float[np.ndarray | Array, "l d"],
     c: Float[np.ndarray | Array, "m d"],
-    length: float | None = None,
+    norm: float | None = None,
     rescale: Rescale = "means",
 ) -> Float[Array, " d"]:
     """mean(a) - mean(b) + mean(c), of exemplars of three concepts (Radford et al. 2015, arXiv:1511.06434, section 6.3.2).
 
-    Differs: with a `length` the result is rescaled to it, and with "means" each mean before; the paper does neither.
+    Differs: with a `norm` the result is rescaled to it, and with "means" each mean before; the paper does neither.
     """
-    each = length if rescale == "means" else None
+    each = norm if rescale == "means" else None
     code = mean_code(a, each) - mean_code(b, each) + mean_code(c, each)
-    return code if length is None else rescaled(code, length)
+    return code if norm is None else rescaled(code, norm)
 
 
 def ring(key: Array, code: Code, n: int = 9, scale: float = 0.25) -> Float[Array, "n d"]:
@@ -150,24 +150,24 @@ def lerp(start: Code, end: Float[np.ndarray | Array, " d"], t: Float[np.ndarray 
 
 
 def slerp(start: Code, end: Float[np.ndarray | Array, " d"], t: Float[np.ndarray | Array, " n"]) -> Float[Array, "n d"]:
-    """Along the great circle between the directions of two codes, the length changing linearly.
+    """Along the great circle between the directions of two codes, the norm changing linearly.
 
     u(t) = cos(t w) u_0 + sin(t w) p, with w the angle between the directions u_0 and u_1, and p the unit vector at right
     angles to u_0 in their plane; z(t) = ((1 - t) |z_0| + t |z_1|) u(t). Equal to the formula of Shoemake 1985
     (doi:10.1145/325165.325242) where that is defined. Of opposite directions p is any perpendicular, always the same one; a
-    code of length 0 has the direction of the other.
+    code of norm 0 has the direction of the other.
     """
     first, last = jnp.asarray(start), jnp.asarray(end)
-    lengths = jnp.linalg.norm(first), jnp.linalg.norm(last)
+    norms = jnp.linalg.norm(first), jnp.linalg.norm(last)
     u, v = rescaled(first, 1.0), rescaled(last, 1.0)
-    u, v = jnp.where(lengths[0] > _TINY, u, v), jnp.where(lengths[1] > _TINY, v, u)
+    u, v = jnp.where(norms[0] > _TINY, u, v), jnp.where(norms[1] > _TINY, v, u)
     cosine = jnp.sum(u * v)
     rest = v - cosine * u
     sine = jnp.linalg.norm(rest)
     plane = jnp.where(sine > _TINY, rest / jnp.maximum(sine, _TINY), _perpendicular(u))
     angle = jnp.asarray(t)[:, None] * jnp.arctan2(sine, cosine)
-    length = (1 - jnp.asarray(t)) * lengths[0] + jnp.asarray(t) * lengths[1]
-    return length[:, None] * (jnp.cos(angle) * u[None] + jnp.sin(angle) * plane[None])
+    norm = (1 - jnp.asarray(t)) * norms[0] + jnp.asarray(t) * norms[1]
+    return norm[:, None] * (jnp.cos(angle) * u[None] + jnp.sin(angle) * plane[None])
 
 
 def _perpendicular(u: Float[Array, " d"]) -> Float[Array, " d"]:
@@ -177,12 +177,12 @@ def _perpendicular(u: Float[Array, " d"]) -> Float[Array, " d"]:
 
 
 def spline(
-    codes: Codes, t: Float[np.ndarray | Array, " n"], closed: bool = False, keep_length: bool = True
+    codes: Codes, t: Float[np.ndarray | Array, " n"], closed: bool = False, keep_norm: bool = True
 ) -> Float[Array, "n d"]:
     """The Catmull-Rom spline through codes: at t = i it is at code i, with the slope (z_{i+1} - z_{i-1}) / 2.
 
     t goes from 0 to k - 1, or `closed` to k, where it is at the first code again. The ends of an open one go straight on:
-    z_{-1} = 2 z_0 - z_1. With `keep_length` its length changes linearly between those of the codes, as that of `slerp`.
+    z_{-1} = 2 z_0 - z_1. With `keep_norm` its norm changes linearly between those of the codes, as that of `slerp`.
     Raises `InputError` for fewer than 2 codes.
     """
     if len(codes) < 2:
@@ -195,10 +195,10 @@ def spline(
     p0, p1, p2, p3 = (around[segment + i] for i in range(4))
     inner = 2 * p0 - 5 * p1 + 4 * p2 - p3
     path = p1 + 0.5 * s * ((p2 - p0) + s * (inner + s * (3 * (p1 - p2) + p3 - p0)))
-    if not keep_length:
+    if not keep_norm:
         return path
-    length = (1 - s) * jnp.linalg.norm(p1, axis=1, keepdims=True) + s * jnp.linalg.norm(p2, axis=1, keepdims=True)
-    return rescaled(path, 1.0) * length
+    norm = (1 - s) * jnp.linalg.norm(p1, axis=1, keepdims=True) + s * jnp.linalg.norm(p2, axis=1, keepdims=True)
+    return rescaled(path, 1.0) * norm
 
 
 def walk(codes: Codes, frames: int, kind: Walk = "slerp", closed: bool = False) -> Float[Array, "n d"]:

@@ -62,5 +62,5 @@ def test_a_probe_of_too_few():
 def test_along():
     code, vector = np.array([3.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
     amounts = np.array([-4.0, 0.0, 4.0], np.float32)
-    np.testing.assert_allclose(along(code, vector, amounts, keep_length=False), [[3, -4], [3, 0], [3, 4]])
+    np.testing.assert_allclose(along(code, vector, amounts, keep_norm=False), [[3, -4], [3, 0], [3, 4]])
     np.testing.assert_allclose(along(code, vector, amounts), [[1.8, -2.4], [3, 0], [1.8, 2.4]], rtol=1e-6)

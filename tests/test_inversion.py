@@ -60,9 +60,9 @@ def test_the_best_restart_counts(codes):
 
 
 def test_lengths_are_kept(codes):
-    short = invert(LINEAR, VARIABLES, made(5 * codes), jax.random.key(0), restarts=2, steps=40, lengths=1.5)
+    short = invert(LINEAR, VARIABLES, made(5 * codes), jax.random.key(0), restarts=2, steps=40, norms=1.5)
     np.testing.assert_allclose(np.linalg.norm(short.z, axis=1), 1.5, rtol=1e-5)
-    within = invert(LINEAR, VARIABLES, made(codes), jax.random.key(0), restarts=2, steps=200, lengths=(0.1, 9.0))
+    within = invert(LINEAR, VARIABLES, made(codes), jax.random.key(0), restarts=2, steps=200, norms=(0.1, 9.0))
     np.testing.assert_allclose(within.z, codes, atol=0.02)
 
 

@@ -83,7 +83,7 @@ def test_equal_ones_share_what_was_compiled():
 @pytest.mark.parametrize("latent", [Normal(7), Uniform(7)])
 def test_length_is_the_root_mean_square(latent):
     z = np.asarray(latent(jax.random.key(4), N), np.float64)
-    assert latent.length == pytest.approx(np.sqrt(np.mean(np.sum(z**2, axis=1))), rel=0.01)
+    assert latent.norm == pytest.approx(np.sqrt(np.mean(np.sum(z**2, axis=1))), rel=0.01)
 
 
 def test_truncation():
@@ -110,7 +110,7 @@ def test_means_and_arithmetic():
     np.testing.assert_array_equal(mean_code(np.stack([b[0], -b[0]]), 3.0), [0, 0])
     np.testing.assert_allclose(arithmetic(a, b, c), [0, 6])  # as in the paper
     np.testing.assert_allclose(arithmetic(a, b, c, 2.0, "result"), [0, 2])
-    means = np.array([np.sqrt(2) - 2, np.sqrt(2) + 2])  # each mean of length 2 before
+    means = np.array([np.sqrt(2) - 2, np.sqrt(2) + 2])  # each mean of norm 2 before
     np.testing.assert_allclose(arithmetic(a, b, c, 2.0, "means"), 2 * means / np.linalg.norm(means), rtol=1e-5)
 
 
@@ -135,7 +135,7 @@ UNIT = np.eye(3, dtype=np.float32)
 
 
 def test_slerp_of_orthogonal_directions():
-    """cos and sin of t pi / 2, and the length changing linearly from 1 to 3."""
+    """cos and sin of t pi / 2, and the norm changing linearly from 1 to 3."""
     expected = np.stack([np.cos(T * np.pi / 2), np.sin(T * np.pi / 2), 0 * T], axis=1)
     np.testing.assert_allclose(slerp(UNIT[0], UNIT[1], T), expected, atol=1e-6)
     np.testing.assert_allclose(slerp(UNIT[0], 3 * UNIT[1], T), (1 + 2 * T)[:, None] * expected, atol=1e-6)
@@ -155,8 +155,8 @@ def test_slerp_is_shoemakes():
 def test_slerp_of_opposite_and_equal_directions(start, end):
     z = np.asarray(slerp(start, end, T))
     np.testing.assert_allclose(z[[0, -1]], [start, end], atol=1e-6)
-    lengths = (1 - T) * np.linalg.norm(start) + T * np.linalg.norm(end)
-    np.testing.assert_allclose(np.linalg.norm(z, axis=1), lengths, rtol=1e-5)
+    norms = (1 - T) * np.linalg.norm(start) + T * np.linalg.norm(end)
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), norms, rtol=1e-5)
 
 
 def test_slerp_of_zero_codes():
@@ -170,14 +170,14 @@ def test_spline_is_catmull_roms():
     codes = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     at = np.arange(5, dtype=np.float32)
     for keep in (True, False):
-        np.testing.assert_allclose(spline(codes, at, keep_length=keep), codes, atol=1e-5)
-    middle = spline(codes, np.array([1.5], np.float32), keep_length=False)[0]
+        np.testing.assert_allclose(spline(codes, at, keep_norm=keep), codes, atol=1e-5)
+    middle = spline(codes, np.array([1.5], np.float32), keep_norm=False)[0]
     np.testing.assert_allclose(middle, (-codes[0] + 9 * codes[1] + 9 * codes[2] - codes[3]) / 16, atol=1e-6)
     kept = spline(codes, np.array([1.5], np.float32))[0]
     assert np.linalg.norm(kept) == pytest.approx(np.linalg.norm(codes[1:3], axis=1).mean(), rel=1e-5)
     line = np.arange(4, dtype=np.float32)[:, None] * np.ones((1, 2), np.float32)
     t = np.linspace(0, 3, 10, dtype=np.float32)
-    np.testing.assert_allclose(spline(line, t, keep_length=False), t[:, None] * np.ones((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(spline(line, t, keep_norm=False), t[:, None] * np.ones((1, 2)), atol=1e-5)
     np.testing.assert_allclose(spline(codes, np.array([4.0, 5.0], np.float32), closed=True), codes[[4, 0]], atol=1e-5)
 
 

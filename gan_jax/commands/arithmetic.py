@@ -45,7 +45,7 @@ class Config(CodeFlags):
     ring: Weight = 0.25
     """Neighbours of the result: uniform noise of up to so much is added to each of its values."""
     rescale: Literal["means", "result", "none"] = "means"
-    """Bring to the length that codes have: each mean and the result, the result alone, or nothing (as in the paper)."""
+    """Bring to the norm that codes have: each mean and the result, the result alone, or nothing (as in the paper)."""
 
 
 @command
@@ -58,18 +58,18 @@ def main(config: Config) -> dict[str, Any]:
     """
     words = (config.a, config.b, config.c)
     codes = open_codes(config.run, config, "arithmetic")
-    length = codes.trained.lengths.typical
+    norm = codes.trained.norms.typical
     with results(codes, files_in(words)) as out:
         found = [codes.exemplars(word, name) for word, name in zip(words, "ABC", strict=True)]
         a, b, c = exemplars = [each.z for each in found]
-        kept = None if config.rescale == "none" else length
+        kept = None if config.rescale == "none" else norm
         code = arithmetic(a, b, c, kept, "result" if config.rescale == "result" else "means")
         z = np.asarray(ring(jax.random.key(config.seed), code, _SIDE**2, config.ring))
-        means = np.stack([mean_code(each, length if config.rescale == "means" else None) for each in exemplars])
+        means = np.stack([mean_code(each, norm if config.rescale == "means" else None) for each in exemplars])
         made = codes.render(np.concatenate([z, means]))
         squares, middles = made[: _SIDE**2], made[_SIDE**2 :]
         pixels, control = _in_pixels(found)
-        numbers = _measured(codes, found, squares, control) | _lengths(exemplars, code, length)
+        numbers = _measured(codes, found, squares, control) | _norms(exemplars, code, norm)
         images.save(figure([each.pictures for each in found], middles, squares, pixels, control), out / "figure.png")
         write_codes(out / "codes.npz", z=z, means=means, **dict(zip("abc", exemplars, strict=True)))
         asked = dict(zip("abc", words, strict=True)) | {"rescale": config.rescale, "ring": config.ring}
@@ -90,12 +90,12 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def _lengths(exemplars: Sequence[np.ndarray], code: Any, typical: float) -> dict[str, Any]:
-    """Lengths of the plain means, of the result, and of codes of the prior."""
+def _norms(exemplars: Sequence[np.ndarray], code: Any, typical: float) -> dict[str, Any]:
+    """Norms of the plain means, of the result, and of codes of the prior."""
     plain = {name: float(np.linalg.norm(z.mean(axis=0))) for name, z in zip("abc", exemplars, strict=True)}
     return {
         "exemplars": [len(z) for z in exemplars],
-        "length": {**plain, "result": float(np.linalg.norm(code)), "prior": typical},
+        "norm": {**plain, "result": float(np.linalg.norm(code)), "prior": typical},
     }
 
 

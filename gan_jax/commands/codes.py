@@ -34,9 +34,9 @@ from gan_jax.runs.trained import Trained
 
 _SEED = re.compile(r"(seed:)?-?\d+")
 _BOUNDS: dict[str, Callable[[Any], Any]] = {
-    "prior": lambda lengths: (lengths.least, lengths.largest),
-    "typical": lambda lengths: lengths.typical,
-    "free": lambda lengths: None,
+    "prior": lambda norms: (norms.least, norms.largest),
+    "typical": lambda norms: norms.typical,
+    "free": lambda norms: None,
 }
 
 
@@ -194,7 +194,7 @@ class Codes:
             restarts=flags.restarts,
             steps=flags.inversion_steps,
             rate=flags.inversion_rate,
-            lengths=_BOUNDS[flags.length](self.trained.lengths),
+            norms=_BOUNDS[flags.norm](self.trained.norms),
             features=self._matched(),
             feature_weight=flags.feature_weight,
             directory=self.folder / "inversions",
@@ -226,7 +226,7 @@ def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
     if trained.classes and flags.label is None:
         print(f"asked for   class {trained.classes[int(asked['label'][0])]!r}: choose another one by --label")
     codes = Codes(run, flags, flags.out or run / name, trained, asked)
-    _ = trained.lengths, codes.shape  # they raise where there are no codes or no pictures
+    _ = trained.norms, codes.shape  # they raise where there are no codes or no pictures
     return codes
 
 

@@ -49,7 +49,7 @@ def main(config: Config) -> dict[str, Any]:
     with results(codes, files_in([config.start])) as out:
         begin = codes.exemplars(config.start, "start").z
         amounts = config.extent * np.linspace(-1, 1, config.columns, dtype=np.float32)
-        amounts *= codes.trained.lengths.typical / codes.dim**0.5
+        amounts *= codes.trained.norms.typical / codes.dim**0.5
         if config.attribute is None:
             vectors, numbers = _principal(codes, config.pca or 5)
             begin = np.repeat(begin[:1], len(vectors), axis=0)

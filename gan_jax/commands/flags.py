@@ -38,15 +38,15 @@ class InversionFlags:
     """What the generator's picture is to match: pixels alone, or also features, of a classifier of the run's data (judge) or
     of SqueezeNet (from --weights)."""
     feature_weight: Weight = 1.0
-    """Weight of the distance in features, relative to the features' own length, beside that in pixels."""
+    """Weight of the distance in features, relative to the features' own norm, beside that in pixels."""
     restarts: Count = 8
     """Number of codes that each picture's search starts from; the best one counts."""
     inversion_steps: Count = 500
     """Number of steps of the search."""
     inversion_rate: Rate = 0.3
     """First step size of the search, which decays to 0."""
-    length: Literal["prior", "typical", "free"] = "prior"
-    """Lengths of the codes that are searched: as codes of the prior have, exactly their typical one, or any."""
+    norm: Literal["prior", "typical", "free"] = "prior"
+    """Norms of the codes that are searched: as codes of the prior have, exactly their typical one, or any."""
     fit: Fit = "crop"
     """How pictures of another shape are fitted: crop cuts out the centre, pad fills the border, stretch distorts."""
 

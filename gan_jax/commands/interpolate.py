@@ -51,7 +51,7 @@ def main(config: Config) -> dict[str, Any]:
     with results(codes, files_in(config.through)) as out:
         codes.trained.require_room(config.frames)
         found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
-        stops = np.stack([_stop(each.z, codes.trained.lengths.typical) for each in found])
+        stops = np.stack([_stop(each.z, codes.trained.norms.typical) for each in found])
         z = np.asarray(walk(stops, config.frames, config.walk, config.closed))
         frames = codes.render(z)
         numbers = _measured(codes.features(frames), config.closed) | {"features": str(codes.network)}
@@ -67,9 +67,9 @@ def main(config: Config) -> dict[str, Any]:
     return {"images": frames, "z": z, "stops": stops, **numbers}
 
 
-def _stop(z: np.ndarray, length: float) -> np.ndarray:
-    """A single code as it is, the mean of several at the length that codes have."""
-    return np.asarray(z[0] if len(z) == 1 else mean_code(z, length))
+def _stop(z: np.ndarray, norm: float) -> np.ndarray:
+    """A single code as it is, the mean of several at the norm that codes have."""
+    return np.asarray(z[0] if len(z) == 1 else mean_code(z, norm))
 
 
 def _measured(features: np.ndarray, closed: bool) -> dict[str, Any]:

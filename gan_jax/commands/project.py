@@ -45,7 +45,7 @@ def main(config: Config) -> dict[str, Any]:
         images.save(_pairs(targets, made), out / "pairs.png")
         arrays = {"z": found.z, "psnr": found.psnr, "losses": found.losses}
         write_codes(out / "codes.npz", **arrays, **codes.rows(len(found.z)))
-        search = {name: getattr(config, name) for name in ("match", "restarts", "inversion_steps", "inversion_rate", "length")}
+        search = {name: getattr(config, name) for name in ("match", "restarts", "inversion_steps", "inversion_rate", "norm")}
         rows = [{"picture": name, "psnr": float(value)} for name, value in zip(names, found.psnr, strict=True)]
         write_numbers(out / "project.json", codes, {**search, "pictures": rows, "psnr": float(np.mean(found.psnr))})
     for row in rows:

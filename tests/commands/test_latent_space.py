@@ -71,7 +71,7 @@ def test_a_walk(run, tmp_path):
     np.testing.assert_allclose(found["stops"][:2], z[[3, 5]])
     np.testing.assert_allclose(found["z"][0], z[3], atol=1e-5)
     mean = z[[1, 2]].mean(axis=0)
-    np.testing.assert_allclose(found["z"][-1], mean * trained.lengths.typical / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(found["z"][-1], mean * trained.norms.typical / np.linalg.norm(mean), atol=1e-5)
     np.testing.assert_array_equal(found["images"], trained.render(z=found["z"]))
     assert len(found["steps"]) == 8
     assert found["largest_over_median"] == pytest.approx(max(found["steps"]) / np.median(found["steps"]))
@@ -86,7 +86,7 @@ def test_a_walk(run, tmp_path):
         interpolate.Config(run=run, through=(str(tmp_path / "out" / "codes.npz"), "3"), frames=2, closed=True, **QUICK)
     )
     mean = found["z"].mean(axis=0)
-    np.testing.assert_allclose(again["z"][0], mean * trained.lengths.typical / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(again["z"][0], mean * trained.norms.typical / np.linalg.norm(mean), atol=1e-5)
     assert (run / "interpolate" / "walk.webp").is_file()
 
 
@@ -100,7 +100,7 @@ def test_arithmetic_by_attributes(run, tmp_path, reader, capsys):
     assert [by_code[tuple(z)] for z in arrays["a"]] == [True] * 4
     np.testing.assert_array_equal(arrays["b"], arrays["c"])
     mean = arrays["a"].mean(axis=0)
-    expected = mean * codes.trained.lengths.typical / np.linalg.norm(mean)
+    expected = mean * codes.trained.norms.typical / np.linalg.norm(mean)
     np.testing.assert_allclose(found["z"], np.repeat(expected[None], 9, axis=0), atol=1e-5)
     assert found["wanted"] == {"left": reader(found["images"]).mean(), "all": reader(found["images"]).mean()}
     pixels = codes.render(arrays["a"]).astype(float).mean(axis=0)
@@ -111,7 +111,7 @@ def test_arithmetic_by_attributes(run, tmp_path, reader, capsys):
     figure = np.asarray(Image.open(tmp_path / "figure.png"))
     assert figure.shape[0] == (2 + 4 * 66) + 16 + (2 + 66)  # four exemplars, a gap and their means, enlarged to 64
     numbers = json.loads((tmp_path / "arithmetic.json").read_text())
-    assert numbers["length"]["a"] == pytest.approx(np.linalg.norm(mean), rel=1e-5)
+    assert numbers["norm"]["a"] == pytest.approx(np.linalg.norm(mean), rel=1e-5)
     assert numbers["exemplars"] == [4, 4, 4]
 
 
@@ -133,10 +133,10 @@ def test_projection(run, tmp_path, pictures, capsys):
     assert found["psnr"][0] > 30  # a sample of the run itself
     assert np.abs(found["images"][0].astype(int) - found["given"][0]).mean() < 5
     assert found["losses"].shape == (2, 2)
-    lengths = open_trained(run).lengths
+    prior = open_trained(run).norms
     norms = np.linalg.norm(found["z"], axis=1)
-    assert lengths.least * 0.999 <= norms.min()
-    assert norms.max() <= lengths.largest * 1.001
+    assert prior.least * 0.999 <= norms.min()
+    assert norms.max() <= prior.largest * 1.001
     rows = json.loads((tmp_path / "out" / "project.json").read_text())["pictures"]
     assert [Path(row["picture"]).name for row in rows] == ["0.png", "1.png"]
     assert f"{rows[0]['psnr']:6.1f} dB" in said
