@@ -55,11 +55,12 @@ def test_the_best_restart_counts(codes):
     found = invert(LINEAR, VARIABLES, made(codes), jax.random.key(0), restarts=6, steps=1, rate=1e-9)
     np.testing.assert_allclose(np.mean((found.images - made(codes)) ** 2, axis=(1, 2, 3)), found.losses.min(axis=1), rtol=1e-4)
     assert (found.losses.max(axis=1) > 2 * found.losses.min(axis=1)).all()
+    np.testing.assert_allclose(made(found.z), found.images, atol=1e-5)
     expected = 10 * np.log10(4 / found.losses.min(axis=1))
     np.testing.assert_allclose(found.psnr, expected, rtol=1e-4)
 
 
-def test_lengths_are_kept(codes):
+def test_norms_are_kept(codes):
     short = invert(LINEAR, VARIABLES, made(5 * codes), jax.random.key(0), restarts=2, steps=40, norms=1.5)
     np.testing.assert_allclose(np.linalg.norm(short.z, axis=1), 1.5, rtol=1e-5)
     within = invert(LINEAR, VARIABLES, made(codes), jax.random.key(0), restarts=2, steps=200, norms=(0.1, 9.0))

@@ -102,6 +102,7 @@ def test_arithmetic_by_attributes(run, tmp_path, reader, capsys):
     mean = arrays["a"].mean(axis=0)
     expected = mean * codes.trained.norms.typical / np.linalg.norm(mean)
     np.testing.assert_allclose(found["z"], np.repeat(expected[None], 9, axis=0), atol=1e-5)
+    np.testing.assert_array_equal(found["means"][0], codes.render(expected[None])[0])
     assert found["wanted"] == {"left": reader(found["images"]).mean(), "all": reader(found["images"]).mean()}
     pixels = codes.render(arrays["a"]).astype(float).mean(axis=0)
     assert np.abs(found["control"] - pixels).max() <= 1
@@ -121,6 +122,9 @@ def test_arithmetic_of_single_samples_as_in_the_paper(run, tmp_path):
     np.testing.assert_allclose(found["z"][4], z[0] - z[1] + z[2], atol=1e-6)
     near = np.delete(found["z"], 4, axis=0) - found["z"][4]
     assert 0.15 < np.abs(near).max() <= 0.2501
+    a, b, c = open_trained(run).draw(3).astype(int)
+    np.testing.assert_array_equal(found["control"], np.clip(a - b + c, 0, 255))
+    np.testing.assert_array_equal(found["means"], [a, b, c])
     assert "wanted" not in found
 
 
@@ -156,6 +160,8 @@ def test_directions(run, tmp_path, reader):
     assert probed["images"].shape == (2, 3, 16, 16, 1)
     assert probed["shares"][0] < 0.3 < 0.7 < probed["shares"][2]
     assert probed["accuracy"] > 0.7
+    apart = probed["z"] @ probed["directions"][0]
+    assert (np.diff(apart, axis=1) > 0.5).all()
 
 
 def test_all_pictures_of_a_conditional_run_are_asked_for_one_class(conditional, tmp_path, capsys):

@@ -76,9 +76,9 @@ def judge(logits, names, exclusive) -> Judge:
 
 def test_what_a_classifier_reads():
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    classes = attributes.of_judge(judge([[0, np.log(3)], [0, -np.log(4)]], ("a", "b"), True)).read(images)["class"]
+    classes = attributes.of_judge(judge([[0, np.log(6), 0], [np.log(3), 0, -20]], ("a", "b", "c"), True)).read(images)["class"]
     assert classes.values.tolist() == ["b", "a"]
-    np.testing.assert_allclose(classes.confidence, [0.75, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(classes.confidence, [0.75, 0.75], rtol=1e-6)
     switches = attributes.of_judge(judge([[np.log(3), -np.log(4)]], ("hat", "male"), False)).read(images[:1])
     assert (switches["hat"].values.tolist(), switches["male"].values.tolist()) == ([True], [False])
     np.testing.assert_allclose([switches[name].confidence[0] for name in ("hat", "male")], [0.75, 0.8], rtol=1e-6)
