@@ -3,13 +3,28 @@
 from typing import Any
 
 from gan_jax import cli
-from gan_jax.commands import compare, data, doctor, evaluate, sample, weights
+from gan_jax.commands import (
+    arithmetic,
+    compare,
+    data,
+    directions,
+    doctor,
+    evaluate,
+    interpolate,
+    project,
+    sample,
+    weights,
+)
 
 COMMANDS: dict[str, Any] = {
+    "arithmetic": (arithmetic.main, arithmetic.Config),
     "compare": (compare.main, compare.Config),
     "data": (data.main, data.Config),
+    "directions": (directions.main, directions.Config),
     "doctor": (doctor.main, doctor.Config),
     "evaluate": (evaluate.main, evaluate.Config),
+    "interpolate": (interpolate.main, interpolate.Config),
+    "project": (project.main, project.Config),
     "sample": (sample.main, sample.Config),
     "weights": (weights.main, weights.Config),
 }

@@ -78,7 +78,7 @@ def of_run(run: Path, ref: str, needs: Needs, shape: Callable[[], tuple[int, int
     Raises `InputError` for a run that does not say what pictures it was trained on, for such that are gone, and for pictures
     smaller than the samples.
     """
-    flags = _picture_flags(run / "config.json", read_json(run / "config.json") or {})
+    flags = picture_flags(run)
     if ref in SPLITS:
         if flags is None:
             raise InputError(f"{run} does not say what pictures it was trained on: name them by --ref")
@@ -90,8 +90,13 @@ def of_run(run: Path, ref: str, needs: Needs, shape: Callable[[], tuple[int, int
     return _other(ref, (height, width), needs, fit=flags.fit if flags else "crop", channels=channels)
 
 
-def _picture_flags(path: Path, known: dict[str, Any]) -> PictureFlags | None:
-    """The flags on pictures in a config.json; None for a run of a script that has other flags."""
+def picture_flags(run: Path) -> PictureFlags | None:
+    """The flags on pictures in a run's config.json; None for a run of a script that has other flags.
+
+    Raises `InputError` for a damaged file.
+    """
+    path = run / "config.json"
+    known = read_json(path) or {}
     if not {"data", "image_size"} <= known.keys():
         return None
     try:

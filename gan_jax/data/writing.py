@@ -109,7 +109,7 @@ def _write_split(source: Source, name: str, how: Preparation, folder: Path, foun
             if decoded:
                 pictures = np.stack([picture for picture, _ in decoded])
                 written.grey = written.grey and is_grey(pictures)
-                file.write((_luma(pictures) if how.channels == 1 else pictures).tobytes())
+                file.write((luma(pictures) if how.channels == 1 else pictures).tobytes())
                 written.known += [sides for _, sides in decoded]
     return written
 
@@ -185,7 +185,7 @@ def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: P
     }
 
 
-def _luma(pictures: np.ndarray) -> np.ndarray:
+def luma(pictures: np.ndarray) -> np.ndarray:
     """Brightness (ITU-R BT.601) of pictures (n, h, w, 3), as (n, h, w, 1)."""
     return np.rint(pictures @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
 

@@ -90,6 +90,27 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     return Network(identity, see)
 
 
+def feature_function(
+    name: Literal["squeezenet", "squeezenet_torchvision", "judge"],
+    dataset: Dataset | None = None,
+    weights: Path | None = None,
+    resize: Resize = "clean",
+) -> Callable[[Array], Array]:
+    """The features (n, d) of images (n, h, w, c) in [-1, 1] as a function that can be differentiated, such as for a loss.
+
+    As `open_network` has them; a judge is of `dataset`. Raises `InputError` for missing or wrong weights, and without data.
+    """
+    if name == "judge":
+        if dataset is None:
+            raise InputError("a judge is trained on data: name them")
+        judge = train_judge(dataset)
+        return lambda images: judge.network(judge.params, images)[0]
+    if weights is None:
+        raise InputError(f"{name} needs its weights. {how_to_get(name, Path(f'{name}.npz'))}")
+    variables, _ = read_weights(weights, name)
+    return lambda images: _squeezenet(_LAYOUTS[name], variables, _coloured((images + 1) * 127.5), resize)[0]
+
+
 def _pixels(images: np.ndarray) -> Seen:
     shape = (len(images), 16, 16, images.shape[-1])
     x = jax.image.resize(jnp.asarray(images, jnp.float32), shape, "linear", antialias=True)

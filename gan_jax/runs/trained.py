@@ -9,8 +9,9 @@ trained.draw(label=[3, 3, 7])   # of these classes, where the run has classes
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -28,6 +29,14 @@ from gan_jax.runs.records import is_file, read_json
 from gan_jax.runs.run import FORMAT
 from gan_jax.runs.spec import open_sampler
 from gan_jax.sampling import Inputs, Statistics, render, settle
+
+
+class Norms(NamedTuple):
+    """The norms |z| of latent codes: the least, sqrt(E |z|^2), the largest, of many."""
+
+    least: float
+    typical: float
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,16 @@ class Trained:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that it can be asked for; () of an unconditional generator."""
         return tuple(self.facts["classes"]) if "label" in self.sampler.needs else ()
+
+    @cached_property
+    def norms(self) -> Norms:
+        """Of 4,096 latent codes; raises `InputError` for a generator without codes `z` (n, d)."""
+        inputs = self.sampler.inputs(jax.random.key(0), jax.tree.map(jax.numpy.asarray, self.ask(_CODES)))
+        z = np.asarray(inputs.get("z", ()))
+        if z.ndim != 2:
+            raise InputError(f"this generator takes {', '.join(inputs)}: it has no latent codes z (n, d)")
+        norms = np.linalg.norm(z, axis=1)
+        return Norms(float(norms.min()), math.sqrt(float(np.mean(norms**2))), float(norms.max()))
 
     def draw(self, n: int | None = None, seed: int = 0, **wanted: Any) -> np.ndarray:
         """n samples: uint8 (n, h, w, c) where they are pictures, float32 elsewhere; the same seed gives the same ones.
@@ -143,6 +162,7 @@ def open_trained(
     return Trained(run, step, averaged, statistics, facts, sampler, variables)
 
 
+_CODES = 4096  # of which norms are measured
 _FACTS: dict[str, tuple[Any, Callable[[Any], bool]]] = {  # of model.json: what stands for a missing one, and what it may be
     "metric": (None, lambda value: value is None or isinstance(value, str)),
     "mode": ("max", lambda value: value in ("max", "min")),

@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -15,7 +17,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation import features
 from gan_jax.evaluation.evaluator import COMPARABLE, Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.features import Network, open_network
-from gan_jax.evaluation.judge import Reliability
+from gan_jax.evaluation.judge import Judge, Reliability
 from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.scores import BETTER, METRICS
 from gan_jax.evaluation.seen import Seen
@@ -320,6 +322,36 @@ def test_networks_by_name(dataset):
 def test_only_inception_keeps_its_own_scale(dataset, monkeypatch, name, fixed):
     monkeypatch.setattr(features, "read_weights", lambda weights, name: ({}, "digest"))
     assert open_network(name, dataset, Path("weights.npz")).fixed_scale == fixed
+
+
+def test_features_for_a_loss_are_those_for_scores(dataset, monkeypatch):
+    """Of grey pictures as bytes, and of the same ones in [-1, 1]: the network is given the same values."""
+
+    def forward(layout, variables, images, how):
+        assert (layout, how) == ("caffe", "clean")
+        return (images.reshape(len(images), -1),)
+
+    monkeypatch.setattr(features, "read_weights", lambda weights, name: ({}, "digest"))
+    monkeypatch.setattr(features, "_squeezenet", forward)
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 1)).astype(np.uint8)
+    x = jnp.asarray(images, jnp.float32) / 127.5 - 1
+    function = features.feature_function("squeezenet", weights=Path("weights.npz"))
+    expected = open_network("squeezenet", dataset, Path("weights.npz")).see(images).features
+    np.testing.assert_allclose(function(x), expected, atol=1e-3)
+    np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(function(x)))(x), np.full(x.shape, 3 * 127.5))
+    with pytest.raises(InputError, match="squeezenet needs its weights"):
+        features.feature_function("squeezenet")
+    with pytest.raises(InputError, match="trained on data"):
+        features.feature_function("judge")
+
+
+def test_features_of_a_judge_for_a_loss(dataset, monkeypatch):
+    def network(params, images):
+        return params * images.mean(axis=(1, 2)), images
+
+    known = Judge(lambda images: None, ("a",), True, 1.0, "", network, 3.0)
+    monkeypatch.setattr(features, "train_judge", lambda data: known)
+    assert features.feature_function("judge", dataset)(jnp.ones((2, 4, 4, 1))).tolist() == [[3.0], [3.0]]
 
 
 def test_compare_keeps_columns_apart_and_leaves_the_untrained_out_of_curves(tmp_path, monkeypatch):

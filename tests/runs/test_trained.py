@@ -75,6 +75,14 @@ def test_classes(conditional):
     np.testing.assert_array_equal(trained.draw(3), by_row)  # in turn
 
 
+def test_norms_of_codes(plain):
+    """Of N(0, I) of 5 dimensions: the root mean square is sqrt(5), and of thousands some are under 1 and some over 4."""
+    norms = open_trained(plain).norms
+    assert norms.typical == pytest.approx(np.sqrt(5), rel=0.02)
+    assert 0 < norms.least < 1
+    assert 4 < norms.largest < 7
+
+
 def test_frames_of_a_walk_are_normalised_alike(plain):
     """Statistics are settled once: a latent gives the same picture whatever is rendered beside it."""
     trained = open_trained(plain)

@@ -1,0 +1,81 @@
+"""Walk through latent codes of a run: a film, a strip of frames, the codes, and how far the picture moves in each step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from gan_jax import images
+from gan_jax.commands.codes import enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.flags import CodeFlags
+from gan_jax.config import MOST, Within, command
+from gan_jax.errors import InputError
+from gan_jax.latents import Walk, mean_code, walk
+from gan_jax.rows import evenly
+
+_STOPS = 6  # by default
+_SHOWN = 12  # frames on the strip
+
+
+@dataclass(frozen=True)
+class Config(CodeFlags):
+    """The flags of `interpolate`."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's directory."""
+    through: tuple[str, ...] = tuple(map(str, range(_STOPS)))
+    """The stops of the walk: numbers of samples (7), attributes ('glasses,!male'), or pictures (face.png, pics/), which are
+    inverted first. Several exemplars of a stop (3,7,12) are averaged."""
+    walk: Walk = "slerp"
+    """Path between codes: lerp is straight, slerp follows the sphere, spline is smooth at the stops too."""
+    frames: Annotated[int, Within(2, MOST)] = 120
+    """Number of frames."""
+    closed: bool = False
+    """Go back to the first stop, so that the film has no seam."""
+    seconds: Annotated[float, Within(0, 3600, open_least=True)] = 8.0
+    """How long the film is."""
+
+
+@command
+def main(config: Config) -> dict[str, Any]:
+    """Write walk.webp (and mp4), strip.png, codes.npz and interpolate.json; returns arrays and numbers.
+
+    `images` are the frames uint8, `z` their codes, `stops` those of the stops, `steps` the distances from frame to frame in
+    features. Raises `InputError` for what cannot be had.
+    """
+    if len(config.through) < 2:
+        raise InputError("--through: name 2 stops or more")
+    codes = open_codes(config.run, config, "interpolate")
+    with results(codes, files_in(config.through)) as out:
+        codes.trained.require_room(config.frames)
+        found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
+        stops = np.stack([_stop(each.z, codes.trained.norms.typical) for each in found])
+        z = np.asarray(walk(stops, config.frames, config.walk, config.closed))
+        frames = codes.render(z)
+        numbers = _measured(codes.features(frames), config.closed) | {"features": str(codes.network)}
+        seen = enlarged(frames)
+        strip = images.grid(seen[evenly(len(seen), _SHOWN)], min(len(seen), _SHOWN))
+        images.save(strip, out / "strip.png")
+        files = [out / "strip.png", *images.film(list(seen), out / "walk.webp", config.seconds)]
+        write_codes(out / "codes.npz", z=z, stops=stops, **codes.rows(len(z)))
+        write_numbers(out / "interpolate.json", codes, {"walk": config.walk, "through": list(config.through), **numbers})
+    ratio = numbers["largest_over_median"]
+    print(f"a step      moves the picture by {numbers['median']:.3g} (median), at most by {ratio:.2f} times that")
+    print(f"written: {', '.join(map(str, [*files, out / 'codes.npz', out / 'interpolate.json']))}")
+    return {"images": frames, "z": z, "stops": stops, **numbers}
+
+
+def _stop(z: np.ndarray, norm: float) -> np.ndarray:
+    """A single code as it is, the mean of several at the norm that codes have."""
+    return np.asarray(z[0] if len(z) == 1 else mean_code(z, norm))
+
+
+def _measured(features: np.ndarray, closed: bool) -> dict[str, Any]:
+    """Distances of successive frames, their median and largest; one that is many times the median is a jump."""
+    following = np.roll(features, -1, axis=0) if closed else features[1:]
+    steps = np.linalg.norm(following - features[: len(following)], axis=1)
+    median, largest = float(np.median(steps)), float(steps.max())
+    ratio = largest / median if median > 0 else float(largest > 0)
+    return {"steps": steps.tolist(), "median": median, "largest": largest, "largest_over_median": ratio}

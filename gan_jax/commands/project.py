@@ -1,0 +1,64 @@
+"""Invert pictures: the latent codes of a run whose pictures come nearest to given ones, beside these, and how near."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from gan_jax import images
+from gan_jax.commands import given
+from gan_jax.commands.codes import enlarged, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.flags import CodeFlags
+from gan_jax.config import Count, command
+from gan_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Config(CodeFlags):
+    """The flags of `project`."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's directory."""
+    pictures: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Picture files, folders of them, or an .npz with an array `image`."""
+    n: Count = 16
+    """Largest number of pictures."""
+
+
+@command
+def main(config: Config) -> dict[str, Any]:
+    """Write pairs.png, codes.npz and project.json; returns arrays and numbers.
+
+    `given` are the pictures as fitted, `images` the nearest ones of the generator, uint8, `z` their codes, `psnr` how near
+    each is in dB, `losses` those of all restarts (n, restarts). A search that was interrupted goes on where it was kept.
+    Raises `InputError` for what cannot be had.
+    """
+    if not config.pictures:
+        raise InputError("name picture files, a folder of them, or an .npz")
+    codes = open_codes(config.run, config, "project")
+    with results(codes, config.pictures) as out:
+        targets, names = given.read_pictures(config.pictures, codes.shape, config.fit, config.n)
+        found = codes.inverted(targets)
+        made = images.to_uint8(found.images)
+        images.save(_pairs(targets, made), out / "pairs.png")
+        arrays = {"z": found.z, "psnr": found.psnr, "losses": found.losses}
+        write_codes(out / "codes.npz", **arrays, **codes.rows(len(found.z)))
+        search = {name: getattr(config, name) for name in ("match", "restarts", "inversion_steps", "inversion_rate", "norm")}
+        rows = [{"picture": name, "psnr": float(value)} for name, value in zip(names, found.psnr, strict=True)]
+        write_numbers(out / "project.json", codes, {**search, "pictures": rows, "psnr": float(np.mean(found.psnr))})
+    for row in rows:
+        print(f"{row['psnr']:6.1f} dB   {row['picture']}")
+    print(f"written: {out / 'pairs.png'} (given above, the generator's below), {out / 'codes.npz'}, {out / 'project.json'}")
+    return {"given": targets, "images": made, **arrays}
+
+
+def _pairs(targets: np.ndarray, made: np.ndarray, columns: int = 8) -> np.ndarray:
+    """The sheet: rows of given pictures, each with the generator's below."""
+    rows = []
+    for start in range(0, len(targets), columns):
+        above, below = targets[start : start + columns], made[start : start + columns]
+        blank = np.full((min(columns, len(targets)) - len(above), *targets.shape[1:]), 255, np.uint8)
+        rows += [above, blank, below, blank]
+    return images.grid(enlarged(np.concatenate(rows)), min(columns, len(targets)))
