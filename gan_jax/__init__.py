@@ -5,6 +5,7 @@ Make it       image_gan(generator, discriminator, loss, latent): an Objective; m
 Begin         init_state(objective, tx, key, batch); init_population: many runs
 Run the step  jit_step, scan_step, sharded_step, pmap_step, vmap_step; batch_mesh, run_mesh, replicate
 Sample        sampling_variables, settle, render, draw; image_sampler
+Codes         latents (walks, arithmetic), gan_jax.directions, gan_jax.inversion
 Errors        InputError (what was given cannot work), RunError (a run stopped)
 
 gan_jax.models has networks, gan_jax.data pictures and rounds, gan_jax.training `train` and `run_experiment`, gan_jax.runs

@@ -245,10 +245,13 @@ def results(codes: Codes, inputs: Sequence[str]) -> Iterator[Path]:
     out = codes.folder
     check_apart(out / "codes.npz", inputs)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)  # before what takes minutes
         yield out
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+    finally:
+        with contextlib.suppress(OSError):  # it holds something
+            out.rmdir()
 
 
 def write_codes(path: Path, **arrays: Any) -> None:

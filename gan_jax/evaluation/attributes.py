@@ -57,7 +57,7 @@ class AttributeReader:
             return wanted
         if wanted.name in self.classes and wanted.value is None:
             return Wanted(CLASS, wanted.name, wanted.negated)
-        known = [*self.names, *(f"{CLASS}={name}" for name in self.classes)]
+        known = [name for name in self.names if name != CLASS] + [f"{CLASS}={name}" for name in self.classes]
         raise InputError(
             f"nothing reads {wanted.name!r} in pictures of this run: {self.about} reads {listed(known, _NAMED)}. "
             "Files and folders are named with their suffix or a slash"

@@ -258,6 +258,10 @@ def _load(run: Path, checkpoint: str, metric: str | None, mode: Literal["max", "
             raise InputError(f"{run} has no checkpoint {checkpoint!r}; it has {', '.join(named) or 'none'}")
         state = checkpoints.read(named[checkpoint])
     try:
+        if averaged and "gen" in state and not state.get("ema_params"):
+            raise InputError(
+                f"checkpoint {checkpoint} of {run} has no averaged weights: open the newest ones (--raw, averaged=False)"
+            )
         params = state["ema_params"] if averaged else state["gen"]["params"]
         return {"params": params, **(state["gen"].get("stats") or {})}, named[checkpoint]
     except (AttributeError, LookupError, TypeError) as error:

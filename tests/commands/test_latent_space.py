@@ -208,6 +208,7 @@ def test_bad_exemplars(run, tmp_path, monkeypatch, reader, through, message):
     np.savez("none.npz", x2=np.zeros((2, 7)))
     with pytest.raises(InputError, match=message):
         interpolated(run, *through, ref="halves", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_bad_input(run, tmp_path, pictures, reader):

@@ -67,6 +67,8 @@ def test_names_of_classes():
     assert reader.understood(parse_wanted("cat,!class=7")) == (Wanted("class", "cat"), Wanted("class", "7", True))
     with pytest.raises(InputError, match="no class 'dog': there are cat, 7"):
         reader.understood(parse_wanted("class=dog"))
+    with pytest.raises(InputError, match="nothing reads 'dog' .* it reads class=cat, class=7. Files"):
+        reader.understood(parse_wanted("dog"))
 
 
 def judge(logits, names, exclusive) -> Judge:

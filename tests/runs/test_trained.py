@@ -28,8 +28,8 @@ class Config:
     lr: float = 0.1
 
 
-def write_run(directory: Path, classes: tuple[str, ...] = ()) -> Path:
-    """A run that has not trained yet."""
+def write_run(directory: Path, classes: tuple[str, ...] = (), **changed: object) -> Path:
+    """A run that has not trained yet, its state `changed`."""
     generator = dcgan.Generator(size=(16, 16), channels=1, width=4, num_classes=len(classes))
     latent = latents.Normal(5)
     batch = {"image": np.zeros((4, 16, 16, 1), np.uint8), "label": np.zeros(4, np.int32)}
@@ -40,7 +40,7 @@ def write_run(directory: Path, classes: tuple[str, ...] = ()) -> Path:
     run.describe_model(partial(image_sampler, generator, latent), facts)
     run.accept()
     with run, run.checkpoints() as checkpoints:
-        checkpoints.save(0, state)
+        checkpoints.save(0, state._replace(**changed))
     return directory
 
 
@@ -73,6 +73,14 @@ def test_classes(conditional):
     np.testing.assert_array_equal(trained.draw(3, label="b")[1], by_row[1])
     assert (trained.draw(3, label="b")[0] != by_row[0]).any()
     np.testing.assert_array_equal(trained.draw(3), by_row)  # in turn
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_a_run_without_averaged_weights_opens_with_the_newest(plain, tmp_path, nothing):
+    run = write_run(tmp_path / "raw", ema_params=nothing)
+    with pytest.raises(InputError, match="has no averaged weights: open the newest ones"):
+        open_trained(run)
+    np.testing.assert_array_equal(open_trained(run, averaged=False).draw(2), open_trained(plain).draw(2))
 
 
 def test_norms_of_codes(plain):
