@@ -240,10 +240,12 @@ def files_in(words: Sequence[str]) -> list[str]:
 def results(codes: Codes, inputs: Sequence[str]) -> Iterator[Path]:
     """The folder for the results of a command, which is made.
 
-    Raises `InputError` where it cannot be written, and where it is, or lies in, one of the `inputs`.
+    Raises `InputError` where it cannot be written, and where it is, or lies in, one of the `inputs` or the run's checkpoints
+    or sheets.
     """
     out = codes.folder
-    check_apart(out / "codes.npz", inputs)
+    check_apart(out / "codes.npz", [*inputs, codes.run / "checkpoints", codes.run / "samples"])
+    new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)  # before what takes minutes
         yield out
@@ -251,7 +253,8 @@ def results(codes: Codes, inputs: Sequence[str]) -> Iterator[Path]:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
     finally:
         with contextlib.suppress(OSError):  # it holds something
-            out.rmdir()
+            if new:
+                out.rmdir()
 
 
 def write_codes(path: Path, **arrays: Any) -> None:

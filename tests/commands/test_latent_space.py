@@ -216,8 +216,10 @@ def test_other_bad_input(run, tmp_path, pictures, reader):
         interpolated(run, "1", "left", out=tmp_path)
     with pytest.raises(InputError, match="--statistics batch: a picture would depend"):
         interpolated(run, "1", "2", statistics="batch", out=tmp_path)
-    with pytest.raises(InputError, match="lies in the input"):
+    with pytest.raises(InputError, match="lies in the input .*pics"):
         interpolated(run, "1", str(pictures) + "/", out=pictures)
+    with pytest.raises(InputError, match="lies in the input .*checkpoints"):
+        interpolated(run, "1", "2", out=run / "checkpoints" / "walk")
     for named, message in (
         {"wings": r"0 of 40 samples have wings: .* raise --search", "beard": "nothing reads 'beard'"}
     ).items():
