@@ -4,6 +4,7 @@ import errno
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, TypeVar, Union
 
 import tyro
@@ -51,6 +52,7 @@ def run_subcommand(
 
 def _run(call: Callable[[], object]) -> None:
     _startup.loaded()
+    sys.unraisablehook = partial(_told, sys.unraisablehook)
     with interrupts.program():
         try:
             status = guarded(call)
@@ -59,6 +61,12 @@ def _run(call: Callable[[], object]) -> None:
             sys.stdout.flush()
             interrupts.leave()  # not by the interpreter's own end, which waits for a compilation that goes on
     sys.exit(status)
+
+
+def _told(hook: Callable[[Any], object], lost: Any) -> None:
+    """Without what TensorStore's threads say of a write that has failed already: Orbax has closed its loop, and tells why."""
+    if not (lost.exc_type is RuntimeError and str(lost.exc_value) == "Event loop is closed"):
+        hook(lost)
 
 
 def _program() -> str | None:
