@@ -14,6 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import COMPARABLE
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.files import whole
+from gan_jax.images import SIGNATURE, default_place
 from gan_jax.runs.records import is_number, read_rows
 
 Row = dict[str, Any]
@@ -26,8 +27,8 @@ class Config:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The runs' directories, or folders with an eval.jsonl."""
-    out: Path = Path("compare.png")
-    """The plot of the scores over training."""
+    out: Path | None = None
+    """The plot of the scores over training; default compare.png, or compare-2.png where that is not ours."""
 
 
 @command
@@ -38,6 +39,8 @@ def main(config: Config) -> dict[str, Row]:
     """
     if len(config.runs) < 2:
         raise InputError("name two runs or more to compare")
+    if len({run.resolve() for run in config.runs}) < len(config.runs):
+        raise InputError("one run is named twice: compare different ones")
     rows = {str(run): _scored(run) for run in config.runs}
     names = _names(rows)
     groups = {run: _by_protocol(scored, names) for run, scored in rows.items()}
@@ -58,7 +61,7 @@ def main(config: Config) -> dict[str, Row]:
     if missing:
         print(f"not of all of them: {', '.join(missing)}")
     print("protocol: " + ", ".join(f"{name} {value}" for name, value in zip(names, chosen, strict=True) if value))
-    _show_curves(common, groups, config.out)
+    _show_curves(common, groups, config.out or default_place(Path("compare.png")))
     return last
 
 
@@ -179,4 +182,4 @@ def draw(curves: dict[str, list[Row]], out: Path) -> None:
     for axes in panels[len(names) :]:
         axes.remove()
     panels[0].legend(fontsize="small")
-    figure.savefig(out, dpi=110)
+    figure.savefig(out, dpi=110, metadata=dict([SIGNATURE]) if out.suffix == ".png" else None)

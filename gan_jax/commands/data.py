@@ -44,7 +44,7 @@ class Config(VariationFlags, PictureFlags):
     seed: Seed = 0
     """Preview: random seed for the variations."""
     out: Path | None = None
-    """The sheet to write; default real.png for check, preview.png for preview."""
+    """The sheet to write; default real.png for check, preview.png for preview, or real-2.png where that is not ours."""
 
 
 @command
@@ -88,7 +88,7 @@ def cache(action: str) -> str:
 
 def _place(config: Config) -> Path | None:
     """Where the sheet goes, and nowhere if the default is in the data; raises `InputError` for such an --out."""
-    out = config.out or Path("real.png" if config.action == "check" else "preview.png")
+    out = config.out or images.default_place(Path("real.png" if config.action == "check" else "preview.png"))
     inputs = [config.data] if exists(place(config.data)) else []
     try:
         check_apart(out, inputs)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from gan_jax.files import whole
+from gan_jax.files import exists, whole
+
+SIGNATURE = "Software", "gan_jax"  # a text in every PNG of ours
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -26,8 +29,33 @@ def save(image: np.ndarray, path: Path, scale: int = 1) -> None:
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     if scale > 1:
         picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-    with whole(path) as unfinished:
-        picture.save(unfinished, format=path.suffix[1:].upper().replace("JPG", "JPEG"))
+    signature = PngInfo()
+    signature.add_text(*SIGNATURE)
+    with whole(path) as unfinished:  # other formats pass over pnginfo
+        picture.save(unfinished, format=path.suffix[1:].upper().replace("JPG", "JPEG"), pnginfo=signature)
+
+
+def default_place(path: Path) -> Path:
+    """Where a picture goes that the user gave no place: `path`, unless a picture of somebody else's has that name.
+
+    Ours, which are signed, are replaced; beside others it gets a number: real-2.png.
+    """
+    number = 1
+    found = path
+    while exists(found) and not _is_ours(found):
+        number += 1
+        found = path.with_stem(f"{path.stem}-{number}")
+    return found
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(SIGNATURE[0]) == SIGNATURE[1]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def enlargement(height: int) -> int:
