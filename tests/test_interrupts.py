@@ -51,13 +51,19 @@ with interrupts.program(), interrupts.deferred() as stop:
 def program(kind: str, *signals: int, gap: float = 0.0) -> tuple[int, str, str]:
     """The exit status and the words of a program that gets these signals, one after the other."""
     command = [sys.executable, "-c", PROGRAM, str(ROOT / "gan_jax"), kind]
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, which a child inherits
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    for number in signals:
-        process.send_signal(number)
-        time.sleep(gap)
-    out, err = process.communicate(timeout=60)
+    signal.signal(signal.SIGHUP, before)
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(gap)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     return process.returncode, out, err
 
 
