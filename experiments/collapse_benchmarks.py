@@ -2,8 +2,8 @@
 
 ring, grid        8 and 25 Gaussians, networks and optimizer of PacGAN (Lin et al. 2018, arXiv:1712.04086, authors' code)
 unrolled          a ring, of Unrolled GAN (Metz et al. 2016, arXiv:1611.02163, appendix A)
-digits            scikit-learn's digits at 32x32, DCGAN of width 16 and DCGAN's optimizer
-flowers           drawn flowers at 32x32, whose kinds are colour of petals and of stamens
+digits            scikit-learn's digits at 32x32, DCGAN of width 16 without batch norm, its cost and optimizer
+flowers           drawn flowers at 32x32, whose kinds are colours of petals and of stamens, with the same players
 stacked_veegan, stacked_unrolled_half, stacked_unrolled_quarter    1,000 modes (`gan_jax.models.stacked`)
 """
 
@@ -30,7 +30,7 @@ from gan_jax.evaluation.digit_reader import train_digit_reader
 from gan_jax.evaluation.judge import Network, train_judge
 from gan_jax.images import grid as tiled
 from gan_jax.images.convert import to_float
-from gan_jax.latents import Latent, Normal, Uniform
+from gan_jax.latents import LATENTS, Latent, Normal, Uniform
 from gan_jax.losses import Loss
 from gan_jax.metrics.diversity import rms_within_classes
 from gan_jax.metrics.modes import class_coverage, mode_coverage, stacked_floor
@@ -209,16 +209,15 @@ def _flowers() -> Dataset:
 
 def _stacked(protocol: Protocol) -> Benchmark:
     dataset = load("stacked_mnist", protocol.generator.size)
-    assert dataset.drawn
+    arrays, vary = dataset.drawn or (dataset.train, ())
     reader = train_digit_reader(protocol.generator.size)
-    latents: dict[str, Any] = {"uniform": Uniform, "normal": Normal}
     labels = np.asarray(dataset.train["digits"])
     frequencies = np.bincount(labels.ravel(), minlength=10) / labels.size
     return Benchmark(
         generator=protocol.generator,
         discriminator=protocol.discriminator,
-        latent=latents[protocol.latent](protocol.latent_dim),
-        arrays=dataset.drawn.arrays,
+        latent=LATENTS[protocol.latent](protocol.latent_dim),
+        arrays=arrays,
         batch=protocol.batch,
         rates=(protocol.gen_lr, protocol.disc_lr),
         decays=(protocol.b1, protocol.b2),
@@ -229,7 +228,7 @@ def _stacked(protocol: Protocol) -> Benchmark:
         scored_with=reader.judge.params,
         columns={"reverse_kl": ("{:.3f}", stacked_floor(protocol.samples, np.stack([frequencies] * len(COLOURS))).kl)},
         show=_show_pictures,
-        vary=dataset.drawn.vary,
+        vary=vary,
         gen_steps=protocol.gen_steps,
     )
 

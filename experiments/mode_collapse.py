@@ -13,7 +13,6 @@ errors; seconds a seed), modes.png (every seed over the rounds), samples.png (th
 first seed of each cure).
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,32 +25,24 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import jax
 import numpy as np
 import optax
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
+from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, mean_and_error, report, visited
 from gan_jax import cli, core, losses, penalties
 from gan_jax.config import Count, Rate, checked
 from gan_jax.core import Objective, Players
 from gan_jax.errors import InputError
 from gan_jax.files import whole
-from gan_jax.images import film
 from gan_jax.instance_noise import instance_noise
 from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
 from gan_jax.objectives import image_gan
-from gan_jax.rows import evenly
 from gan_jax.runs.run import is_run
 from gan_jax.training import Measure, Population, train_population
-from gan_jax.training.flags import inner_loop
+from gan_jax.training.flags import OPTIMIZERS, inner_loop
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
-FRAMES = 120
-PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
-
-
-Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
 
 
 class Cure(NamedTuple):
@@ -68,8 +59,8 @@ class Cure(NamedTuple):
     feature_matching: float = 0.0
     noise: float = 0.0
     norm: Literal["", "batch", "virtual"] = ""
-    change: Callable[[optax.GradientTransformation], optax.GradientTransformation] = lambda tx: tx
-    optimizer: Callable[..., optax.GradientTransformation] = optax.adam
+    historical: float = 0.0
+    optimizer: str = "adam"
 
 
 CURES = {
@@ -85,11 +76,11 @@ CURES = {
     "relativistic": Cure(penalties=("r1", "r2"), loss=losses.relativistic_paired),
     "feature_matching": Cure(feature_matching=1.0),
     "label_smoothing": Cure(smoothing=0.1),
-    "historical": Cure(change=lambda tx: optax.chain(penalties.historical_averaging(0.1), tx)),
+    "historical": Cure(historical=0.1),
     "instance_noise": Cure(noise=0.1),
     "batch_norm": Cure(norm="batch"),
     "virtual_norm": Cure(norm="virtual"),
-    "optimistic": Cure(optimizer=partial(optax.optimistic_adam_v2, nesterov=False)),
+    "optimistic": Cure(optimizer="optimistic_adam"),
 }
 
 
@@ -218,13 +209,17 @@ def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tup
         pack=cure.pack,
         feature_matching=cure.feature_matching,
     )
-    b1, b2 = benchmark.decays
     gen_lr, disc_lr = (config.lr or rate for rate in benchmark.rates)
-    adam = partial(cure.optimizer, b1=b1, b2=b2)
     return objective, Players(
-        gen=cure.change(adam(gen_lr)),
-        disc=cure.change(adam(config.disc_lr or disc_lr, eps_root=1e-16 if cure.unroll else 0.0)),
+        gen=optimizer(cure, gen_lr, benchmark.decays), disc=optimizer(cure, config.disc_lr or disc_lr, benchmark.decays)
     )
+
+
+def optimizer(cure: Cure, rate: float, decays: tuple[float, float]) -> optax.GradientTransformation:
+    """The optimizer of either player."""
+    eps_root = 1e-16 if cure.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
+    tx = OPTIMIZERS[cure.optimizer](rate, *decays, eps_root)
+    return optax.chain(penalties.historical_averaging(cure.historical), tx) if cure.historical else tx
 
 
 def summary(population: Population, benchmark: Benchmark) -> dict[str, Any]:
@@ -240,96 +235,10 @@ def summary(population: Population, benchmark: Benchmark) -> dict[str, Any]:
         "died": len(population.died),
         "lost": lost,
         "lost_share": [lost / len(last), interval.low, interval.high],
-        "modes": _mean(covered),
-        **{name: _mean(values[np.isfinite(values)]) for name, values in numbers.items()},
+        "modes": mean_and_error(covered),
+        **{name: mean_and_error(values[np.isfinite(values)]) for name, values in numbers.items()},
         "curves": [[[row["step"], row["modes"]] for row in scores] for scores in population.scores],
     }
-
-
-def _mean(values: np.ndarray) -> list[float]:
-    """Mean and its standard error."""
-    if not len(values):
-        return [float("nan"), float("nan")]
-    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0]
-
-
-def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
-    """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
-    rows = [["", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
-    for name, row in found.items():
-        share, low, high = row["lost_share"]
-        scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
-        modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
-        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
-    rows.append(["real", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""])
-    rows.insert(1, ["---"] * len(rows[0]))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    print("\n" + "\n".join(lines))
-    with whole(outdir / "table.md") as unfinished:
-        unfinished.write_text("\n".join(lines) + "\n")
-    with whole(outdir / "results.json") as unfinished:
-        unfinished.write_text(json.dumps(found) + "\n")
-
-
-def visited(looks: list[Look]) -> list[float]:
-    """The number of modes that a seed covered at one time or another, its mean and standard error."""
-    return _mean(np.any([arrays["covered"] for _, arrays in looks], axis=0).sum(axis=1))
-
-
-def looks_of(directory: Path) -> list[Look]:
-    """What was seen, in the order of the rounds."""
-    parts: dict[int, dict[int, dict[str, np.ndarray]]] = {}
-    for path in sorted((directory / "looks").glob("*.npz")):
-        first, step = map(int, path.stem.split("-"))
-        with np.load(path) as file:
-            parts.setdefault(step, {})[first] = dict(file)
-    return [
-        (step, {name: np.concatenate([chunks[first][name] for first in sorted(chunks)]) for name in ("covered", "samples")})
-        for step, chunks in sorted(parts.items())
-    ]
-
-
-def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> None:
-    """Modes over the rounds: a panel a cure, a line a seed."""
-    figure = Figure(figsize=(2.6 * len(found), 2.4), layout="constrained")
-    for axes, (name, row) in zip(np.atleast_1d(figure.subplots(1, len(found), sharey=True)), found.items(), strict=True):
-        for curve in row["curves"]:
-            axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.35, linewidth=0.8)
-        axes.set(title=name, xlabel="rounds", ylim=(-0.3, modes + 0.5))
-    with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=110)
-
-
-def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, seeds: int, path: Path) -> None:
-    """The last samples: a row a cure, a column a seed."""
-    columns = min(seeds, 10)
-    side = PANEL[benchmark.real]
-    figure = Figure(figsize=(side * columns, 1.05 * side * len(looks)), layout="constrained")
-    panels = figure.subplots(len(looks), columns, squeeze=False)
-    for row, (name, seen) in zip(panels, looks.items(), strict=True):
-        for i, axes in enumerate(row):
-            benchmark.show(axes, seen[-1][1]["samples"][i])
-            axes.set(xticks=[], yticks=[])
-        row[0].set_ylabel(name)
-    with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=110)
-
-
-def make_film(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
-    """The first seed of each cure, side by side."""
-    shortest, side = min(len(seen) for seen in looks.values()), PANEL[benchmark.real]
-    frames = []
-    for i in evenly(shortest, min(FRAMES, shortest)):
-        figure = Figure(figsize=(1.4 * side * len(looks), 1.6 * side), dpi=90, layout="constrained")
-        canvas = FigureCanvasAgg(figure)
-        for axes, (name, seen) in zip(np.atleast_1d(figure.subplots(1, len(looks))), looks.items(), strict=True):
-            benchmark.show(axes, seen[i][1]["samples"][0])
-            axes.set(xticks=[], yticks=[])
-            axes.set_title(f"{name}, {seen[i][0]}", fontsize=8)
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    print(f"film        {', '.join(map(str, film(frames, path)))}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from PIL import Image
 
 from experiments import collapse_benchmarks, mode_collapse
 from experiments.collapse_benchmarks import BENCHMARKS
+from experiments.collapse_report import visited
 from experiments.mode_collapse import CURES, Config, main
 from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import train_judge
@@ -97,7 +98,7 @@ def test_one_point_far_from_the_origin_has_no_deviation():
 def test_modes_that_were_visited():
     covered = [[[True, False, False], [True, True, False]], [[False, True, False], [True, True, False]]]
     looks = [(step, {"covered": np.array(each)}) for step, each in enumerate(covered)]
-    assert mode_collapse.visited(looks)[0] == 2  # the first seed one after the other, the second both at once
+    assert visited(looks)[0] == 2  # the first seed one after the other, the second both at once
 
 
 def test_the_order_of_play_changes_the_run(tmp_path):

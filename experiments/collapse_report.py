@@ -1,0 +1,105 @@
+"""What became of the populations of `experiments.mode_collapse`: tables, curves, samples and films."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from experiments.collapse_benchmarks import Benchmark
+from gan_jax.files import whole
+from gan_jax.images import film
+from gan_jax.rows import evenly
+
+FRAMES = 120
+PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
+
+Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
+
+
+def mean_and_error(values: np.ndarray) -> list[float]:
+    """Mean and its standard error."""
+    if not len(values):
+        return [float("nan"), float("nan")]
+    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0]
+
+
+def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
+    """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
+    rows = [["", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
+    for name, row in found.items():
+        share, low, high = row["lost_share"]
+        scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
+        modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
+        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
+    rows.append(["real", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""])
+    rows.insert(1, ["---"] * len(rows[0]))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    print("\n" + "\n".join(lines))
+    with whole(outdir / "table.md") as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n")
+    with whole(outdir / "results.json") as unfinished:
+        unfinished.write_text(json.dumps(found) + "\n")
+
+
+def visited(looks: list[Look]) -> list[float]:
+    """The number of modes that a seed covered at one time or another, its mean and standard error."""
+    return mean_and_error(np.any([arrays["covered"] for _, arrays in looks], axis=0).sum(axis=1))
+
+
+def looks_of(directory: Path) -> list[Look]:
+    """What was seen, in the order of the rounds."""
+    parts: dict[int, dict[int, dict[str, np.ndarray]]] = {}
+    for path in sorted((directory / "looks").glob("*.npz")):
+        first, step = map(int, path.stem.split("-"))
+        with np.load(path) as file:
+            parts.setdefault(step, {})[first] = dict(file)
+    return [
+        (step, {name: np.concatenate([chunks[first][name] for first in sorted(chunks)]) for name in ("covered", "samples")})
+        for step, chunks in sorted(parts.items())
+    ]
+
+
+def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> None:
+    """Modes over the rounds: a panel a cure, a line a seed."""
+    figure = Figure(figsize=(2.6 * len(found), 2.4), layout="constrained")
+    for axes, (name, row) in zip(np.atleast_1d(figure.subplots(1, len(found), sharey=True)), found.items(), strict=True):
+        for curve in row["curves"]:
+            axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.35, linewidth=0.8)
+        axes.set(title=name, xlabel="rounds", ylim=(-0.3, modes + 0.5))
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
+
+
+def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, seeds: int, path: Path) -> None:
+    """The last samples: a row a cure, a column a seed."""
+    columns = min(seeds, 10)
+    side = PANEL[benchmark.real]
+    figure = Figure(figsize=(side * columns, 1.05 * side * len(looks)), layout="constrained")
+    panels = figure.subplots(len(looks), columns, squeeze=False)
+    for row, (name, seen) in zip(panels, looks.items(), strict=True):
+        for i, axes in enumerate(row):
+            benchmark.show(axes, seen[-1][1]["samples"][i])
+            axes.set(xticks=[], yticks=[])
+        row[0].set_ylabel(name)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
+
+
+def make_film(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
+    """The first seed of each cure, side by side."""
+    shortest, side = min(len(seen) for seen in looks.values()), PANEL[benchmark.real]
+    frames = []
+    for i in evenly(shortest, min(FRAMES, shortest)):
+        figure = Figure(figsize=(1.4 * side * len(looks), 1.6 * side), dpi=90, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        for axes, (name, seen) in zip(np.atleast_1d(figure.subplots(1, len(looks))), looks.items(), strict=True):
+            benchmark.show(axes, seen[i][1]["samples"][0])
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(f"{name}, {seen[i][0]}", fontsize=8)
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    print(f"film        {', '.join(map(str, film(frames, path)))}")
