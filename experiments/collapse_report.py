@@ -9,8 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.collapse_benchmarks import Benchmark
+from experiments.tables import markdown
 from gan_jax.files import whole
 from gan_jax.images import film
+from gan_jax.metrics.intervals import Proportion
 from gan_jax.rows import evenly
 
 FRAMES = 120
@@ -30,17 +32,14 @@ def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path)
     """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
     rows = [["", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
-        share, low, high = row["lost_share"]
         scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
         modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
-        rows.append([name, f"{share:.2f} [{low:.2f}, {high:.2f}]", *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
+        rows.append([name, str(Proportion(*row["lost_share"])), *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
     rows.append(["real", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""])
-    rows.insert(1, ["---"] * len(rows[0]))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    print("\n" + "\n".join(lines))
+    table = markdown(rows)
+    print(f"\n{table}")
     with whole(outdir / "table.md") as unfinished:
-        unfinished.write_text("\n".join(lines) + "\n")
+        unfinished.write_text(table + "\n")
     with whole(outdir / "results.json") as unfinished:
         unfinished.write_text(json.dumps(found) + "\n")
 

@@ -18,10 +18,11 @@ and 1,000 samples are recognised 0.894 times as often as held-out real ones (see
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from gan_jax import cli
-from gan_jax.config import Count, Weight
+from gan_jax.config import Count, Weight, read, values_of
 from gan_jax.data import BalanceFlags, Dataset, PictureFlags, VariationFlags
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
@@ -102,6 +103,16 @@ def build(config: Config, dataset: Dataset) -> Game:
 
 
 main = partial(run_experiment, build, "dcgan")
+
+
+def trained(config: Config) -> Path | None:
+    """The directory of the run by those of the flags that this experiment has, so that other experiments continue its run.
+
+    None after a dry run and in processes that write nothing.
+    """
+    run = main(read(Config, values_of(config)))
+    return run.directory if run and run.writes else None
+
 
 if __name__ == "__main__":
     cli.run_command(main, Config, __doc__ or "")

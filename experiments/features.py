@@ -18,7 +18,6 @@ pixels. The classifiers take one to two minutes a draw and kind on a core that m
 Differs: the paper scales nothing; here features are centred and divided by one number, so that one range of weights serves all.
 """
 
-import dataclasses
 import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +34,7 @@ from jaxtyping import Float, Int, PyTree
 
 from experiments import dcgan
 from gan_jax import cli, progress
-from gan_jax.config import FREE, Count, CountOrNone, checked, read
+from gan_jax.config import FREE, Count, CountOrNone, checked, read, values_of
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.files import whole
@@ -43,7 +42,6 @@ from gan_jax.images.convert import to_float
 from gan_jax.rows import chunks, evenly
 from gan_jax.runs.records import read_json, write_json
 from gan_jax.runs.transfer import load_weights
-from gan_jax.training import run_experiment
 
 GRID = 4  # rows and columns of the pooled maps
 WEIGHTS = tuple(10.0**i for i in range(-2, 4))  # of the loss against the penalty
@@ -72,13 +70,12 @@ def main(config: Config) -> dict[str, Any] | None:
     Raises `InputError` for runs of other networks or with labels in the discriminator, and for data that cannot be tested on.
     """
     config = checked(config)
-    directory, flags = (config.run, _flags_of(config.run)) if config.run else (None, _only_dcgan(config))
+    directory, flags = (config.run, _flags_of(config.run)) if config.run else (None, read(dcgan.Config, values_of(config)))
     _require_maps(flags)
     if directory is None:
-        run = run_experiment(dcgan.build, "dcgan", flags)
-        if run is None or not run.writes:
-            return None
-        directory = run.directory
+        directory = dcgan.trained(flags)
+    if directory is None:
+        return None
     with progress.step("reading the data"):
         dataset = flags.load()
     if (read_json(directory / "env.json") or {}).get("data") != dataset.fingerprint:
@@ -91,11 +88,6 @@ def main(config: Config) -> dict[str, Any] | None:
         unfinished.write_text(told + "\n")
     print(f"written: {directory / 'features.json'}, {directory / 'features.txt'}")
     return found
-
-
-def _only_dcgan(config: Config) -> dcgan.Config:
-    """The flags that `experiments.dcgan` has, so that either script continues the other's run."""
-    return dcgan.Config(**{each.name: getattr(config, each.name) for each in dataclasses.fields(dcgan.Config)})
 
 
 def _flags_of(run: Path) -> dcgan.Config:

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import jax
 import numpy as np
 import optax
-from scipy.stats import binomtest
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
 from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, mean_and_error, report, visited
@@ -37,6 +36,7 @@ from gan_jax.files import whole
 from gan_jax.instance_noise import instance_noise
 from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
+from gan_jax.metrics.intervals import proportion
 from gan_jax.objectives import image_gan
 from gan_jax.runs.run import is_run
 from gan_jax.training import Measure, Population, train_population
@@ -227,14 +227,13 @@ def summary(population: Population, benchmark: Benchmark) -> dict[str, Any]:
     last = [scores[-1] if i not in population.died and scores else None for i, scores in enumerate(population.scores)]
     covered = np.array([row["modes"] if row else 0 for row in last])
     lost = int((covered < benchmark.modes).sum())
-    interval = binomtest(lost, len(last)).proportion_ci(method="wilson")
     alive = [row for row in last if row]
     numbers = {name: np.array([row[name] for row in alive]) for name in benchmark.columns}
     return {
         "seeds": len(last),
         "died": len(population.died),
         "lost": lost,
-        "lost_share": [lost / len(last), interval.low, interval.high],
+        "lost_share": list(proportion(lost, len(last))),
         "modes": mean_and_error(covered),
         **{name: mean_and_error(values[np.isfinite(values)]) for name, values in numbers.items()},
         "curves": [[[row["step"], row["modes"]] for row in scores] for scores in population.scores],

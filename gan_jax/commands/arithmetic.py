@@ -68,7 +68,7 @@ def main(config: Config) -> dict[str, Any]:
         means = np.stack([mean_code(each, norm if config.rescale == "means" else None) for each in exemplars])
         made = codes.render(np.concatenate([z, means]))
         squares, middles = made[: _SIDE**2], made[_SIDE**2 :]
-        pixels, control = _in_pixels(found)
+        pixels, control = in_pixels(*(each.pictures for each in found))
         numbers = _measured(codes, found, squares, control) | _norms(exemplars, code, norm)
         images.save(figure([each.pictures for each in found], middles, squares, pixels, control), out / "figure.png")
         write_codes(out / "codes.npz", z=z, means=means, **dict(zip("abc", exemplars, strict=True)))
@@ -80,10 +80,10 @@ def main(config: Config) -> dict[str, Any]:
     return {"images": squares, "z": z, "means": middles, "control": control, **numbers}
 
 
-def _in_pixels(found: Sequence[Exemplars]) -> tuple[np.ndarray, np.ndarray]:
-    """The means of the exemplars' pictures uint8 (3, h, w, c), and A - B + C of them, cut off at black and white."""
-    a, b, c = means = [each.pictures.astype(np.float32).mean(axis=0) for each in found]
-    return _bytes(np.stack(means)), _bytes(a - b + c)
+def in_pixels(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The means of three sets of pictures uint8 (k, h, w, c), and a - b + c of these, cut off at black and white."""
+    means = [each.mean(axis=0, dtype=np.float32) for each in (a, b, c)]
+    return _bytes(np.stack(means)), _bytes(means[0] - means[1] + means[2])
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:

@@ -1,17 +1,18 @@
 """Attributes of pictures by name, such as "glasses,!male": what can be read, by what, and which pictures have them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import Judge
-from gan_jax.evaluation.readers import READERS
+from gan_jax.evaluation.readers import READERS, counts_right
 from gan_jax.listing import listed
 
 CLASS = "class"  # the attribute that a classifier of labels reads
+SURE = 0.8  # a picture with an attribute below this confidence is not valid
 _NAMED = 60  # attributes in a message
 
 
@@ -39,12 +40,26 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class AttributeReader:
-    """`read(images)` gives the attributes `names` of images (n, h, w, c) uint8. `classes` are the values of `CLASS`, if any."""
+    """`read(images)` gives the attributes `names` of images (n, h, w, c) uint8. `classes` are the values of `CLASS`, if any.
+
+    `counts` are the numbers of parts that every picture should show, where they are known.
+    """
 
     about: str
     names: tuple[str, ...]
     read: Callable[[np.ndarray], Readings]
     classes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def valid(self, readings: Readings) -> np.ndarray | None:
+        """Which pictures show every part as often as they should, all attributes read with a confidence above `SURE`.
+
+        bool (n,); None where it is not known how often parts should be shown.
+        """
+        if not self.counts:
+            return None
+        right = counts_right({name: reading.values for name, reading in readings.items()}, self.counts)
+        return right & np.all([reading.confidence > SURE for reading in readings.values()], axis=0)
 
     def understood(self, wanted: Sequence[Wanted]) -> tuple[Wanted, ...]:
         """The conditions with names of classes told apart; raises `InputError` for what cannot be read, with what can."""
@@ -74,7 +89,7 @@ def of_known_truth(data: str, size: tuple[int, int]) -> AttributeReader:
         sure = np.ones(len(images))
         return {name: Reading(found[name], found.get(f"{name}_confidence", sure)) for name in known.attributes}
 
-    return AttributeReader(f"the reader of {data}", known.attributes, readings)
+    return AttributeReader(f"the reader of {data}", known.attributes, readings, counts=known.counts)
 
 
 def of_judge(judge: Judge) -> AttributeReader:
@@ -130,8 +145,12 @@ def all_hold(wanted: Sequence[Wanted], readings: Readings) -> np.ndarray:
 def most_confident(wanted: Sequence[Wanted], readings: Readings, k: int) -> np.ndarray:
     """The numbers of at most k pictures that meet all conditions, those first whose readings are the most probable together."""
     right = np.flatnonzero(all_hold(wanted, readings))
-    sure = np.prod([readings[each.name].confidence[right] for each in wanted], axis=0)
-    return right[np.argsort(-sure, kind="stable")[:k]]
+    return right[np.argsort(-confidence_in(wanted, readings)[right], kind="stable")[:k]]
+
+
+def confidence_in(wanted: Sequence[Wanted], readings: Readings) -> np.ndarray:
+    """The probability that these attributes are read correctly together, (n,)."""
+    return np.prod([readings[each.name].confidence for each in wanted], axis=0)
 
 
 def transferred(a: Sequence[Wanted], b: Sequence[Wanted], c: Sequence[Wanted]) -> tuple[Wanted, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from gan_jax.data.stacked import COLOURS
 from gan_jax.errors import InputError
 from gan_jax.evaluation.pictures import Pictures
-from gan_jax.evaluation.readers import Read, nothing_read, readable_in
+from gan_jax.evaluation.readers import COUNTS, Read, counts_right, nothing_read, readable_in
 from gan_jax.evaluation.seen import LogitsOf
 from gan_jax.metrics.birthday import birthday
 from gan_jax.metrics.diversity import rms_distance
@@ -25,7 +25,7 @@ from gan_jax.metrics.similarity import ms_ssim_within_classes
 
 LEAST_HELD_OUT = 50  # pictures needed to tell memorised samples from new ones
 PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # as in the papers
-FACE_COUNTS = {"eyes": 2, "mouths": 1, "noses": 1}
+FACE_COUNTS = COUNTS["faces"]
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,8 @@ def _attributes(fake: Pictures, real: Reference) -> Numbers:
 def _counting(fake: Pictures, real: Reference) -> Numbers:
     """The shares of faces with two eyes, with one mouth, with one nose, and with all of these."""
     readings = real.read(np.asarray(fake.images))
-    right = {name: np.asarray(readings[name]) == wanted for name, wanted in FACE_COUNTS.items()}
-    shares = {f"{name}_right": float(np.mean(each)) for name, each in right.items()}
-    return shares | {"counts_right": float(np.mean(np.all(list(right.values()), axis=0)))}
+    shares = {f"{name}_right": float(np.mean(readings[name] == number)) for name, number in FACE_COUNTS.items()}
+    return shares | {"counts_right": float(np.mean(counts_right(readings, FACE_COUNTS)))}
 
 
 def _stacked(fake: Pictures, real: Reference) -> Numbers:

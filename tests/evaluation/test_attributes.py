@@ -107,3 +107,16 @@ def test_known_truth(monkeypatch):
 def test_what_arithmetic_should_show(a, b, c, wanted):
     found = attributes.transferred(*map(parse_wanted, (a, b, c)))
     assert set(found) == set(parse_wanted(wanted))
+
+
+def test_valid_pictures_have_right_counts_and_sure_readings():
+    reader = AttributeReader("", ("glasses", "eyes"), lambda images: READINGS, counts={"eyes": 2})
+    readings = {name: READINGS[name] for name in ("glasses", "eyes")}
+    np.testing.assert_array_equal(reader.valid(readings), [True, True, False, False])  # three eyes; glasses read at 0.6
+    assert AttributeReader("", (), lambda images: {}).valid(readings) is None
+
+
+def test_the_reader_of_faces_knows_what_a_face_must_show(monkeypatch):
+    monkeypatch.setitem(READERS, "doodle_faces", READERS["doodle_faces"]._replace(open=lambda size: lambda images: {}))
+    assert attributes.of_known_truth("doodle_faces", (64, 64)).counts == {"eyes": 2, "mouths": 1, "noses": 1}
+    assert not READERS["doodle_birds"].counts

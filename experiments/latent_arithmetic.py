@@ -1,0 +1,283 @@
+"""Arithmetic in the space of latent codes, measured: how often "man with glasses - man + woman" is a woman with glasses.
+
+    python -m experiments.latent_arithmetic                              trains a DCGAN on drawn faces, 64x64, first
+    python -m experiments.latent_arithmetic --run runs/dcgan-doodle_faces                            of a run that there is
+    python -m experiments.latent_arithmetic --data celeba64.zip --balance Eyeglasses,Male --mirror --width 24 \\
+        --a Eyeglasses,Male --b '!Eyeglasses,Male' --c '!Eyeglasses,!Male'    any pictures with a table of attributes
+    python -m experiments.latent_arithmetic --data celeb_a --balance Eyeglasses,Male --a ...       tensorflow-datasets
+
+Radford et al. 2015 (arXiv:1511.06434, section 6.3.2) show one sheet of it. Here --triplets sets of exemplars are drawn among
+--search samples that have the attributes, for each number of exemplars to be averaged; a - b + c of their mean codes is
+rendered and read by the reader of drawn faces, or else by a classifier of the run's data. A result is right if it has what a
+has and b has not, and else what c has; and valid, where it is known what a picture must show (two eyes, one nose, one mouth,
+every attribute read with confidence). Beside it three controls: c alone, c with a step of the same length in a random
+direction, and the same arithmetic on the exemplars' pixels. Then walks between samples: how evenly they move, how often they
+leave the set of valid pictures, beside a cross-fade of the two pictures.
+
+Written to latent_arithmetic of the run: table.md and results.json with Wilson intervals, curve.png, results.png (results and
+controls of the first triplets), walks.png; by `python -m gan_jax arithmetic` and `interpolate` the paper's figure and a film.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from experiments import dcgan
+from experiments.latent_report import draw_curve, draw_strips, tables
+from gan_jax import cli
+from gan_jax.commands import arithmetic as figure
+from gan_jax.commands import interpolate
+from gan_jax.commands.arithmetic import in_pixels
+from gan_jax.commands.codes import Codes, open_codes, results
+from gan_jax.commands.flags import CodeFlags
+from gan_jax.config import FREE, Count, Within, checked
+from gan_jax.errors import InputError
+from gan_jax.evaluation.attributes import AttributeReader, Readings, Wanted, all_hold, confidence_in, parse_wanted, transferred
+from gan_jax.files import whole
+from gan_jax.latents import Rescale, arithmetic, lerp, mean_code, rescaled, slerp
+from gan_jax.metrics.intervals import proportion
+from gan_jax.rows import evenly
+from gan_jax.runs.records import write_json
+
+RESULT, ALONE = "a - b + c", "c alone"
+FRAMES = 33  # of a walk
+JUMP = 5.0  # a step so many times as long as the walk's median one
+SHOWN = 10  # triplets, and frames of a walk, on a sheet
+WALKS_SHOWN = 3
+
+Numbers = dict[str, Any]
+Pictures = Mapping[str, np.ndarray]  # uint8 (n, h, w, c) by what they are
+
+
+@dataclass(frozen=True)
+class Config(dcgan.Config):
+    data: str = "doodle_faces"
+    image_size: str = "64"
+    upsample: Literal["transpose", "resize"] = "resize"
+    decay: Literal["constant", "linear", "cosine"] = "linear"
+    steps: int = field(default=10_000, metadata=FREE)
+    run: Path | None = field(default=None, metadata=FREE)
+    """The run whose codes are reckoned with; without it one is trained with the flags of `experiments.dcgan`."""
+    a: str = field(default="glasses,male", metadata=FREE)
+    """Attributes of the exemplars of A in A - B + C."""
+    b: str = field(default="!glasses,male", metadata=FREE)
+    """Attributes of the exemplars of B."""
+    c: str = field(default="!glasses,!male", metadata=FREE)
+    """Attributes of the exemplars of C."""
+    triplets: Count = field(default=500, metadata=FREE)
+    """Sets of exemplars for each number of them."""
+    averaged: tuple[Count, ...] = field(default=(1, 3, 10, 30, 100), metadata=FREE)
+    """Exemplars of each of A, B and C whose codes are averaged."""
+    sure: Annotated[float, Within(0, 1)] = field(default=0.9, metadata=FREE)
+    """Exemplars have their attributes with at least this confidence."""
+    search: Count = field(default=10_000, metadata=FREE)
+    """Samples among which exemplars are searched."""
+    walks: Count = field(default=200, metadata=FREE)
+    """Walks of each kind, each between two samples."""
+    ref: str = field(default="train", metadata=FREE)
+    """The data whose attributes are read in samples, for a --run that does not know its own."""
+    rescale: Rescale | Literal["none"] = field(default="means", metadata=FREE)
+    """Bring to the norm that codes have: each mean and the result, the result alone, or nothing (as in the paper)."""
+
+
+class Task(NamedTuple):
+    """The attributes of the exemplars of a, b and c, and what the result is to gain and what to keep of c."""
+
+    exemplars: tuple[tuple[Wanted, ...], ...]
+    gained: tuple[Wanted, ...]
+    kept: tuple[Wanted, ...]
+
+
+def main(config: Config) -> Numbers | None:
+    """Train or open the run, measure, and write tables and pictures; returns what results.json has, None after a dry run.
+
+    Raises `InputError` for attributes that nothing reads or too few samples have, and as `experiments.dcgan`.
+    """
+    config = checked(config)
+    directory = config.run or dcgan.trained(config)
+    if directory is None:
+        return None
+    flags: dict[str, Any] = {"search": config.search, "seed": config.seed, "ref": config.ref}
+    seen: dict[str, Any] = {"features": config.features, "weights": config.weights, "resize": config.resize}
+    codes = open_codes(directory, CodeFlags(**flags, **seen), "latent_arithmetic")
+    with results(codes, ()) as out:
+        task = understood(codes.reader, (config.a, config.b, config.c))
+        pools = exemplars(codes, task, config.sure)
+        transfers, strips = _transfers(codes, task, pools, config)
+        walks, frames = _walks(codes, config)
+        about = f"{codes.reader.about}; {config.triplets} triplets, {config.walks} walks, step {codes.trained.step}"
+        told = tables(transfers, walks, about)
+        print(f"\n{told}")
+        with whole(out / "table.md") as unfinished:
+            unfinished.write_text(told)
+        found = {"about": about, "pools": [len(pool) for pool in pools], "transfers": transfers, "walks": walks}
+        write_json(out / "results.json", found)
+        draw_curve(transfers, out / "curve.png")
+        draw_strips(strips, out / "results.png")
+        draw_strips(frames, out / "walks.png")
+    figure.main(figure.Config(run=directory, a=config.a, b=config.b, c=config.c, rescale=config.rescale, **flags))
+    interpolate.main(interpolate.Config(run=directory, features="pixels", closed=True, **flags))
+    return found
+
+
+def understood(reader: AttributeReader, words: Sequence[str]) -> Task:
+    """The task of a - b + c in words; raises `InputError` for attributes that nothing reads, and for nothing to gain."""
+    a, b, c = (reader.understood(parse_wanted(word)) for word in words)
+    wanted = transferred(a, b, c)
+    gained = tuple(each for each in wanted if each not in c)
+    if not gained:
+        raise InputError(f"a - b + c of {' / '.join(words)} would only keep what c has: there is nothing to measure")
+    return Task((a, b, c), gained, tuple(each for each in wanted if each in c))
+
+
+def exemplars(codes: Codes, task: Task, sure: float) -> list[Int[np.ndarray, " m"]]:
+    """The numbers of the samples that may be exemplars of a, b and c: recognised as such, and valid where that is known.
+
+    Raises `InputError` where there is none.
+    """
+    readings = codes.readings
+    valid = codes.reader.valid(readings)
+    if valid is not None:
+        print(f"valid       {proportion(int(valid.sum()), len(valid))} of {len(valid):,} samples")
+    pools = []
+    for name, wanted in zip("abc", task.exemplars, strict=True):
+        right = all_hold(wanted, readings) & (confidence_in(wanted, readings) >= sure)
+        pools.append(np.flatnonzero(right if valid is None else right & valid))
+        words = " and ".join(map(str, wanted))
+        print(f"{name}           {len(pools[-1]):,} of {len(right):,} samples: {words}", flush=True)
+        if not len(pools[-1]):
+            raise InputError(
+                f"none of {len(right):,} samples has {words} with a confidence of {sure}: raise --search, lower --sure, "
+                "or train with --balance, which shows rare pictures more often"
+            )
+    return pools
+
+
+def _transfers(
+    codes: Codes, task: Task, pools: Sequence[np.ndarray], config: Config
+) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
+    """A row for each number of exemplars and each kind of result, and the first pictures of each."""
+    sizes = [k for k in config.averaged if k <= min(map(len, pools))]
+    if left_out := [str(k) for k in config.averaged if k not in sizes]:
+        print(f"left out    means of {', '.join(left_out)}: there are not so many exemplars; raise --search")
+    rows, strips = [], []
+    for k in tqdm(sizes, desc="exemplars", leave=False, disable=None):
+        chosen = [pool[subsets(len(pool), k, config.triplets, (config.seed, k, i))] for i, pool in enumerate(pools)]
+        pictures = transferred_pictures(codes, chosen, config.rescale, config.seed)
+        readings = {name: codes.reader.read(each) for name, each in pictures.items()}
+        for name, each in pictures.items():
+            rows.append({"exemplars": k, "result": name} | judged(codes.reader, task, readings[name], readings[ALONE]))
+            strips.append((f"{name}, {k}", each[:SHOWN]))
+    return rows, strips
+
+
+def subsets(n: int, k: int, count: int, seed: tuple[int, ...]) -> Int[np.ndarray, "count k"]:
+    """`count` times k different numbers below n."""
+    generator = np.random.default_rng(seed)
+    return np.stack([generator.choice(n, k, replace=False) for _ in range(count)])
+
+
+def transferred_pictures(codes: Codes, chosen: Sequence[np.ndarray], rescale: str, seed: int) -> Pictures:
+    """The pictures of a - b + c and of its controls, for exemplars (t, k) of each of a, b and c, numbers of samples."""
+    norm = None if rescale == "none" else codes.trained.norms.typical
+    a, b, c = (jnp.asarray(codes.z[each]) for each in chosen)
+    made = combined(a, b, c, jax.random.key(seed), norm, rescale == "means")
+    of_pixels = [in_pixels(*(codes.pictures[each] for each in triplet))[1] for triplet in zip(*chosen, strict=True)]
+    return {name: codes.render(z) for name, z in made.items()} | {"pixels": np.stack(of_pixels)}
+
+
+def combined(
+    a: Float[Array, "t k d"], b: Float[Array, "t k d"], c: Float[Array, "t k d"], key: Array, norm: float | None, means: bool
+) -> dict[str, Float[Array, "t d"]]:
+    """The codes of a - b + c, of c alone, and of c with a step as long as a - b in a random direction.
+
+    With a `norm` all are brought to it, and so are the means before if `means`.
+    """
+    ways: Any = "means" if means else "result"
+    of_a, of_b, of_c = (jax.vmap(lambda x: mean_code(x, norm if means else None))(each) for each in (a, b, c))
+    lengths = jnp.linalg.norm(of_a - of_b, axis=1, keepdims=True)
+    moved = of_c + lengths * rescaled(jax.random.normal(key, of_c.shape), 1.0)
+    return {
+        RESULT: jax.vmap(lambda a, b, c: arithmetic(a, b, c, norm, ways))(a, b, c),
+        ALONE: of_c if norm is None else rescaled(of_c, norm),
+        "random direction": moved if norm is None else rescaled(moved, norm),
+    }
+
+
+def judged(reader: AttributeReader, task: Task, readings: Readings, alone: Readings) -> Numbers:
+    """How many results gained and kept what they should, both (right), are valid, and the share of other attributes kept.
+
+    Others are kept if they are read as in the picture of c alone; numbers, such as an angle, are left out.
+    """
+    n = len(next(iter(readings.values())).values)
+    gained, kept = all_hold(task.gained, readings), all_hold(task.kept, readings) if task.kept else np.ones(n, bool)
+    held = {"gained": gained, "kept": kept, "right": gained & kept}
+    valid = reader.valid(readings)
+    if valid is not None:
+        held |= {"valid": valid, "right and valid": held["right"] & valid}
+    asked = {each.name for each in (*task.gained, *task.kept)} | reader.counts.keys()
+    others = [name for name in reader.names if name not in asked and readings[name].values.dtype.kind != "f"]
+    same = [np.mean(readings[name].values == alone[name].values) for name in others]
+    shares = {name: proportion(int(each.sum()), n) for name, each in held.items()}
+    return {**shares, "others": float(np.mean(same)) if same else None}
+
+
+def _walks(codes: Codes, config: Config) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
+    """A row for each kind of walk between the same pairs of samples, and some of their frames."""
+    valid = codes.reader.valid(codes.readings)
+    usable = np.arange(config.search) if valid is None else np.flatnonzero(valid)
+    ends = usable[subsets(len(usable), 2, config.walks, (config.seed,))]
+    t = jnp.linspace(0.0, 1.0, FRAMES)
+    rows, strips = [], []
+    for name, frames in _frames(codes, ends, t):
+        rows.append({"walk": name} | paced(codes.features(frames)) | _left(codes.reader, frames))
+        of_walks = frames.reshape(len(ends), FRAMES, *frames.shape[1:])[:WALKS_SHOWN]
+        strips += [(f"{name} {i + 1}", each[evenly(FRAMES, SHOWN)]) for i, each in enumerate(of_walks)]
+    return rows, strips
+
+
+def _frames(codes: Codes, ends: Int[np.ndarray, "w 2"], t: Float[Array, " f"]) -> Iterator[tuple[str, np.ndarray]]:
+    """The frames of all walks, walk after walk, by slerp, by lerp, and faded from one picture to the other."""
+    first, last = jnp.asarray(codes.z[ends[:, 0]]), jnp.asarray(codes.z[ends[:, 1]])
+    for name, path in (("slerp", slerp), ("lerp", lerp)):
+        z = jax.vmap(path, (0, 0, None))(first, last, t)
+        yield name, codes.render(z.reshape(-1, z.shape[-1]))
+    x, y = (codes.pictures[each].astype(np.float32)[:, None] for each in ends.T)
+    share = np.asarray(t)[None, :, None, None, None]
+    faded = np.rint((1 - share) * x + share * y).astype(np.uint8)
+    yield "cross-fade of pixels", faded.reshape(-1, *faded.shape[2:])
+
+
+def paced(features: Float[np.ndarray, "n m"]) -> Numbers:
+    """Of walks of `FRAMES` frames each: quartiles of the largest step over the median one, and how many have a jump."""
+    of_walks = features.reshape(-1, FRAMES, features.shape[1])
+    steps = np.linalg.norm(np.diff(of_walks, axis=1), axis=2)
+    ratios = steps.max(axis=1) / np.maximum(np.median(steps, axis=1), 1e-12)
+    return {
+        "largest over median": np.quantile(ratios, [0.25, 0.5, 0.75]).tolist(),
+        "jumps": proportion(int((ratios > JUMP).sum()), len(ratios)),
+    }
+
+
+def _left(reader: AttributeReader, frames: np.ndarray) -> Numbers:
+    """How many frames between the ends are valid, and how many walks have one that is not."""
+    valid = reader.valid(reader.read(frames))
+    if valid is None:
+        return {}
+    between = valid.reshape(-1, FRAMES)[:, 1:-1]
+    return {
+        "valid frames": proportion(int(between.sum()), between.size),
+        "left the valid": proportion(int((~between.all(axis=1)).sum()), len(between)),
+    }
+
+
+if __name__ == "__main__":
+    cli.run_command(main, Config, __doc__ or "")

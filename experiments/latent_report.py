@@ -1,0 +1,72 @@
+"""What `experiments.latent_arithmetic` found: tables, the curve over the number of exemplars, and strips of pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.tables import markdown
+from gan_jax import images
+from gan_jax.commands.codes import enlarged
+from gan_jax.files import whole
+from gan_jax.metrics.intervals import Proportion
+
+COLOURS = ("tab:blue", "tab:gray", "tab:orange", "tab:green")
+
+
+def tables(transfers: Sequence[Mapping[str, Any]], walks: Sequence[Mapping[str, Any]], about: str) -> str:
+    """The results of both measurements in Markdown."""
+    return f"{markdown(_of_transfers(transfers))}\n\n{markdown(_of_walks(walks))}\n\nRead by {about}.\n"
+
+
+def _of_transfers(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    shares = [name for name in ("gained", "kept", "right", "valid", "right and valid") if name in rows[0]]
+    found = [["exemplars", "result", *shares, "others as in c"]]
+    for row in rows:
+        others = "" if row["others"] is None else f"{row['others']:.2f}"
+        found.append([str(row["exemplars"]), row["result"], *(str(row[name]) for name in shares), others])
+    return found
+
+
+def _of_walks(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    known = [name for name in ("valid frames", "left the valid") if name in rows[0]]
+    found = [["walk", "largest step / median", "with a jump", *known]]
+    for row in rows:
+        low, median, high = row["largest over median"]
+        found.append([row["walk"], f"{median:.2f} ({low:.2f} to {high:.2f})", str(row["jumps"]), *(str(row[x]) for x in known)])
+    return found
+
+
+def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """How often results are right (and valid, where that is known), over the number of exemplars, with intervals."""
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    wanted = "right and valid" if "right and valid" in rows[0] else "right"
+    for colour, name in zip(COLOURS, dict.fromkeys(row["result"] for row in rows), strict=True):
+        of_kind = [row for row in rows if row["result"] == name]
+        shares: list[Proportion] = [row[wanted] for row in of_kind]
+        middle = np.array([each.share for each in shares])
+        ends = np.abs(np.array([[each.low for each in shares], [each.high for each in shares]]) - middle[None])
+        k = [row["exemplars"] for row in of_kind]
+        axes.errorbar(k, middle, ends, color=colour, label=name, marker="o", markersize=3, capsize=3)
+    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="exemplars averaged", ylabel=f"share of results {wanted}")
+    axes.set_xticks(k, list(map(str, k)))
+    axes.minorticks_off()
+    axes.legend(fontsize=8)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=130)
+
+
+def draw_strips(strips: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
+    """Named rows of pictures uint8 (n, h, w, c), one below the other."""
+    sheets = [(name, images.grid(enlarged(pictures), len(pictures))) for name, pictures in strips]
+    height, width = sheets[0][1].shape[:2]
+    figure = Figure(figsize=(10, 10 * height / width * 1.04 * len(sheets)), layout="constrained")
+    for axes, (name, sheet) in zip(np.atleast_1d(figure.subplots(len(sheets), 1)), sheets, strict=True):
+        axes.imshow(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet, cmap="gray", vmin=0, vmax=255)
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=130)
