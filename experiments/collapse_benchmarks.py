@@ -26,7 +26,7 @@ from gan_jax.data.load import load
 from gan_jax.data.mixtures import Mixture, ring, square_grid
 from gan_jax.data.stacked import COLOURS
 from gan_jax.data.variation import Variation
-from gan_jax.evaluation.digit_reader import train_digit_reader
+from gan_jax.evaluation.digit_reader import DigitReader, train_digit_reader
 from gan_jax.evaluation.judge import Network, train_judge
 from gan_jax.images import grid as tiled
 from gan_jax.images.convert import to_float
@@ -224,7 +224,7 @@ def _stacked(protocol: Protocol) -> Benchmark:
         loss=losses.non_saturating,
         modes=10 ** len(COLOURS),
         penalty=1.0,
-        score=partial(_count_stacked, reader.judge.network, reader.border, protocol.samples),
+        score=partial(_count_stacked, reader, protocol.samples),
         scored_with=reader.judge.params,
         columns={"reverse_kl": ("{:.3f}", stacked_floor(protocol.samples, np.stack([frequencies] * len(COLOURS))).kl)},
         show=_show_pictures,
@@ -233,15 +233,11 @@ def _stacked(protocol: Protocol) -> Benchmark:
     )
 
 
-def _count_stacked(
-    network: Network, border: int, n: int, objective: Objective, state: TrainState, params: Any, key: Array
-) -> Metrics:
+def _count_stacked(reader: DigitReader, n: int, objective: Objective, state: TrainState, params: Any, key: Array) -> Metrics:
     """Differs from Unrolled GAN's protocol: batch norm by its running averages, as in the other two."""
 
     def read(images: Array) -> tuple[Array, Array]:
-        grey = jnp.pad(jnp.moveaxis(images, -1, 0), ((0, 0), (0, 0), (border, border), (border, border)))  # 3 b h w
-        digits = jnp.argmax(network(params, grey.reshape(-1, *grey.shape[2:], 1))[1], axis=-1).reshape(len(COLOURS), -1)
-        return images, 100 * digits[0] + 10 * digits[1] + digits[2]
+        return images, reader.read(params, images) @ jnp.array([100, 10, 1])
 
     images, modes = _samples(objective, state, n, read)
     found = class_coverage(modes, jnp.full(1000, 1e-3))
