@@ -99,10 +99,11 @@ class Codes:
         data = flags.data if flags and self.flags.ref in reference.SPLITS else self.flags.ref
         if data in READERS:
             return attributes.of_known_truth(data, self.shape[:2])
-        return attributes.of_judge(train_judge(self._data))
+        return attributes.of_judge(train_judge(self.data))
 
     @cached_property
-    def _data(self) -> Dataset:
+    def data(self) -> Dataset:
+        """The pictures that the run was trained on, or those of `--ref`."""
         needs = Needs((), False, "judge")
         return reference.of_run(self.run, self.flags.ref, needs, lambda: self.shape).taught
 
@@ -112,7 +113,7 @@ class Codes:
         if self.flags.features not in ("auto", "judge"):
             return self.flags.open_features(Dataset(str(self.run), {"image": self.pictures[:1]}))
         try:
-            return self.flags.open_features(self._data)
+            return self.flags.open_features(self.data)
         except InputError as error:
             if self.flags.features == "judge":
                 raise
@@ -204,7 +205,7 @@ class Codes:
         flags = self.flags
         if flags.match == "pixels":
             return None
-        return feature_function(flags.match, self._data if flags.match == "judge" else None, flags.weights, flags.resize)
+        return feature_function(flags.match, self.data if flags.match == "judge" else None, flags.weights, flags.resize)
 
 
 def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:

@@ -24,6 +24,16 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     return sheet
 
 
+def cut(sheet: np.ndarray, size: tuple[int, int], gap: int = 2) -> np.ndarray:
+    """The images of `size` (h, w) on a sheet of `grid`, with its empty places; raises `ValueError` for other sheets."""
+    (h, w), (height, width, c) = size, sheet.shape
+    rows, columns = (height - gap) // (h + gap), (width - gap) // (w + gap)
+    if not rows * columns or (rows * (h + gap) + gap, columns * (w + gap) + gap) != (height, width):
+        raise ValueError(f"a sheet of {height}x{width} pixels is none of images of {h}x{w}")
+    cells = sheet[gap:, gap:].reshape(rows, h + gap, columns, w + gap, c)[:, :h, :, :w]
+    return cells.swapaxes(1, 2).reshape(rows * columns, h, w, c)
+
+
 def save(image: np.ndarray, path: Path, scale: int = 1) -> None:
     """Write a uint8 image (h, w, 1|3|4); `scale` repeats pixels. The file appears whole or not at all."""
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

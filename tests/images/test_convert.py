@@ -9,7 +9,7 @@ from PIL import Image
 
 from gan_jax.images.convert import to_float, to_uint8
 from gan_jax.images.film import film
-from gan_jax.images.sheets import grid, save
+from gan_jax.images.sheets import cut, grid, save
 
 LEVELS = np.arange(256, dtype=np.uint8)
 
@@ -108,3 +108,12 @@ def test_an_odd_edge_is_cut_off_the_mp4(tmp_path, caplog):
     told = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", mp4], capture_output=True, text=True).stderr
     assert "24x16" in told
     assert caplog.text == ""
+
+
+def test_a_sheet_is_cut_into_its_images():
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 3, 3), np.uint8)
+    np.testing.assert_array_equal(cut(grid(images, columns=3), (4, 3)), images)
+    assert cut(grid(images[:5], columns=3), (4, 3))[5].min() == 255  # the empty place
+    for wrong in ((5, 3), (4, 4), (40, 40)):
+        with pytest.raises(ValueError, match="is none of images of"):
+            cut(grid(images, columns=3), wrong)
