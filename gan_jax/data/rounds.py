@@ -18,7 +18,7 @@ from gan_jax.arrays import check_arrays
 from gan_jax.data.dataset import Arrays, Order, require
 from gan_jax.data.variation import Batch, Planned, Shapes, Variation
 from gan_jax.errors import InputError
-from gan_jax.images.resize import resize
+from gan_jax.images.imresize import imresize
 from gan_jax.images.sample import shifted, windows
 
 _VARIATION = 2**63  # Philox keys [seed, _VARIATION + minibatch] for variations; orders use those below
@@ -214,15 +214,14 @@ def window(side: int) -> Variation:
 def shrunk(factor: int) -> Variation:
     """`image` becomes the pair `high`, the image, and `low` uint8 (b, h / factor, w / factor, c), the image shrunk.
 
-    Shrinking is antialiased bicubic as in Pillow (`gan_jax.images.resize`, mode "clean"), rounded to whole numbers. `Rounds`
-    raises `InputError` unless the factor divides both sides.
+    Shrinking is MATLAB's (`gan_jax.images.imresize`), as in the test sets of super-resolution. `Rounds` raises `InputError`
+    unless the factor divides both sides.
     """
 
     def finish(batch: Batch, planned: Batch) -> Batch:
         image = batch["image"]
-        low = resize(image, (image.shape[1] // factor, image.shape[2] // factor), "clean")
         others = {name: value for name, value in batch.items() if name != "image"}
-        return others | {"high": image, "low": jnp.rint(low).astype(jnp.uint8)}
+        return others | {"high": image, "low": imresize(image, 1 / factor)}
 
     def check(shapes: Shapes) -> None:
         h, w = _sides(shapes, "shrunk")

@@ -15,7 +15,7 @@ from jaxtyping import Float, Num
 
 from gan_jax.errors import InputError
 
-_HALF_SIZE = 2.0  # of the cubic kernel, in pixels
+HALF_SIZE = 2.0  # of the cubic kernel, in pixels
 
 
 @partial(jax.jit, static_argnames=("size", "mode"))
@@ -62,17 +62,17 @@ def _clean(old: int, new: int) -> np.ndarray:
     width = max(scale, 1.0)
     middle = (np.arange(new)[:, None] + 0.5) * scale
     pixel = np.arange(old)[None, :]
-    first = np.maximum((middle - _HALF_SIZE * width + 0.5).astype(int), 0)
-    end = np.minimum((middle + _HALF_SIZE * width + 0.5).astype(int), old)
-    weights = np.where((pixel >= first) & (pixel < end), _cubic((pixel + 0.5 - middle) / width), 0)
+    first = np.maximum((middle - HALF_SIZE * width + 0.5).astype(int), 0)
+    end = np.minimum((middle + HALF_SIZE * width + 0.5).astype(int), old)
+    weights = np.where((pixel >= first) & (pixel < end), cubic((pixel + 0.5 - middle) / width), 0)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
+def cubic(x: np.ndarray) -> np.ndarray:
     """Keys 1981 (doi:10.1109/TASSP.1981.1163711) with a = -1/2."""
     x = np.abs(x)
     near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x < 1, near, np.where(x < _HALF_SIZE, far, 0))
+    return np.where(x < 1, near, np.where(x < HALF_SIZE, far, 0))
 
 
 class Resize(NamedTuple):
