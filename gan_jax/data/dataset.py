@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 class Drawn(NamedTuple):
     """What a round's examples are drawn from: `arrays`, varied by `vary` before an experiment's own variations."""
 
-    arrays: Arrays
+    arrays: dict[str, Any]  # as `Rounds` takes them
     vary: tuple[Variation, ...] = ()
 
 

@@ -24,9 +24,10 @@ from gan_jax.data.ranges import check_range, parse_range
 from gan_jax.data.rounds import mirror, shift
 from gan_jax.data.source import Example, Source, Split, random_rows
 from gan_jax.data.stacked import STACKED, stack, trimmed
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
 from gan_jax.data.tfds import homes, named_identity, named_source
 from gan_jax.data.variation import Variation
+from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
 from gan_jax.files import exists, place
 

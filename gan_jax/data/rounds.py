@@ -17,6 +17,7 @@ from jax import Array
 from gan_jax.arrays import check_arrays
 from gan_jax.data.dataset import Arrays, Order, require
 from gan_jax.data.variation import Batch, Planned, Shapes, Variation
+from gan_jax.data.windows import Windows
 from gan_jax.errors import InputError
 from gan_jax.images.imresize import imresize
 from gan_jax.images.sample import shifted, windows
@@ -42,7 +43,7 @@ class Rounds:
     do not allow.
     """
 
-    arrays: dict[str, Any]  # of NumPy or JAX
+    arrays: dict[str, Any]  # of NumPy or JAX, or `Windows`
     order: Order
     parts: int = 1
     vary: Sequence[Variation] = ()
@@ -134,7 +135,7 @@ class Rounds:
         """The plan of round `step` with the examples in place of their indices; only this process's part is read."""
         plan = self.plan(step)
         index = plan.pop("index")
-        return {name: np.take(np.asanyarray(array), index, axis=0) for name, array in self.arrays.items()} | plan
+        return {name: _taken(array, index, plan) for name, array in self.arrays.items()} | plan
 
     def finish(self, batch: Mapping[str, Array]) -> Batch:
         """The batch as the step takes it: `batch` holds the examples and the rest of the plan, as `load` gives them."""
@@ -143,6 +144,10 @@ class Rounds:
         for variation, _, names in self._stages:
             done = variation.finish(done, {name: batch[name] for name in names})
         return done
+
+
+def _taken(array: Any, index: np.ndarray, plan: Arrays) -> np.ndarray:
+    return array.rows(index, plan) if isinstance(array, Windows) else np.take(np.asanyarray(array), index, axis=0)
 
 
 def examples(arrays: Arrays, vary: Sequence[Variation], n: int, seed: int = 0) -> Arrays:
@@ -168,6 +173,35 @@ def mirror() -> Variation:
         _sides(shapes, "mirrored")
 
     return Variation(plan, finish, check)
+
+
+def turned(names: tuple[str, ...] = ("image",)) -> Variation:
+    """Every square image is turned and mirrored in one of the eight ways, at random; those of an example all alike.
+
+    `Rounds` raises `InputError` for images that are not square, or where there are none.
+    """
+
+    def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Planned:
+        return {"turn": generator.integers(8, size=n).astype(np.int32)}
+
+    def finish(batch: Batch, planned: Batch) -> Batch:
+        across, down, swapped = ((planned["turn"] >> i & 1).astype(bool)[:, None, None, None] for i in range(3))
+
+        def turn(x: Array) -> Array:
+            x = jnp.where(across, x[:, :, ::-1], x)
+            x = jnp.where(down, x[:, ::-1], x)
+            return jnp.where(swapped, x.swapaxes(1, 2), x)
+
+        return batch | {name: turn(batch[name]) for name in names}
+
+    def check(shapes: Shapes) -> None:
+        for name in names:
+            require(shapes, name)
+            h, w = shapes[name].shape[1:3]
+            if h != w:
+                raise InputError(f"images of {h}x{w} cannot be turned: cut square windows out of them")
+
+    return Variation(plan, finish, check, uses=names)
 
 
 def shift(n: int) -> Variation:

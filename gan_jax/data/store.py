@@ -12,13 +12,13 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gan_jax import files
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.pictures import values
 from gan_jax.data.source import Source, Unreadable
-from gan_jax.data.writing import Preparation, mapped_array, write
+from gan_jax.data.writing import mapped_array
 from gan_jax.errors import InputError
 from gan_jax.locks import Lock, one_at_a_time
 from gan_jax.rows import evenly
@@ -27,13 +27,26 @@ FOLDERS = ("features", "judges", "lmdb")  # of `gan_jax.evaluation` and `gan_jax
 FORMAT = 1  # version of the folders; those of another version are not used
 
 
+class How(Protocol):
+    """A way of preparing pictures, such as `Preparation`."""
+
+    def described(self) -> dict[str, Any]:
+        """What a name of the cache depends on."""
+
+    def nbytes(self, source: Source) -> int:
+        """The bytes that it takes at most, 0 where that is not known before."""
+
+    def write(self, source: Source, folder: Path, identity: Mapping[str, Any]) -> None:
+        """Write the arrays of all splits, and meta.json with `identity`; raises `InputError` for too few pictures."""
+
+
 class Store:
     """A folder of prepared data sets, by default `gan_jax.files.default_cache()`."""
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder or files.default_cache()
 
-    def prepared(self, source: Source, how: Preparation) -> Dataset:
+    def prepared(self, source: Source, how: How) -> Dataset:
         """The data set from the cache, or else read, fitted and kept there.
 
         Raises `InputError` if more than 1 % of the pictures are unreadable, or if the disk is too small for the result.
@@ -43,16 +56,16 @@ class Store:
             return self.build(source, how)
         return dataset
 
-    def place(self, name: str, identity: str, how: Preparation) -> Path:
+    def place(self, name: str, identity: str, how: How) -> Path:
         """The folder of one data set in one preparation."""
         key = files.identity([json.dumps([FORMAT, identity, how.described()])])
         return self.folder / f"{''.join(c if c.isalnum() else '_' for c in name)}-{key}"
 
-    def find(self, name: str, identity: str, how: Preparation) -> Dataset | None:
+    def find(self, name: str, identity: str, how: How) -> Dataset | None:
         """The prepared data set; None if there is none, or if its files are not complete."""
         return _open(self.place(name, identity, how))
 
-    def build(self, source: Source, how: Preparation) -> Dataset:
+    def build(self, source: Source, how: How) -> Dataset:
         """Read, fit and keep the data set, also where the cache has it already; raises `InputError` as `prepared` does."""
         final = self.place(source.name, source.identity, how)
         unfinished = final.with_name(f"{final.name}.{uuid.uuid4().hex}.partial")
@@ -64,7 +77,7 @@ class Store:
             _forget_dead(self.folder)
             _check_room(source, how, self.folder)
             identity = {"identity": source.identity, "place": source.place, "how": how.described()}
-            write(source, how, unfinished, identity)
+            how.write(source, unfinished, identity)
             dataset = _settle(unfinished, final)
             _forget_older(self.folder, final.name, identity)
             return dataset
@@ -109,7 +122,10 @@ def _about(path: Path) -> str:
         return ""
     meta = read_meta(path)
     try:
-        shapes = {name.replace("_", " "): arrays["image"]["shape"] for name, arrays in meta["splits"].items()}
+        splits = {name.replace("_", " "): arrays for name, arrays in meta["splits"].items()}
+        if all("size" in arrays for arrays in splits.values()):  # whole pictures
+            return ", ".join(f"{arrays['size']['shape'][0]:,} {name} of all sizes" for name, arrays in splits.items())
+        shapes = {name: arrays["image"]["shape"] for name, arrays in splits.items()}
         return ", ".join(f"{n:,} {name} of {h}x{w}x{c}" for name, (n, h, w, c) in shapes.items())
     except (KeyError, TypeError, ValueError, AttributeError):
         return "damaged"
@@ -191,9 +207,8 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _check_room(source: Source, how: Preparation, folder: Path) -> None:
-    total = sum(split.size for split in source.splits.values())
-    needed = total * how.size[0] * how.size[1] * (how.channels if how.channels in (1, 4) else 3)
+def _check_room(source: Source, how: How, folder: Path) -> None:
+    needed = how.nbytes(source)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free")

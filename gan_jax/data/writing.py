@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -28,6 +28,8 @@ TOLERATED = 0.01  # share of the pictures that may be unreadable
 _MOST, _BYTES = 512, 1 << 28  # pictures decoded at once: so many, or of so many bytes
 _NAMED = 10  # items in a message
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -44,6 +46,15 @@ class Preparation:
     def described(self) -> dict[str, Any]:
         """The fields for a name of the cache, without a range that is not given."""
         return {name: value for name, value in asdict(self).items() if name != "range" or value is not None}
+
+    def nbytes(self, source: Source) -> int:
+        """The bytes that the pictures of a source take at most, before they are read."""
+        total = sum(split.size for split in source.splits.values())
+        return total * self.size[0] * self.size[1] * (self.channels if self.channels in (1, 4) else 3)
+
+    def write(self, source: Source, folder: Path, identity: Mapping[str, Any]) -> None:
+        """`write` in this preparation."""
+        write(source, self, folder, identity)
 
 
 @dataclass
@@ -62,12 +73,10 @@ def write(source: Source, how: Preparation, folder: Path, identity: Mapping[str,
 
 
 def _write(source: Source, how: Preparation, folder: Path, identity: Mapping[str, Any], found: Range | None) -> None:
-    total = sum(split.size for split in source.splits.values())
-    with tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None) as bar:
+    with reading(source) as bar:
         written = {name: _write_split(source, name, how, folder, found, bar) for name in source.splits}
     lost = [line for split in written.values() for line in split.lost]
-    if len(lost) > TOLERATED * total or "train" not in written or not written["train"].known:
-        raise InputError(_refusal(source, lost, total))
+    check_lost(source, lost, len(written["train"].known) if "train" in written else 0)
     if how.channels == "auto" and all(split.grey for split in written.values()):
         for name in written:
             _keep_one_channel(folder / f"{name}.image")
@@ -89,6 +98,12 @@ def _write(source: Source, how: Preparation, folder: Path, identity: Mapping[str
         **identity,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+def reading(source: Source) -> tqdm:
+    """The progress bar of a source's pictures."""
+    total = sum(split.size for split in source.splits.values())
+    return tqdm(total=total, desc=f"reading {source.name}", unit=" pictures", disable=None)
 
 
 def mapped_array(path: Path, shape: list[int], dtype: str) -> np.ndarray:
@@ -142,12 +157,24 @@ def _decode_chunk(
         except OSError as error:
             return f"picture {i}: {error}"
 
-    with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:
-        results = list(pool.map(one, indices))
+    results = in_threads(one, indices)
     written.lost += [result for result in results if isinstance(result, str)]
     decoded = [result for result in results if isinstance(result, _Decoded)]
     written.further += [one.pages - 1 for one in decoded if one.pages > 1]
     return [(one.pixels, one.sides) for one in decoded]
+
+
+def in_threads(work: Callable[[int], T], indices: Iterable[int]) -> list[T]:
+    """`work(i)` for each of the indices, in order, on all cores: decoding a picture does not hold Python's lock."""
+    with ThreadPoolExecutor(max(os.cpu_count() or 1, 2)) as pool:
+        return list(pool.map(work, indices))
+
+
+def check_lost(source: Source, lost: Sequence[str], found: int) -> None:
+    """Raises `InputError` if more than `TOLERATED` of a source's pictures are unreadable, or none was `found` to train on."""
+    total = sum(split.size for split in source.splits.values())
+    if len(lost) > TOLERATED * total or not found:
+        raise InputError(_refusal(source, lost, total))
 
 
 def notes_on_pages(further: Sequence[int]) -> list[str]:
@@ -197,10 +224,10 @@ def _keep_one_channel(path: Path) -> None:
             grey.write(chunk[::3])
 
 
-def _refusal(source: Source, lost: list[str], total: int) -> str:
+def _refusal(source: Source, lost: Sequence[str], total: int) -> str:
     if not lost:
         return f"{source.name} has no pictures to train on"
-    named = "\n".join(in_lines(lost, _NAMED))
+    named = "\n".join(in_lines(list(lost), _NAMED))
     return (
         f"{len(lost)} of the {total} pictures of {source.name} cannot be read, more than {TOLERATED:.0%}:\n{named}\n"
         "replace or remove them; `python -m gan_jax data check` lists them all"

@@ -35,14 +35,14 @@ class LPIPS(nn.Module):
         maps = backbone.module(name="net")(torchvision_input(jnp.concatenate([x, y])))
         distance = jnp.zeros(len(x))
         for i, name in enumerate(backbone.names):
-            of_x, of_y = jnp.split(_directions(maps[name]), 2)  # b h w c
+            of_x, of_y = jnp.split(directions(maps[name]), 2)  # b h w c
             apart = jnp.mean((of_x - of_y) ** 2, axis=(1, 2))  # b c
             weights = self.param(f"lin{i}", nn.initializers.uniform(1.0), apart.shape[1:])
             distance += jnp.sum(apart * weights[None], axis=-1)
         return distance
 
 
-def _directions(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+def directions(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     """Divided by their length over the channels; with finite gradients where that is 0."""
     square = jnp.sum(h**2, axis=-1, keepdims=True)
     return h * lax.rsqrt(jnp.maximum(square, _TINY**2))

@@ -1,5 +1,6 @@
 """Data flows of games: functions that bind networks, losses and latents to an `Objective`."""
 
 from gan_jax.objectives.image import image_gan, image_sampler
+from gan_jax.objectives.superres import superres, superres_gan, superres_sampler
 
-__all__ = ["image_gan", "image_sampler"]
+__all__ = ["image_gan", "image_sampler", "superres", "superres_gan", "superres_sampler"]

@@ -163,16 +163,17 @@ def open_trained(
 
 
 _CODES = 4096  # of which norms are measured
+_LARGEST_SIDE, _MOST_AXES = 2**24, 32  # of a shape
 _FACTS: dict[str, tuple[Any, Callable[[Any], bool]]] = {  # of model.json: what stands for a missing one, and what it may be
     "metric": (None, lambda value: value is None or isinstance(value, str)),
     "mode": ("max", lambda value: value in ("max", "min")),
     "statistics": ("running", lambda value: value in get_args(Statistics)),
     "classes": ((), lambda value: _all(value, lambda name: isinstance(name, str))),
     "untrained": ((), lambda value: _all(value, lambda number: _whole(number, _MOST_CLASSES))),
+    "reach": (0, lambda value: _whole(value, _LARGEST_SIDE)),
     "shapes": ({}, lambda value: isinstance(value, dict) and all(map(_shape, value.values()))),
 }
 _MOST_CLASSES = 2**20
-_LARGEST_SIDE, _MOST_AXES = 2**24, 32  # of a shape
 _UNSUSPICIOUS = 2**26  # bytes of rows that may be compressed; a run itself writes them as they are
 
 

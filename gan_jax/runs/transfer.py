@@ -28,7 +28,10 @@ def load_weights(directory: Path | str) -> dict[str, Any]:
 
 
 def with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
-    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if that has not these shapes."""
+    """`state` with the parameters, statistics and averages of a saved one; raises `InputError` if that has not these shapes.
+
+    A discriminator keeps its own where the saved game had none (an SRResNet that becomes an SRGAN).
+    """
     try:
         return _with_weights(state, saved)
     except (AttributeError, LookupError, TypeError) as error:
@@ -40,10 +43,12 @@ def _with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
         params=_fitted(saved["gen"]["params"], state.gen.params),
         stats=_collections(saved["gen"].get("stats") or {}, state.gen.stats),
     )
-    disc = state.disc._replace(
-        params=_fitted(saved["disc"]["params"], state.disc.params),
-        stats=_collections(saved["disc"].get("stats") or {}, state.disc.stats),
-    )
+    disc = state.disc
+    if saved["disc"]["params"] or not disc.params:
+        disc = disc._replace(
+            params=_fitted(saved["disc"]["params"] or {}, disc.params),
+            stats=_collections(saved["disc"].get("stats") or {}, disc.stats),
+        )
     return state._replace(gen=gen, disc=disc, ema_params=_fitted(saved["ema_params"], state.ema_params))
 
 

@@ -1,11 +1,11 @@
 """A whole experiment from its flags, its data and its game: the directory, sheets, scores, the doctor, the film, the end."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import numpy as np
@@ -61,6 +61,9 @@ class Game:
     shown:     how many samples it is given
     score:     (samples) -> numbers, of samples that are no pictures
     strata:    of the training examples, which have equal shares in the rounds
+    measure:   (state) -> numbers of the game itself, such as on whole test pictures
+    best:      the number that ranks checkpoints, and whether its largest or smallest is best; default by the scores
+    facts:     what model.json says beside what is known here
     """
 
     objective: Objective
@@ -71,6 +74,9 @@ class Game:
     shown: int = 64
     score: Callable[[np.ndarray], Row] | None = None
     strata: Strata | None = None
+    measure: Callable[[TrainState], Row] | None = None
+    best: tuple[str, Literal["max", "min"]] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run | None:
@@ -110,14 +116,14 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
         return None
     asks = _Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
     metrics = metrics_of(config, dataset)
-    best, mode = best_by(metrics)
+    best, mode = game.best or best_by(metrics)
     outdir = config.outdir or Path("runs") / _directory(name, dataset)
     inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
     check_apart(outdir / "config.json", inputs, flag="--outdir")
     with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
         for note in (*dataset.notes, *(game.strata.notes if game.strata else ())):
             run.log(f"note        {note}")
-        facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts}
+        facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts, **game.facts}
         run.describe_model(game.sampler, facts, asks.rows)
         train(
             run,
@@ -222,7 +228,8 @@ def _callbacks(
     """Sheets of samples, scores, and a look at held-out examples; a process that does not write keeps the same intervals."""
     scored = bool(metrics) or game.score is not None
     if not run.writes:
-        return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * scored)]
+        evaluated = scored or game.measure is not None
+        return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * evaluated)]
     take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
     calls = [Every(config.sample_every, _sheets(run, game, dataset, asks, take))]
     asked = asks.as_data(config.eval_n) if scored else {}
@@ -240,6 +247,8 @@ def _callbacks(
         calls.append(Every(config.eval_every, evaluation(evaluator, pictures, config.eval_n, told, config.statistics)))
     if game.score is not None:
         calls.append(Every(config.eval_every, _scores(game.score, take(asked, seed=SCORE_SEED))))
+    if game.measure is not None:
+        calls.append(Every(config.eval_every, _measured(game.measure)))
     if scored and len(next(iter(dataset.held_out.values()), ())) >= LEAST_HELD_OUT:
         looks = (_some(arrays, asks.names, game, config.pack) for arrays in (dataset.train, dataset.held_out))
         calls.append(Every(config.eval_every, overfit_check(game.objective, *looks)))
@@ -268,3 +277,7 @@ def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[
 
 def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:
     return lambda step, state: {"source": "training", **score(take(state)[0])}
+
+
+def _measured(measure: Callable[[TrainState], Row]) -> Call:
+    return lambda step, state: {"source": "training", **measure(state)}

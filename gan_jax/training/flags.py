@@ -36,6 +36,7 @@ DECAYS: dict[str, Callable[[float, int], LearningRate]] = {  # learning rate, up
     "constant": lambda lr, updates: lr,
     "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
     "cosine": optax.cosine_decay_schedule,
+    "tenth": lambda lr, updates: optax.piecewise_constant_schedule(lr, {max(updates // 2, 1): 0.1}),  # SRGAN's
 }
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class GameFlags:
     disc_b2: Share | None = None
     """Adam's decay of the mean squared gradient for the discriminator; default that of both."""
     decay: DecayName = "constant"
-    """Learning rates over the run: constant, or falling to 0 at the last round, linearly or as a cosine."""
+    """Learning rates over the run: constant, or falling to 0 at the last round, linearly or as a cosine, or to a tenth in the
+    middle of the run."""
     disc_steps: Count = 1
     """Updates of the discriminator in a round, each on a new minibatch."""
     gen_steps: Count = 1

@@ -14,6 +14,7 @@ from gan_jax.config import checked_seed
 from gan_jax.core import Advance, Step
 from gan_jax.data.dataset import Arrays, Order
 from gan_jax.data.rounds import Rounds
+from gan_jax.data.windows import Windows
 from gan_jax.errors import InputError
 from gan_jax.parallel import processes
 from gan_jax.parallel.feeds import given, resident, streamed
@@ -98,8 +99,9 @@ def feeder(source: Rounds | Batches, step: Step, feed: Feed, mesh: Mesh | None, 
 
 
 def loads_itself(rounds: Rounds) -> bool:
-    """Whether `Rounds.load` is replaced, so that the arrays alone are not what is played on."""
-    return type(rounds).load is not Rounds.load or "load" in vars(rounds)
+    """Whether `Rounds.load` is replaced, or cuts windows out of pictures, so that the arrays alone are not played on."""
+    windowed = any(isinstance(array, Windows) for array in rounds.arrays.values())
+    return windowed or type(rounds).load is not Rounds.load or "load" in vars(rounds)
 
 
 def _of_function(load: Callable[[int], Any], classes: int) -> Batches:

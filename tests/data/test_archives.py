@@ -22,8 +22,9 @@ import gan_jax
 from gan_jax.data.archives import ARCHIVES, read_idx
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.load import load
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
 from gan_jax.data.tfds import named_source
+from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -10,8 +10,9 @@ from PIL import Image
 
 from gan_jax.data import captions, load, lsun, parse_size
 from gan_jax.data.load import open_source
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
 from gan_jax.data.tfds import named_source
+from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")

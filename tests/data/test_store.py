@@ -16,7 +16,8 @@ import pytest
 import gan_jax
 from gan_jax.data import captions
 from gan_jax.data.source import Example, Source, Split, Unreadable
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
+from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
 from gan_jax.locks import Lock
 
@@ -155,7 +156,8 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from gan_jax.data.source import Example, Source, Split
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
+from gan_jax.data.writing import Preparation
 def read(i):
     if i > 512:
         Path(sys.argv[2]).write_text("half way")
@@ -200,7 +202,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from gan_jax.data.source import Example, Source, Split
-from gan_jax.data.store import Preparation, Store
+from gan_jax.data.store import Store
+from gan_jax.data.writing import Preparation
 for i in range(60):
     source = Source("raced", str(i), {"train": Split(3, lambda j: Example(np.full((4, 6, 3), j, np.uint8)))})
     assert Store(Path(sys.argv[1])).prepared(source, Preparation((4, 6))).train["image"][:, 0, 0, 0].tolist() == [0, 1, 2]

@@ -1,0 +1,61 @@
+"""Scores of super-resolution on test sets of pairs: PSNR and SSIM on Y and RGB, and a distance in SqueezeNet's features."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from gan_jax.data.pairs import PairSet
+from gan_jax.images.convert import to_float
+from gan_jax.images.imresize import imresize
+from gan_jax.metrics.restoration import fidelity
+from gan_jax.models.content import squeezenet_distance
+from gan_jax.models.pretrained import read_weights
+
+Restore = Callable[[np.ndarray], np.ndarray]  # a low picture uint8 (h, w, c) -> the high one
+
+
+class Measures(NamedTuple):
+    """What restored pictures are measured by: the border that is cut, in pixels, and weights of SqueezeNet, if any."""
+
+    border: int
+    squeezenet: PyTree | None = None
+
+    def of(self, restored: np.ndarray, original: np.ndarray) -> dict[str, float]:
+        """`psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb` of uint8 pictures (h, w, c); with SqueezeNet also `features`."""
+        x, y = restored[None], original[None]
+        found = _fidelity(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), self.border)
+        if self.squeezenet is not None:
+            found["features"] = _distance(self.squeezenet, *(_coloured(to_float(each)) for each in (x, y)))
+        return {name: float(value[0]) for name, value in found.items()}
+
+
+def open_measures(factor: int, squeezenet: Path | None = None) -> Measures:
+    """The custom for an enlargement by `factor`; raises `InputError` for weights that are not SqueezeNet's."""
+    return Measures(factor, None if squeezenet is None else read_weights(squeezenet, "squeezenet")[0])
+
+
+def score_sets(restore: Restore, sets: Sequence[PairSet], measures: Measures) -> dict[str, float]:
+    """The mean of each measure over the pictures of each set, as NAME/measure."""
+    means: dict[str, float] = {}
+    for one in sets:
+        rows = [measures.of(restore(pair.low), pair.high) for pair in one.pairs]
+        means |= {f"{one.name.lower()}/{name}": float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return means
+
+
+def bicubic(factor: int) -> Restore:
+    """MATLAB's bicubic enlargement."""
+    return lambda low: np.asarray(imresize(low[None], float(factor)))[0]
+
+
+_fidelity = jax.jit(fidelity, static_argnums=2)
+_distance = jax.jit(squeezenet_distance)
+
+
+def _coloured(x: jax.Array) -> jax.Array:
+    return jnp.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
