@@ -13,6 +13,7 @@ from gan_jax.commands import (
     interpolate,
     project,
     sample,
+    upscale,
     weights,
 )
 
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "interpolate": (interpolate.main, interpolate.Config),
     "project": (project.main, project.Config),
     "sample": (sample.main, sample.Config),
+    "upscale": (upscale.main, upscale.Config),
     "weights": (weights.main, weights.Config),
 }
 

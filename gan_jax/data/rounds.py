@@ -290,7 +290,7 @@ def one_caption() -> Variation:
     return Variation(plan, finish, check, uses=("caption",))
 
 
-def _shape(array: np.ndarray | Array, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+def _shape(array: np.ndarray | Array | Windows, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((*lead, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
 
 

@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from gan_jax import files
 from gan_jax.data.dataset import Dataset
@@ -27,6 +27,7 @@ FOLDERS = ("features", "judges", "lmdb")  # of `gan_jax.evaluation` and `gan_jax
 FORMAT = 1  # version of the folders; those of another version are not used
 
 
+@runtime_checkable
 class How(Protocol):
     """A way of preparing pictures, such as `Preparation`."""
 

@@ -91,7 +91,7 @@ class Windows:
         for i, (picture, share) in enumerate(zip(np.searchsorted(self._ends, index, side="right"), plan["place"], strict=True)):
             corners = (self.pictures.sizes[picture] - self.side) // self.grid + 1
             top, left = np.minimum(share * corners, corners - 1).astype(int) * self.grid
-            found[i] = self.pictures[picture][top : top + self.side, left : left + self.side]
+            found[i] = self.pictures[int(picture)][top : top + self.side, left : left + self.side]
         return found
 
     def fixed(self, n: int, seed: int = 0) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from gan_jax.errors import InputError
 
@@ -45,14 +46,14 @@ def in_tiles(
     """
     h, w = picture.shape[:2]
     out: np.ndarray | None = None
-    for rows in spans(h, tile, margin):
-        for columns in spans(w, tile, margin):
-            part = picture[rows.start : rows.start + rows.size, columns.start : columns.start + columns.size]
-            made = function(part)
-            if out is None:
-                out = np.empty((factor * h, factor * w, made.shape[-1]), made.dtype)
-            kept = made[_scaled(rows, factor, rows.start), _scaled(columns, factor, columns.start)]
-            out[_scaled(rows, factor), _scaled(columns, factor)] = kept
+    places = list(product(spans(h, tile, margin), spans(w, tile, margin)))
+    for rows, columns in tqdm(places, desc="tiles", leave=False, disable=None if len(places) > 1 else True):
+        part = picture[rows.start : rows.start + rows.size, columns.start : columns.start + columns.size]
+        made = function(part)
+        if out is None:
+            out = np.empty((factor * h, factor * w, made.shape[-1]), made.dtype)
+        kept = made[_scaled(rows, factor, rows.start), _scaled(columns, factor, columns.start)]
+        out[_scaled(rows, factor), _scaled(columns, factor)] = kept
     if out is None:
         raise InputError(f"a picture of {h}x{w} has no pixels")
     return out

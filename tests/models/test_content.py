@@ -1,0 +1,86 @@
+"""Content losses: by hand, with random weights of the real shapes, and with the real ones where they are at hand."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.errors import InputError
+from gan_jax.models import content
+from gan_jax.models.content import NAMES, content_loss, squeezenet_distance
+from gan_jax.models.imagenet import torchvision_input
+from gan_jax.models.pretrained import NETWORKS
+from gan_jax.models.vgg import VGG
+
+
+def pair(size=36):
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
+    return jnp.asarray(x), jnp.asarray(np.clip(x + generator.normal(0, 0.2, x.shape), -1, 1).astype(np.float32))
+
+
+def weights(path, network):
+    """Random weights of a network's shapes, small ones."""
+    generator = np.random.default_rng(1)
+    shapes = NETWORKS[network].shapes()
+    np.savez(path, **{name: generator.normal(0, 0.05, shape).astype(np.float32) for name, shape in shapes.items()})
+    return path
+
+
+def test_pixels():
+    x, y = pair()
+    np.testing.assert_allclose(content_loss("mse")(x, y), np.mean((np.asarray(x) - y) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(content_loss("l1")(x, y), np.mean(np.abs(np.asarray(x) - y)), rtol=1e-5)
+
+
+def test_vgg22_is_of_activations_scaled_as_in_the_paper(tmp_path):
+    x, y = pair()
+    path = weights(tmp_path / "vgg19.npz", "vgg19")
+    with np.load(path) as file:
+        kept = {
+            name: jnp.asarray(file[name])
+            for name in file.files
+            if name.split("/")[0] in ("conv1_1", "conv1_2", "conv2_1", "conv2_2")
+        }
+    params = {}
+    for name, value in kept.items():
+        params.setdefault(name.split("/")[0], {})[name.split("/")[1]] = value
+    relu = partial(VGG(19, ("relu2_2",)).apply, {"params": params})
+    maps = [relu(torchvision_input(each))["relu2_2"] for each in (x, y)]
+    wanted = np.mean((np.asarray(maps[0]) - np.asarray(maps[1])) ** 2) / 12.75**2
+    np.testing.assert_allclose(content_loss("vgg22", path)(x, y), wanted, rtol=1e-4)
+
+
+def test_the_normalised_vgg(real_data):
+    """Of bicubic enlargements it is of the order of 1, as the activations' means are."""
+    x, y = pair()
+    path = real_data / "weights" / "vgg19_normalised_to_conv3_1_hwio.npz"
+    loss = content_loss("vgg22", path)
+    assert 0.01 < loss(x, y) < 10
+    assert loss(x, x) == 0
+    slope = jax.grad(loss)(x, y)
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).max() > 0
+    with pytest.raises(InputError, match="is the normalised VGG-19 up to conv3_1, which has no relu5_4: --content vgg22"):
+        content_loss("vgg54", path)
+
+
+def test_squeezenet_distance(real_data):
+    path = real_data / "weights" / "squeezenet11_imagenet_notop_hwio.npz"
+    variables, _ = content.read_weights(path, "squeezenet")
+    x, y = pair()
+    found = squeezenet_distance(variables, jnp.concatenate([x, x]), jnp.concatenate([x, y]))
+    np.testing.assert_allclose(found[:2], 0, atol=1e-5)
+    assert (found[2:] > 0.01).all()
+    nearer = squeezenet_distance(variables, x, x + 0.2 * (y - x))
+    assert (nearer < found[2:]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mse", "l1")])
+def test_missing_weights(name, tmp_path):
+    with pytest.raises(InputError, match=r"--content mse, which needs none. Download https://"):
+        content_loss(name)
+    with pytest.raises(InputError, match=r"there is no .*gone.npz. Download https://"):
+        content_loss(name, tmp_path / "gone.npz")
