@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from experiments import super_resolution_report
 from gan_jax import cli
 from gan_jax.augment import AUGMENTATIONS
 from gan_jax.config import FREE, Count, CountOrNone, Rate, Share, Weight, checked
@@ -36,9 +37,10 @@ from gan_jax.images import grid, to_uint8
 from gan_jax.models.content import ContentName, content_loss
 from gan_jax.models.srgan import Discriminator, Generator, Trunk
 from gan_jax.objectives import superres, superres_gan, superres_sampler
+from gan_jax.runs.trained import open_trained
 from gan_jax.sampling import Inputs, Statistics, sampling_variables
 from gan_jax.training import ExperimentFlags, Game, run_experiment
-from gan_jax.upscaling import enlarged
+from gan_jax.upscaling import enlarged, factor_of
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,25 @@ def beside_bicubic(factor: int, samples: np.ndarray, inputs: Inputs, state: Trai
     return grid(pairs, columns=8)
 
 
-def main(config: Config) -> object:
-    """Train a stage, or compare; returns the run, or the table."""
+def compare(config: Config) -> dict[str, Any]:
+    """The runs beside bicubic enlargement; writes to --outdir, default runs/super-resolution."""
+    if not config.runs:
+        raise InputError("name the runs to compare: --runs runs/srresnet runs/srgan")
+    methods = {"bicubic": bicubic(config.factor)}
+    for run in config.runs:
+        trained = open_trained(run)
+        if (found := factor_of(trained.sampler, trained.variables, config.colours)) != config.factor:
+            raise InputError(f"{run} enlarges {found} times: give --factor {found}, and runs of one factor")
+        methods[run.name] = trained.upscale
+    out = config.outdir or Path("runs") / "super-resolution"
+    return super_resolution_report.compare(methods, tests(config), open_measures(config.factor, config.weights), out)
+
+
+def main(config: Config) -> Any:
+    """Train a stage, or compare; returns the run, or the means by set and method."""
     config = checked(config)
+    if config.stage == "compare":
+        return compare(config)
     if config.stage == "srgan" and config.init_from is None:
         raise InputError("--stage srgan goes on from an SRResNet: name its run with --init-from")
     return run_experiment(build, config.stage, config)

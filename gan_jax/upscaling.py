@@ -35,7 +35,7 @@ def upscaled(
         raise InputError(
             f"a picture is uint8, uint16 or float32 (h, w) or (h, w, c) of 1 to 4 channels, not {picture.dtype} {picture.shape}"
         )
-    factor = _factor(sampler, variables, channels)
+    factor = factor_of(sampler, variables, channels)
     result = h * w * factor**2 * c * picture.itemsize
     needed = result + min(tile, h) * min(tile, w) * factor**2 * _TILE_BYTES
     cure = "shrink it, or cut it into parts"
@@ -66,7 +66,7 @@ def enlarged(
     rounding. A picture that fits is shown whole. `finish` is applied to every tile of floats (h, w, c), about [-1, 1]. Raises
     `InputError` for a generator that asks for anything but `low`, and for tiles that keep nothing.
     """
-    factor = _factor(sampler, variables, low.shape[-1])
+    factor = factor_of(sampler, variables, low.shape[-1])
 
     def one(part: np.ndarray) -> np.ndarray:
         return finish(np.asarray(_made(sampler, variables, np.ascontiguousarray(part)[None]), np.float32)[0])
@@ -74,7 +74,8 @@ def enlarged(
     return in_tiles(one, low, factor, tile, min(reach, MOST_MARGIN))
 
 
-def _factor(sampler: Sampler, variables: Variables, channels: int) -> int:
+def factor_of(sampler: Sampler, variables: Variables, channels: int) -> int:
+    """How many times a generator enlarges pictures; raises `InputError` for one that asks for anything but `low`."""
     if sampler.needs != ("low",):
         asks = f"is asked by {', '.join(sampler.needs)}" if sampler.needs else "makes pictures of noise alone"
         raise InputError(f"only a run of super-resolution enlarges pictures, and this one {asks}")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from experiments import super_resolution
+from experiments.super_resolution_report import ZOOM, detail
 from gan_jax.commands import sample, upscale
 from gan_jax.errors import InputError
 from gan_jax.runs.records import read_rows
@@ -71,6 +72,33 @@ def test_the_second_stage_begins_with_the_first(run, photos, tmp_path):
     assert "began with the weights of" in (tmp_path / "srgan" / "log.txt").read_text()
     rows = read_rows(tmp_path / "srgan" / "metrics.jsonl")
     assert {"disc/real", "disc/fake", "gen/adversarial", "gen/content"} <= rows[0].keys()
+
+
+def test_the_runs_are_compared(run, tmp_path, capsys):
+    save(tmp_path / "Set5" / "a.png", picture(90, 100, 7))
+    save(tmp_path / "grey" / "b.png", picture(80, 70, 8, channels=1)[..., 0])
+    asked = {"stage": "compare", "runs": (run,), "test": (tmp_path / "Set5", tmp_path / "grey")}
+    means = super_resolution.main(config(tmp_path / "out", **asked))
+    assert means.keys() == {"Set5", "grey"}
+    assert means["Set5"].keys() == {"bicubic", "srresnet"}
+    assert means["Set5"]["bicubic"]["psnr_y"] > means["Set5"]["srresnet"]["psnr_y"] + 1  # after four rounds
+    told = capsys.readouterr().out
+    assert "Set5  paper: SRGAN" in told
+    assert f"{means['grey']['bicubic']['psnr_y']:.2f}" in told
+    with Image.open(tmp_path / "out" / "figure.png") as drawn:
+        assert drawn.width > 800
+    for changes, message in (({"runs": ()}, "name the runs to compare"), ({"factor": 4}, "enlarges 2 times: give --factor 2")):
+        with pytest.raises(InputError, match=message):
+            super_resolution.main(config(tmp_path / "out", **{**asked, **changes}))
+
+
+def test_the_zoom_is_where_the_picture_differs_most():
+    high = np.zeros((200, 300, 3), np.uint8)
+    rough = high.copy()
+    rough[100:120, 200:210] = 50
+    top, left = detail(high, rough)
+    assert 100 + 20 - ZOOM <= top <= 100
+    assert 200 + 10 - ZOOM <= left <= 200
 
 
 def test_given_pairs(photos, tmp_path):
