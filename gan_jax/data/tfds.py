@@ -164,7 +164,7 @@ def _image_feature(name: str, features: dict[str, Any], tfds: Any) -> str:
     found = [key for key, kind in features.items() if type(kind) is tfds.features.Image]
     if not found:
         raise InputError(f"{name} has no pictures: its features are {', '.join(features)}")
-    return "image" if "image" in found else found[0]
+    return next((key for key in ("image", "hr") if key in found), found[0])  # DIV2K has hr and lr
 
 
 def _attribute_names(features: dict[str, Any]) -> tuple[str, ...]:

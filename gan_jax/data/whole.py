@@ -55,8 +55,8 @@ class WholePreparation:
 class WindowFlags:
     """The flags that choose pictures of all sizes, and the windows of them that are trained on."""
 
-    data: str = "div2k"
-    """A folder or a zip of pictures of any sizes, or a data set of tensorflow-datasets."""
+    data: str = "div2k/bicubic_x4"
+    """A folder or a zip of pictures of any sizes, or a data set of tensorflow-datasets, of DIV2K the high pictures."""
     low: str | None = None
     """A folder or a zip of the low pictures, in the order of the high ones in --data; default the pictures shrunk by MATLAB's
     bicubic `imresize`."""

@@ -12,6 +12,7 @@ from gan_jax.data import captions, load, lsun, parse_size
 from gan_jax.data.load import open_source
 from gan_jax.data.store import Store
 from gan_jax.data.tfds import named_source
+from gan_jax.data.whole import load_whole, whole
 from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
 
@@ -187,6 +188,18 @@ def test_nothing_behind_the_name(name: str, message: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(InputError, match=message):
         load(name, (32, 32))
+
+
+def test_div2k_is_its_high_pictures_whole() -> None:
+    """tfds' features of DIV2K are `lr` and `hr`, of many sizes."""
+    sizes = [(12, 20), (16, 12), (20, 24)]
+    high = [pictures(1, *size)[0] for size in sizes]
+    rows = [{"lr": png(x[::4, ::4]), "hr": png(x)} for x in high]
+    features = {"lr": F.Image(), "hr": F.Image()}
+    prepare("div2k/bicubic_x4", "2.0.0", features, {"train": rows[:2], "validation": rows[2:]})
+    dataset = load_whole("div2k/bicubic_x4")
+    assert sorted(picture.tobytes() for picture in whole(dataset.train)) == sorted(x.tobytes() for x in high[:2])
+    np.testing.assert_array_equal(whole(dataset.held_out)[0], high[2])
 
 
 def test_a_set_without_pictures() -> None:

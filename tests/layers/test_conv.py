@@ -107,12 +107,25 @@ def test_gradients_of_wide_layers_equal_those_of_lax(ours, theirs, size, stride)
     close(derivatives(ours, x, first, second, stride), derivatives(theirs, x, first, second, stride))
 
 
+@pytest.mark.parametrize(("size", "channels"), [(3, (8, 3)), (4, (8, 3)), (9, (8, 3)), (3, (32, 128)), (4, (32, 128))])
+def test_gradients_of_layers_with_many_more_channels_on_one_side_equal_those_of_lax(size, channels):
+    first = jax.random.normal(jax.random.key(1), (size, size, *channels)) / size
+    second = jax.random.normal(jax.random.key(2), (size, size, channels[1], 2)) / size
+    x = jax.random.normal(jax.random.key(3), (2, 6, 10, channels[0]))
+    assert lowerings.for_cpu(first.shape, 1, (6, 10)) is lowerings.per_image
+    close(derivatives(conv, x, first, second, 1), derivatives(lax_conv, x, first, second, 1))
+
+
 @pytest.mark.parametrize(
     ("form", "shape", "stride", "outputs"),
     [
         ("winograd", (4, 4, 32, 32), 2, (4, 6)),
         ("winograd", (5, 5, 32, 64), 2, (4, 4)),
         ("winograd", (3, 3, 64, 32), 1, (8, 12)),
+        ("per_image", (9, 9, 64, 3), 1, (8, 12)),
+        ("per_image", (3, 3, 64, 256), 1, (8, 12)),
+        ("subpixel", (4, 4, 64, 3), 2, (8, 12)),
+        ("subpixel", (9, 9, 64, 5), 1, (8, 12)),
         ("subpixel", (4, 4, 32, 32), 2, (4, 5)),  # tiles are of 2x2
         ("subpixel", (4, 4, 32, 32), 2, (1, 1)),
         ("subpixel", (4, 4, 31, 32), 2, (4, 4)),
@@ -146,10 +159,11 @@ def test_wide_layers_equal_flax(shape, size, stride):
 
 FORMS = [
     (name, size, stride)
-    for name in ("plain", "subpixel", "patches", "winograd")
+    for name in ("plain", "subpixel", "patches", "per_image", "winograd")
     for size in ((3, 3), (4, 4), (5, 5), (5, 3))
     for stride in (1, 2)
-    if name != "winograd" or (size, stride) in (((3, 3), 1), ((4, 4), 2), ((5, 5), 2))
+    if (name != "per_image" or stride == 1)
+    and (name != "winograd" or (size, stride) in (((3, 3), 1), ((4, 4), 2), ((5, 5), 2)))
 ]
 
 

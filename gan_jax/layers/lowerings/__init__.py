@@ -2,15 +2,19 @@
 
 from gan_jax.layers.lowerings.form import Form
 from gan_jax.layers.lowerings.patches import patches
+from gan_jax.layers.lowerings.per_image import per_image
 from gan_jax.layers.lowerings.plain import plain
 from gan_jax.layers.lowerings.subpixel import subpixel
 from gan_jax.layers.lowerings.winograd import tiling, winograd
 
-__all__ = ["Form", "for_cpu", "patches", "plain", "subpixel", "tiling", "winograd"]
+__all__ = ["Form", "for_cpu", "patches", "per_image", "plain", "subpixel", "tiling", "winograd"]
 
 
 def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Form:
     """The fastest form on a CPU for kernels of `shape` (k, l, c, o) and images of `outputs` (height, width)."""
+    ends_in_pixels, fans_out = shape[3] <= 4 and shape[2] >= 8, shape[2] >= 32 and shape[3] >= 4 * shape[2]
+    if stride == 1 and (ends_in_pixels or fans_out):
+        return per_image
     if tiling(shape, stride, outputs):
         return winograd
     if shape[2] <= 4 and shape[3] >= 8:
