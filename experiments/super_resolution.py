@@ -66,6 +66,8 @@ class Config(WindowFlags, ExperimentFlags):
     """Residual blocks of the generator (the paper: 16; ESRGAN: 23)."""
     icnr: bool = False
     """Begin with enlargements that repeat pixels, against checkerboards."""
+    residual: bool = False
+    """Let the generator add to the bicubic enlargement, at first nothing, as VDSR does: for short trainings."""
     disc_width: Count = 64
     """Channels of the discriminator's first layer, doubled three times (the paper: 64)."""
     disc_norm: Literal["batch", "none"] = "batch"
@@ -98,7 +100,14 @@ def build(config: Config, dataset: Dataset) -> Game:
     if config.pack > 1 or config.feature_matching:
         raise InputError("--pack and --feature-matching are for games on noise: leave them out")
     generator = Generator(
-        config.factor, config.colours, config.width, config.blocks, config.trunk, icnr=config.icnr, dtype=config.dtype
+        config.factor,
+        config.colours,
+        config.width,
+        config.blocks,
+        config.trunk,
+        icnr=config.icnr,
+        bicubic=config.residual,
+        dtype=config.dtype,
     )
     loss = content_loss(config.content, config.content_weights)
     objective = superres(generator, loss, config.tv)

@@ -74,7 +74,8 @@ def _shown(pair: Pair, methods: Mapping[str, Restore], measures: Measures) -> Sh
 
 def table(means: Mapping[str, Mapping[str, Numbers]]) -> str:
     """A line for each set and method, and the paper's under a set that it has."""
-    keys = list(next(iter(next(iter(means.values())).values())))
+    measured = next(iter(next(iter(means.values())).values()))
+    keys = [key for key in WORDS if key in measured]
     lines = [f"{'':28}" + "".join(f"{WORDS[key]:>12}" for key in keys)]
     for name, methods in means.items():
         for method, numbers in methods.items():

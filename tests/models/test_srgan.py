@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import InputError
+from gan_jax.images.imresize import imresize
 from gan_jax.models.srgan import Discriminator, Generator, icnr, pixel_shuffle
 
 KEY = jax.random.key(0)
@@ -95,6 +96,14 @@ def test_reach_bounds_what_a_pixel_depends_on(fields, wanted):
     rows = np.flatnonzero(np.abs(slope[0]).sum(axis=(1, 2)))
     assert 20 - wanted <= rows.min() <= 20 - wanted + 1
     assert rows.max() <= 20 + wanted
+
+
+def test_what_is_added_to_the_bicubic_enlargement_is_nothing_at_first():
+    generator, x = Generator(2, width=4, blocks=1, bicubic=True), jax.random.uniform(KEY, (1, 9, 8, 3), minval=-1)
+    variables = generator.init(KEY, x, train=True)
+    np.testing.assert_allclose(generator.apply(variables, x, train=False), imresize(x, 2.0), atol=1e-6)
+    slopes = jax.grad(lambda p: jnp.sum(generator.apply({**variables, "params": p}, x, train=False) ** 2))(variables["params"])
+    assert jnp.abs(slopes["Conv_3"]["kernel"]).max() > 0
 
 
 def test_bad_sizes():
