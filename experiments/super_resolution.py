@@ -91,8 +91,11 @@ class Config(WindowFlags, ExperimentFlags):
 
 
 def tests(config: Config) -> list[PairSet]:
-    """The test sets."""
-    return [one for path in config.test for one in read_pairs(path, config.factor, config.colours)]
+    """The test sets; says what was cut of them."""
+    sets = [one for path in config.test for one in read_pairs(path, config.factor, config.colours)]
+    for line in (note for one in sets for note in one.notes):
+        print(f"note        {line}")
+    return sets
 
 
 def build(config: Config, dataset: Dataset) -> Game:

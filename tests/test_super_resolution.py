@@ -75,7 +75,7 @@ def test_the_second_stage_begins_with_the_first(run, photos, tmp_path):
 
 
 def test_the_runs_are_compared(run, tmp_path, capsys):
-    save(tmp_path / "Set5" / "a.png", picture(90, 100, 7))
+    save(tmp_path / "Set5" / "a.png", picture(91, 100, 7))
     save(tmp_path / "grey" / "b.png", picture(80, 70, 8, channels=1)[..., 0])
     asked = {"stage": "compare", "runs": (run,), "test": (tmp_path / "Set5", tmp_path / "grey")}
     means = super_resolution.main(config(tmp_path / "out", **asked))
@@ -84,6 +84,7 @@ def test_the_runs_are_compared(run, tmp_path, capsys):
     assert means["Set5"]["bicubic"]["psnr_y"] > means["Set5"]["srresnet"]["psnr_y"] + 1  # after four rounds
     told = capsys.readouterr().out
     assert "Set5  paper: SRGAN" in told
+    assert "Set5: 1 pictures are cut below or at the right to multiples of 2" in told
     assert f"{means['grey']['bicubic']['psnr_y']:.2f}" in told
     with Image.open(tmp_path / "out" / "figure.png") as drawn:
         assert drawn.width > 800

@@ -65,6 +65,17 @@ def test_generators_without_batch_norm(trunk, block):
     assert count(variables) == others + 2 * block
 
 
+@pytest.mark.parametrize("trunk", ["batch", "plain", "rrdb"])
+def test_bfloat16_gives_float32_pictures_of_float32_parameters(trunk):
+    generator = Generator(2, width=4, blocks=1, trunk=trunk, growth=2, dtype=jnp.bfloat16)
+    x = jax.random.uniform(KEY, (1, 8, 8, 3), minval=-1)
+    images, variables = jax.jit(partial(generator.init_with_output, train=True))(KEY, x)
+    assert images.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    exact = generator.clone(dtype=jnp.float32).apply(variables, x, train=False)
+    assert 0 < np.abs(generator.apply(variables, x, train=False) - exact).max() < 0.1
+
+
 def test_pixel_shuffle():
     """Channel (row, column) of a pixel is its cell's pixel (row, column)."""
     x = jnp.arange(2 * 3 * 4, dtype=jnp.float32).reshape(1, 2, 3, 4)
