@@ -86,12 +86,14 @@ class Sampler(NamedTuple):
     sample: (gen_vars, inputs, key, train) -> fakes (images, or a tree), new_gen_stats
     needs:  names in the batch that it is asked by, such as ("label",); () if any array that says how many will do
     classes: how many labels it knows; 0 if that is not known
+    alphabet: the characters that it knows in captions; "" if that is not known
     """
 
     inputs: Callable[[Array, Batch], dict[str, Array]]
     sample: Callable[[Variables, dict[str, Array], Array, bool], tuple[PyTree, PyTree]]
     needs: tuple[str, ...] = ()
     classes: int = 0
+    alphabet: str = ""
 
 
 class Objective(NamedTuple):

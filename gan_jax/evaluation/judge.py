@@ -207,7 +207,7 @@ def _train(
         key_images, key_dropout = jax.random.split(key)
         x = to_float(images) if exclusive else _mirrored(jax.random.fold_in(key, 2), to_float(images))
         logits: Any = model.apply(
-            params, _disturb(key_images, x, NOISE if exclusive else NOISE_OF_ATTRIBUTES), train=True, key=key_dropout
+            params, disturbed(key_images, x, NOISE if exclusive else NOISE_OF_ATTRIBUTES), train=True, key=key_dropout
         )
         return cost(logits, targets)
 
@@ -221,7 +221,7 @@ def _mirrored(key: Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h 
     return jnp.where(turned, images[:, :, ::-1], images)
 
 
-def _disturb(key: Array, images: Float[Array, "b h w c"], noise: float) -> Float[Array, "b h w c"]:
+def disturbed(key: Array, images: Float[Array, "b h w c"], noise: float) -> Float[Array, "b h w c"]:
     """Images shifted by up to two pixels along each axis, edges repeated, with added noise."""
     key_shift, key_noise = jax.random.split(key)
     padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")

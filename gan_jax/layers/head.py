@@ -33,6 +33,7 @@ def head(
     spectral_norm: bool = False,
     kernel_init: nn.initializers.Initializer = _default_init,
     dtype: DTypeLike = jnp.float32,
+    condition: Float[Array, "b t"] | None = None,
 ) -> Float[Array, " b"]:
     """Feature maps (b, h, w, c) or vectors (b, c) to logits (b,): psi(h) + <embedding(y), h> with h = features of x.
 
@@ -40,7 +41,8 @@ def head(
     discrimination (Salimans et al. 2016, arXiv:1606.03498, section 3.2) as `minibatch` says: 50 x 5 as in the paper, or one of
     the authors' two programs, see `gan_jax.layers.minibatch`; with the groups of the second, x is [real; generated] in equal
     halves (`image_gan` shows them so). `module` sows h as "features".
-    psi is linear. With `num_classes` the label's embedding is projected on h (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3).
+    psi is linear. With `num_classes` the label's embedding is projected on h (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3);
+    with a `condition`, such as the embedding of a caption, a linear map of that.
     `spectral_norm` divides both kernels by their largest singular value (Miyato et al. 2018, arXiv:1802.05957).
 
     Called from the compact method of `module`, which owns the parameters: they are named as if they were made there. Raises
@@ -57,4 +59,7 @@ def head(
     if num_classes:
         embedding = nn.Embed(num_classes, h.shape[-1], embedding_init=kernel_init, dtype=dtype)
         logits += jnp.sum(layer(embedding)(require_labels(y)) * h, axis=-1, dtype=jnp.float32)
+    if condition is not None:
+        direction = layer(nn.Dense(h.shape[-1], use_bias=False, kernel_init=kernel_init, dtype=dtype))(condition)
+        logits += jnp.sum(direction * h, axis=-1, dtype=jnp.float32)
     return logits

@@ -145,6 +145,37 @@ def _evened(x: Array) -> Array:
     return jnp.pad(x, ((0, 0), (odd[0], 0), (odd[1], 0), (0, 0))) if any(odd) else x
 
 
+def trunk(
+    module: nn.Module,
+    x: Float[Array, "b h w c"],
+    *,
+    train: bool,
+    width: int,
+    kernel_size: int = 5,
+    norm: Literal["batch", "all", "none"] = "batch",
+    spectral_norm: bool = False,
+    halvings: int | None = None,
+    slope: float = 0.2,
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "b i j o"]:
+    """The strided convolutions of a discriminator: images to the maps of the coarsest grid; see `Discriminator`.
+
+    Called from the compact method of `module`, which owns the parameters and sows the maps of each stage as "maps".
+    """
+    n = len(grids((x.shape[1], x.shape[2]), halvings)) - 1
+    down = partial(Conv, kernel_size=kernel_size, kernel_init=_init, dtype=dtype)
+    layer = partial(maybe_spectral, spectral=spectral_norm, train=train)
+    x = x.astype(dtype)
+    for i, features in enumerate(widths(width, n)):
+        normalised = norm == "all" or (norm == "batch" and i > 0)
+        x = layer(down(features, use_bias=not normalised))(_evened(x))  # b h/2 w/2 c
+        if normalised:
+            x = batch_norm(use_running_average=not train, dtype=dtype)(x)
+        x = nn.leaky_relu(x, slope)
+        module.sow("intermediates", "maps", x)
+    return x
+
+
 class Discriminator(nn.Module):
     """Images (b, h, w, c) to logits (b,): one halving a stage down to the coarsest grid, then `gan_jax.layers.head`.
 
@@ -170,20 +201,20 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], y: Int[Array, " b"] | None = None, *, train: bool) -> Float[Array, " b"]:
-        n = len(grids((x.shape[1], x.shape[2]), self.halvings)) - 1
-        down = partial(Conv, kernel_size=self.kernel_size, kernel_init=_init, dtype=self.dtype)
-        layer = partial(maybe_spectral, spectral=self.spectral_norm, train=train)
         if self.num_classes and self.label == "concat":
             x = jnp.concatenate([x, one_hot_planes(require_labels(y), self.num_classes, *x.shape[1:3])], axis=-1)
-
-        x = x.astype(self.dtype)
-        for i, features in enumerate(widths(self.width, n)):
-            normalised = self.norm == "all" or (self.norm == "batch" and i > 0)
-            x = layer(down(features, use_bias=not normalised))(_evened(x))  # b h/2 w/2 c
-            if normalised:
-                x = batch_norm(use_running_average=not train, dtype=self.dtype)(x)
-            x = nn.leaky_relu(x, self.slope)
-            self.sow("intermediates", "maps", x)
+        x = trunk(
+            self,
+            x,
+            train=train,
+            width=self.width,
+            kernel_size=self.kernel_size,
+            norm=self.norm,
+            spectral_norm=self.spectral_norm,
+            halvings=self.halvings,
+            slope=self.slope,
+            dtype=self.dtype,
+        )
         return head(
             self,
             x,

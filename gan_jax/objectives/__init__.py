@@ -2,5 +2,14 @@
 
 from gan_jax.objectives.image import image_gan, image_sampler
 from gan_jax.objectives.superres import superres, superres_gan, superres_sampler
+from gan_jax.objectives.text import text_gan, text_sampler
 
-__all__ = ["image_gan", "image_sampler", "superres", "superres_gan", "superres_sampler"]
+__all__ = [
+    "image_gan",
+    "image_sampler",
+    "superres",
+    "superres_gan",
+    "superres_sampler",
+    "text_gan",
+    "text_sampler",
+]

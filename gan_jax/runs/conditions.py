@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.core import Batch, Sampler
+from gan_jax.data import captions
 from gan_jax.errors import InputError
 from gan_jax.files import place
 
@@ -49,16 +50,17 @@ class Ask(NamedTuple):
 
 
 def ask(sampler: Sampler, facts: Facts, n: int, wanted: Mapping[str, Any]) -> Rows:
-    """The batch for n samples of what is `wanted`: for each name a word for all of them, or rows, one a sample.
+    """The batch for n samples of what is `wanted`: for each name a word for all of them, or words or rows, one a sample.
 
-    What is not named is asked for in turn. Raises `InputError` for a condition that the generator has not, for what it does
-    not know, and for rows of another number.
+    What is not named is asked for in turn; what of a word cannot be read is told. Raises `InputError` for a condition that
+    the generator has not, for what it does not know, and for rows of another number.
     """
     if foreign := [name for name in wanted if name not in sampler.needs]:
         asks = f"it is asked by {', '.join(sampler.needs)}" if sampler.needs else "it makes samples of noise alone"
         raise InputError(f"this generator cannot be asked by {', '.join(foreign)}: {asks}")
     if n < 1:
         raise InputError(f"ask for at least one sample, not {n}")
+    facts = {**facts, "alphabet": sampler.alphabet}
     rows = {name: _column(name, wanted.get(name), facts, n) for name in sampler.needs}
     return rows or count(n)
 
@@ -70,7 +72,11 @@ def _column(name: str, wanted: Any, facts: Facts, n: int) -> np.ndarray:
     if isinstance(wanted, str | Path):
         row = kind.parse(str(wanted), facts)
         return np.broadcast_to(row, (n, *row.shape))
-    rows = np.asarray(wanted)
+    if isinstance(wanted, list | tuple) and wanted and all(isinstance(word, str | Path) for word in wanted):
+        known = {word: kind.parse(str(word), facts) for word in dict.fromkeys(wanted)}
+        rows = np.stack([known[word] for word in wanted])
+    else:
+        rows = np.asarray(wanted)
     if rows.ndim == 0:  # one for all
         rows = np.full(n, rows)
     if len(rows) != n:
@@ -113,11 +119,11 @@ def _class_lacks(rows: np.ndarray, facts: Facts) -> str:
 
 
 def _text(word: str, facts: Facts) -> np.ndarray:
-    """UTF-8 bytes padded with zeros to the length that the run was trained with (`gan_jax.data.captions`)."""
-    length, content = _last_side("caption", facts), word.encode()
-    if not content or len(content) > length:
-        raise InputError(f"the caption has {len(content)} bytes, and this generator reads 1 to {length}: write another one")
-    return np.frombuffer(content.ljust(length, b"\0"), np.uint8)
+    """A caption as the encoder of the run reads it (`gan_jax.data.captions.parse`); says what of it cannot be read."""
+    read = captions.parse(word, _last_side("caption", facts), facts.get("alphabet", ""))
+    for note in read.notes:
+        print(f"note        {note}", flush=True)
+    return read.row
 
 
 def _picture(word: str, facts: Facts) -> np.ndarray:

@@ -42,6 +42,16 @@ def test_captions_by_words_and_the_runs_own_in_turn():
     np.testing.assert_array_equal(ask(sampler("caption"), FACTS, 3, {})["caption"], FACTS["rows"]["caption"][[0, 1, 0]])
 
 
+def test_several_captions_and_what_cannot_be_read_of_them(capsys):
+    known = sampler("caption")._replace(alphabet="abdir ")
+    found = ask(known, FACTS, 3, {"caption": ["A bird", "a bird with wings", "A bird"]})["caption"]
+    assert [captions.decode(row) for row in found] == ["A bird", "a bird \x1a", "A bird"]
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert "do not have are read as unknown: w t h n g s" in told[0]
+    assert "the caption has 17 bytes and 8 are read: 'a bird \\x1a' is its end" in told[1]
+
+
 def test_a_picture_to_enlarge(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "low.png")
@@ -64,7 +74,8 @@ def test_nothing_is_asked_of_noise_alone():
         (("label",), 3, {"label": [0, 1]}, "3 samples need 3 rows of label, not 2"),
         (("label",), 2, {"label": [0, 3]}, "whole numbers from 0 to 2"),
         (("label",), 2, {"label": [0.5, 1.0]}, "whole numbers from 0 to 2"),
-        (("caption",), 1, {"caption": "too long a text"}, "has 15 bytes, and this generator reads 1 to 8"),
+        (("caption",), 1, {"caption": "  "}, "the caption is empty"),
+        (("caption",), 1, {"caption": ["a", "b"]}, "1 samples need 1 rows of caption, not 2"),
         (("caption",), 1, {"caption": np.zeros((1, 5), np.uint8)}, r"a row of caption has the shape \(8,\), not \(5,\)"),
         (("label",), 0, {}, "at least one sample"),
         (("pose",), 1, {"pose": "left"}, "cannot be asked for in words"),

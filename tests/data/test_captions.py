@@ -1,0 +1,76 @@
+"""Captions as bytes: what a user types, of any script and length."""
+
+import numpy as np
+import pytest
+
+from gan_jax.data import captions
+from gan_jax.errors import InputError
+
+
+def text(row):
+    return captions.decode(row)
+
+
+def test_padded_and_cut_within_no_character():
+    rows = captions.encode([("a", "né"), ("鳥",)])
+    assert rows.shape == (2, 2, 3)
+    assert captions.padded(rows, 5).shape == (2, 2, 5)
+    np.testing.assert_array_equal(captions.padded(rows, 5)[..., :3], rows)
+    assert [text(row) for row in captions.padded(rows, 2).reshape(4, 2)] == ["a", "n", "", ""]
+
+
+def test_the_alphabet_of_captions():
+    rows = captions.encode([("Red bird", "a Bee"), ("鳥",)])
+    assert captions.alphabet(rows) == " abdeir鳥"
+
+
+def test_a_typed_caption():
+    read = captions.parse("  A red\tbird \n", 12, "abdeir ")
+    assert text(read.row) == "A red bird"
+    assert read.row.dtype == np.uint8
+    assert len(read.row) == 12
+    assert read.notes == ()
+
+
+@pytest.mark.parametrize("empty", ["", "   ", "\n\t", "\u3000"])
+def test_an_empty_caption_is_refused(empty):
+    with pytest.raises(InputError, match="empty"):
+        captions.parse(empty, 8)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "طائر صغير بصدر وردي",
+        "一只红色的小鸟",
+        "ציפור",
+        "🐦‍⬛ bird",
+        "e\u0301",
+        "\ud800 bird",
+        "\0bird",
+        "\u202eabc",
+        "a" * 100_000,
+    ],
+)
+def test_any_text_is_read_without_a_crash(typed):
+    for known in ("", "bird "):
+        read = captions.parse(typed, 16, known)
+        assert read.row.shape == (16,)
+        text(read.row)
+    unknown = captions.parse(typed, 10**6, "bird ")
+    assert set(text(unknown.row)) <= set("bird \x1a")
+    assert "read as unknown" in unknown.notes[0]
+
+
+def test_what_nothing_is_known_of_is_told():
+    (note,) = captions.parse("一只鸟", 40, "abc ").notes
+    assert note.endswith("nothing of the caption is known: 一 只 鸟")
+    (note,) = captions.parse("abc 鸟", 40, "abc ").notes
+    assert "nothing" not in note
+
+
+def test_a_caption_that_is_too_long_is_cut_and_told():
+    read = captions.parse("a red bird 鳥", 12, "")
+    assert text(read.row) == "a red bird "[:12].strip() or text(read.row) == "a red bird "
+    assert "the caption has 14 bytes and 12 are read" in read.notes[0]
+    assert "'鳥' is cut" in read.notes[0]
