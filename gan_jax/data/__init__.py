@@ -5,7 +5,7 @@ from gan_jax.data.dataset import BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.digits import digits
 from gan_jax.data.load import PictureFlags, VariationFlags, load, parse_size
 from gan_jax.data.mixtures import MIXTURES, Mixture, ring, square_grid
-from gan_jax.data.rounds import Rounds, mirror, one_caption, shift, shrunk, window
+from gan_jax.data.rounds import Rounds, mirror, one_caption, shift, shown_captions, shrunk, window
 from gan_jax.data.source import Example, Source, Split
 from gan_jax.data.stacked import stack, stacked
 from gan_jax.data.variation import Variation
@@ -33,6 +33,7 @@ __all__ = [
     "parse_size",
     "ring",
     "shift",
+    "shown_captions",
     "shrunk",
     "square_grid",
     "stack",

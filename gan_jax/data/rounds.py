@@ -290,12 +290,12 @@ def one_caption() -> Variation:
     return Variation(plan, finish, check, uses=("caption",))
 
 
-def shown_captions(most: int) -> Variation:
+def shown_captions(most: int, embedded: bool = False) -> Variation:
     """`most` of the k captions of each example, different ones at random, or all k, stand for it.
 
     `caption` uint8 (b, k, t) becomes the first of them, (b, t), `shown` has these (b, m, t) and `captions` all, (b, k, t);
-    `text` (b, k, d), the embeddings of the captions where there are some, becomes the mean over those shown, (b, d).
-    `Rounds` raises `InputError` for data without captions.
+    if they are `embedded`, `text` (b, k, d) becomes the mean over those shown, (b, d). `Rounds` raises `InputError` for data
+    without captions.
     """
 
     def plan(generator: np.random.Generator, n: int, shapes: Shapes) -> Planned:
@@ -307,11 +307,11 @@ def shown_captions(most: int) -> Variation:
         which = planned["which_caption"][:, :, None]
         shown = jnp.take_along_axis(batch["caption"], which, axis=1)  # b m t
         found = batch | {"caption": shown[:, 0], "shown": shown, "captions": batch["caption"]}
-        if "text" not in batch:
+        if not embedded:
             return found
         return found | {"text": jnp.mean(jnp.take_along_axis(batch["text"], which, axis=1), axis=1)}
 
-    return Variation(plan, finish, one_caption().check, uses=("caption",))
+    return Variation(plan, finish, one_caption().check, uses=("caption", "text") if embedded else ("caption",))
 
 
 def _shape(array: np.ndarray | Array | Windows, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:

@@ -73,12 +73,15 @@ class Evaluator:
         """All pictures of a split, or a fixed random choice of `most` of them."""
         arrays: Arrays = self.dataset.train if split == "train" else self.dataset.held_out
         images: np.ndarray | Rows = arrays["image"]
-        label, choice = arrays.get("label"), ""
+        asked = {"label": arrays["label"]} if self.labelled and "label" in arrays else {}
+        if "caption" in arrays:
+            asked["caption"] = arrays["caption"][:, 0]
+        choice = ""
         if self.most is not None and len(images) > self.most:
             order = np.random.Generator(np.random.Philox(key=0)).permutation(len(images))
             index = np.sort(order[: self.most])
             images, choice = Rows(arrays["image"], index), f"-{self.most}-chosen"
-            label = None if label is None else label[index]
+            asked = {name: rows[index] for name, rows in asked.items()}
         content = self.dataset.fingerprint if split == "train" else _fingerprint(images)
         name = f"{FORMAT}-{split}-{content}-{str(self.network).replace(' ', '-')}{choice}.npz"
         seen = kept(
@@ -87,7 +90,7 @@ class Evaluator:
             make=lambda: self.network.look(images, f"{split} pictures"),
             write=_write_seen,
         )
-        return Pictures(images, seen, {"label": label} if self.labelled and label is not None else {})
+        return Pictures(images, seen, asked)
 
     @cached_property
     def _reader(self) -> tuple[tuple[str, ...], Read]:

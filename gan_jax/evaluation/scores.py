@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gan_jax.data import captions
 from gan_jax.data.stacked import COLOURS
 from gan_jax.errors import InputError
+from gan_jax.evaluation.doodle_text import TOLD, matches
 from gan_jax.evaluation.pictures import Pictures
 from gan_jax.evaluation.readers import COUNTS, Read, counts_right, nothing_read, readable_in
 from gan_jax.evaluation.seen import LogitsOf
@@ -206,6 +208,14 @@ def _digit_frequencies(real: Reference) -> np.ndarray:
     return np.stack([np.bincount(channel, minlength=10) / len(digits) for channel in digits.T])
 
 
+def _match(name: str, fake: Pictures, real: Reference) -> Numbers:
+    """The share of the coloured parts that captions name that have this colour in the pictures."""
+    if "caption" not in fake.asked:
+        raise InputError("match compares pictures with the captions that they were asked by, and these were asked by none")
+    said = [TOLD[name].parse(captions.decode(row)) for row in fake.asked["caption"]]
+    return {"match": matches(name, real.read(np.asarray(fake.images)), said)["match"]}
+
+
 def _unreadable(name: str, real: Reference) -> str:
     """Why the attributes that a metric reads cannot be read, or nothing."""
     reads = METRICS[name].reads
@@ -265,6 +275,10 @@ METRICS: dict[str, Metric] = {
         expected=_stacked_expected,
     ),
     "attributes": Metric({"attribute_error": "lower"}, _attributes, _needs_logits("attributes", "attributes"), "halves"),
+    **{
+        f"match_{told.kind}": Metric({"match": "higher"}, partial(_match, name), reads=told.parts, least=1)
+        for name, told in TOLD.items()
+    },
 }
 BETTER: dict[str, Better] = {name: better for metric in METRICS.values() for name, better in metric.better.items()}
 

@@ -34,6 +34,7 @@ else:  # a command line offers what the table has
     MatchingName = Literal[tuple(matching.MATCHINGS)]
 
 AMONG = 50  # captions that the right one is found among
+AMONG_GENERATED = 100  # of generated pictures: R-precision
 EXAMINED = 2000  # held-out pictures, at most
 CHUNK = 250  # pictures, or captions, embedded at a time
 NOISE = 0.05  # standard deviation, on pictures while training
@@ -43,13 +44,15 @@ RECIPE = 1  # how encoders are trained, in the name of what is kept
 class TextEncoder(NamedTuple):
     """A trained encoder of captions and its partner for pictures.
 
-    `text` and `picture` are the modules, `params` their parameters by these names. `retrieval` is the share of held-out
-    pictures whose caption is found among `among` (NaN where nothing is held out), `digest` that of the weights.
+    `text` and `picture` are the modules, `params` their parameters by these names; captions are `length` bytes. `retrieval` is
+    the share of held-out pictures whose caption is found among `among` (NaN where nothing is held out), `digest` that of the
+    weights.
     """
 
     text: nn.Module
     picture: nn.Module
     params: dict[str, PyTree]
+    length: int
     retrieval: float
     among: int
     digest: str
@@ -108,19 +111,20 @@ def train_text_encoder(
     text = ENCODERS[kind](known, dim=dim, width=width)
     picture = Reader(dim)
     start = _start(text, picture, dataset, seed)
-    name = f"{dataset.fingerprint}-{kind}-{dim}-{width}-{match}-{steps}-{batch}-{seed}-{RECIPE}.msgpack"
+    recipe = f"{kind}-{dim}-{width}-{match}-{steps}-{batch}-{seed}-{dataset.train['caption'].shape[-1]}-{RECIPE}"
 
     def train() -> dict[str, PyTree]:
         with progress.step(f"training a text encoder of {dataset.name}"):
             return _train(text, picture, start, dataset, match, steps, batch, seed)
 
     params = kept(
-        (cache or default_cache() / "text_encoders") / name,
+        (cache or default_cache() / "text_encoders") / f"{dataset.fingerprint}-{recipe}.msgpack",
         read=lambda path: flax.serialization.from_bytes(start, path.read_bytes()),
         make=train,
         write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
     )
-    encoder = TextEncoder(text, picture, params, float("nan"), AMONG, digest(params))
+    length = dataset.train["caption"].shape[-1]
+    encoder = TextEncoder(text, picture, params, length, float("nan"), AMONG, digest(params))
     return examined(encoder, dataset.held_out) if dataset.held_out else encoder
 
 
@@ -146,7 +150,12 @@ def retrieval(encoder: TextEncoder, arrays: Arrays, rows: np.ndarray, among: int
 
 
 def asked_found(
-    encoder: TextEncoder, images: np.ndarray, asked: np.ndarray, captions: np.ndarray, among: int = 100, seed: int = 0
+    encoder: TextEncoder,
+    images: np.ndarray,
+    asked: np.ndarray,
+    captions: np.ndarray,
+    among: int = AMONG_GENERATED,
+    seed: int = 0,
 ) -> float:
     """R-precision: the share of images (n, h, w, c) whose caption `asked` (n, t) is nearest among `among` of them all.
 

@@ -16,6 +16,7 @@ from gan_jax.augment import Augment
 from gan_jax.core import Metrics, Variables, split_variables
 from gan_jax.errors import InputError
 from gan_jax.images.convert import to_float
+from gan_jax.losses import Loss
 from gan_jax.objectives.networks import Network, total_sown
 
 
@@ -179,6 +180,20 @@ def feature_matching(real: Judged, fake: Judged) -> Float[Array, ""]:
         )
     means = (batch_axis.mean(jnp.mean(x.astype(jnp.float32), axis=0)) for x in (real.features, fake.features))
     return jnp.sum((next(means) - next(means)) ** 2)
+
+
+def generator_cost(
+    loss: Loss, real: Judged, fake: Judged, matching: Any = 0.0, adversarial: Any = 1.0
+) -> tuple[Float[Array, ""], Metrics]:
+    """`adversarial` times the loss's cost of the generator, and `matching` times `feature_matching`, which is a metric then.
+
+    Weights may be traced; one of the number 0 leaves feature matching out.
+    """
+    value = adversarial * loss.gen(real.logits, fake.logits)
+    if isinstance(matching, int | float) and not matching:
+        return value, {}
+    matched = feature_matching(real, fake)
+    return value + matching * matched, {"gen/feature_matching": matched}
 
 
 def game_metrics(real: Judged, fake: Judged) -> Metrics:

@@ -16,8 +16,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Vari
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
-from gan_jax.objectives import critic as critics
-from gan_jax.objectives.critic import Critic, game_metrics, require_alike
+from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 
@@ -93,11 +92,8 @@ def image_gan(
         keys = key_real, key_fake
         # one after the other, the reals are dead code unless the loss reads them
         reals, fakes = critic.show_both(disc_vars, turn.batch[real], fake, *conditions, keys=keys, keep=False)
-        value = adversarial * loss.gen(reals.logits, fakes.logits) + sown_loss(player, turn.gen, z, *conditions)
-        if isinstance(feature_matching, int | float) and not feature_matching:
-            return value, {}
-        matched = critics.feature_matching(reals, fakes)
-        return value + feature_matching * matched, {"gen/feature_matching": matched}
+        value, metrics = generator_cost(loss, reals, fakes, feature_matching, adversarial)
+        return value + sown_loss(player, turn.gen, z, *conditions), metrics
 
     return Objective(init, sampler, disc_loss, gen_loss, needs=(real, *sampler.needs))
 

@@ -17,7 +17,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Vari
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
-from gan_jax.objectives.critic import Critic, game_metrics, require_alike
+from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 ENCODER = "text_encoder"  # the generator's collection of the encoder's variables, which are never trained
@@ -37,6 +37,9 @@ def text_gan(
     penalties: Sequence[penalty.Term | tuple[Any, ...]] = (),
     real: str = "image",
     augment: Augment | None = None,
+    pack: int = 1,
+    feature_matching: Any = 0.0,
+    adversarial: Any = 1.0,
 ) -> Objective:
     """The game on `batch[real]` and what is said of it; `generator(z, t, train=)`, `discriminator(x, t, train=)`.
 
@@ -51,11 +54,11 @@ def text_gan(
     picture's `batch["captions"]` (b, k, bytes); of data without these two, whose `caption` differs. A row for which there is
     none is judged with a = 0. The paper's costs are those of `losses.non_saturating` with a = 1/2.
     GAN-INT (eq. 5): `interpolation` times loss.gen of G(z, h) judged with h = `beta` t_i + (1 - `beta`) t_j is added to the
-    generator's cost, for every second row.
+    generator's cost, for every second row. The rest of it is as in `image_gan`, by `feature_matching` and `adversarial`.
 
     Metrics: as `image_gan`, and `disc/wrong`, the mean D(x, t') as a probability. Raises `InputError` for what is no network,
-    loss, latent or penalty, for an encoder without variables, for weights that cannot be, and where the batch is not of the
-    generator's size.
+    loss, latent or penalty, for an encoder without variables, for weights that cannot be, for `pack` above 1 and features that
+    compare real with generated examples, and where the batch is not of the generator's size.
     """
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
@@ -64,7 +67,9 @@ def text_gan(
     if not (0 <= mismatch < 1 and 0 <= beta <= 1 and interpolation >= 0):
         raise InputError(f"mismatch {mismatch}, beta {beta}, interpolation {interpolation}: a share below 1, a share, a weight")
     terms = penalty.terms(penalties)
-    player, critic = network(generator), Critic(network(discriminator), augment)
+    if getattr(discriminator, "minibatch", "") == "discrimination_groups":
+        raise InputError("real and generated examples of text to image are not judged in one batch: choose another minibatch")
+    player, critic = network(generator), Critic(network(discriminator), augment, pack)
     sampler = text_sampler(generator, latent, encoder)
     told = partial(embedding, encoder)
 
@@ -104,13 +109,14 @@ def text_gan(
         require_alike(real, x, fake)
         reals = critic.show(disc_vars, x, t, key=key_real)  # dead code unless the loss reads it
         fakes = critic.show(disc_vars, fake, t, key=key_fake)
-        value = loss.gen(reals.logits, fakes.logits) + sown_loss(player, _own(turn.gen), turn.inputs["z"], t)
+        value, metrics = generator_cost(loss, reals, fakes, feature_matching, adversarial)
+        value += sown_loss(player, _own(turn.gen), turn.inputs["z"], t)
         if not interpolation:
-            return value, {}
+            return value, metrics
         h = _mixed(t, beta)
         between, _ = sampler.sample(turn.gen, {"z": turn.inputs["z"][::2], "text": h}, key_play, True)
         cost = loss.gen(reals.logits[::2], critic.show(disc_vars, between, h, key=key_mixed).logits)
-        return value + interpolation * cost, {"gen/interpolated": cost}
+        return value + interpolation * cost, {**metrics, "gen/interpolated": cost}
 
     return Objective(init, sampler, disc_loss, gen_loss, needs=(real, *sampler.needs))
 

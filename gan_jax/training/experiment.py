@@ -18,6 +18,7 @@ from gan_jax.data.dataset import Arrays, BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.rounds import Rounds, examples
 from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError, Interrupted
+from gan_jax.evaluation.doodle_text import TOLD
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.files import check_apart, exists, place
@@ -115,7 +116,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
             print(analyse(step, state, rounds.like(), mesh))
         return None
     asks = _Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
-    metrics = metrics_of(config, dataset)
+    metrics = metrics_of(config, dataset, asks.sampler.needs)
     best, mode = game.best or best_by(metrics)
     outdir = config.outdir or Path("runs") / _directory(name, dataset)
     inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
@@ -186,15 +187,19 @@ def _directory(name: str, dataset: Dataset) -> str:
     return f"{name}-{dataset.name.replace('/', '-')}"
 
 
-def metrics_of(config: ExperimentFlags, dataset: Dataset) -> tuple[str, ...]:
-    """What pictures are scored by; none for data that are no pictures. Raises `InputError` for an unknown name."""
+def metrics_of(config: ExperimentFlags, dataset: Dataset, needs: Sequence[str] = ()) -> tuple[str, ...]:
+    """What pictures are scored by that are asked by `needs`; none for data that are no pictures.
+
+    Raises `InputError` for an unknown name.
+    """
     asked = () if config.eval_metrics == "auto" else parse_metrics(config.eval_metrics)
     if "image" not in dataset.train and asked:
         raise InputError(f"--eval-metrics {config.eval_metrics}: {dataset.name} has no pictures to compute these scores on")
     if "image" not in dataset.train or config.eval_metrics != "auto":
         return asked
     labelled = bool(dataset.class_names) and bool(dataset.held_out)
-    return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid",)
+    matched = (f"match_{TOLD[dataset.name].kind}",) if dataset.name in TOLD and "caption" in needs else ()
+    return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid", *matched)
 
 
 class _Asks:

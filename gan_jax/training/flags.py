@@ -71,8 +71,8 @@ class RunFlags(FeatureFlags):
     eval_every: Count = field(default=1000, metadata=FREE)
     """Rounds between scores of samples; the checkpoint that is best by the first of them is kept."""
     eval_metrics: str = field(default="auto", metadata=FREE)
-    """Scores, see `python -m gan_jax evaluate --help`: auto is kid,recognised where there are labels, and kid elsewhere;
-    none for none."""
+    """Scores, see `python -m gan_jax evaluate --help`: auto is kid,recognised where there are labels, and kid elsewhere,
+    with the match of what captions name where that can be read; none for none."""
     eval_n: Count = field(default=1000, metadata=FREE)
     """Number of samples to score."""
     save_every: Count = field(default=500, metadata=FREE)
