@@ -21,13 +21,14 @@ class Config(TrainedFlags):
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     n: Count = 64
-    """Number of samples."""
+    """Number of samples, of each caption where several are given."""
     seed: Seed = 0
     """Random seed for the noise: the same seed gives the same pictures."""
     label: str | None = None
     """Name of the class to draw, for class-conditional runs; default all in turn."""
-    caption: str | None = None
-    """Text of what to draw, for runs on captioned pictures; default captions of the run's data in turn."""
+    caption: tuple[str, ...] = ()
+    """Text of what to draw, for runs on captioned pictures, several for a row of samples each, of the same noise; default
+    captions of the run's data in turn."""
     out: Path | None = None
     """Folder for sheet.png and samples.npz; default RUN/generated."""
 
@@ -42,8 +43,13 @@ def main(config: Config) -> dict[str, Any]:
     for name in ("samples.npz", "sheet.png"):
         check_apart(out / name, [config.run / "checkpoints", config.run / "samples"])
     trained = config.open_generator(config.run)
-    wanted = {name: word for name, word in (("label", config.label), ("caption", config.caption)) if word is not None}
-    inputs = trained.inputs(config.n, config.seed, **wanted)
+    wanted: dict[str, Any] = {} if config.label is None else {"label": config.label}
+    rows = max(len(config.caption), 1)
+    if config.caption:
+        wanted["caption"] = [text for text in config.caption for _ in range(config.n)]
+    inputs = trained.inputs(rows * config.n, config.seed, **wanted)
+    if rows > 1 and "z" in inputs:
+        inputs["z"] = np.tile(np.asarray(inputs["z"])[: config.n], (rows, 1))
     samples = trained.render(config.seed, **inputs)
     pictures = samples.ndim == 4 and samples.shape[-1] in (1, 3, 4)
     arrays: dict[str, Any] = {"images" if pictures else "samples": samples}
@@ -53,10 +59,14 @@ def main(config: Config) -> dict[str, Any]:
         out.mkdir(parents=True, exist_ok=True)
         if pictures:
             written.insert(0, out / "sheet.png")
-            images.save(images.grid(samples), out / "sheet.png", scale=images.enlargement(samples.shape[1]))
+            images.save(
+                images.grid(samples, config.n if rows > 1 else None),
+                out / "sheet.png",
+                scale=images.enlargement(samples.shape[1]),
+            )
         with whole(out / "samples.npz") as unfinished:
             np.savez(unfinished, **arrays)
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
-    print(f"{config.n} samples of step {trained.step}: {', '.join(map(str, written))}")
+    print(f"{rows * config.n} samples of step {trained.step}: {', '.join(map(str, written))}")
     return arrays
