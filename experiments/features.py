@@ -13,7 +13,9 @@ the run's directory.
 
 MNIST with 1,000 labels, 3 draws, 10,000 test digits: 96.98 % ± 0.40 on the 1,792 features of the discriminator of
 `experiments.dcgan --data mnist` (defaults, width 16, 3,000 rounds, seed 0), 91.39 % ± 0.24 untrained, 87.37 % ± 0.58 on raw
-pixels. The classifiers take one to two minutes a draw and kind on a core that much else shares.
+pixels. At width 32 96.88 % ± 0.26 (untrained 94.21 %), and there by the paper's recipe (--disc-norm batch --r1 0 --lr 2e-4
+--b1 0.5 --b2 0.999), for as many rounds, 95.11 % ± 0.53. The classifiers take one to two minutes a draw and kind on a core
+that much else shares.
 
 Differs: the paper scales nothing; here features are centred and divided by one number, so that one range of weights serves all.
 """
