@@ -47,7 +47,8 @@ def evaluator(dataset, network, tmp_path, *metrics, **kwargs):
     return Evaluator(
         dataset,
         network,
-        metrics or tuple(name for name in METRICS if name not in ("counting", "attributes", "stacked")),
+        metrics
+        or tuple(name for name in METRICS if name not in ("counting", "attributes", "stacked", "match_birds", "match_flowers")),
         **kwargs,
         cache=tmp_path,
     )
