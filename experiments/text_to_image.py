@@ -11,7 +11,7 @@
 An encoder of captions is trained first, with one of the pictures, in minutes, and kept; it travels with the run, so that
 its directory alone draws what is typed. With --text-embeddings embeddings of any other encoder are read from a file. Some
 combinations of colours of drawn birds and flowers are kept out of training, to be asked for afterwards
-(`python -m experiments.text_report`).
+(`gan_jax.evaluation.doodle_text.measure`).
 """
 
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_jax import cli
-from gan_jax.config import Count, Share, Weight
+from gan_jax.config import Count, Rate, Share, Weight
 from gan_jax.data import Dataset, PictureFlags, VariationFlags, shown_captions
 from gan_jax.data.embeddings import with_embeddings
 from gan_jax.evaluation.doodle_text import without_unseen
@@ -87,7 +87,7 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     """Fractionally strided convolutions, or nearest-neighbour resizing and convolutions."""
     r1: Weight = 1.0
     """Weight of the penalty E ||grad D||^2 / 2 at real examples."""
-    lr: float = 1e-3
+    lr: Rate = 1e-3
     """Learning rate of both players."""
 
     @property
