@@ -269,10 +269,10 @@ def paced(features: Float[np.ndarray, "n m"]) -> Numbers:
 
 def _left(reader: AttributeReader, frames: np.ndarray) -> Numbers:
     """How many frames between the ends are valid, and how many walks have one that is not."""
-    valid = reader.valid(reader.read(frames))
-    if valid is None:
+    if not reader.counts:  # reading would take minutes and tell nothing
         return {}
-    between = valid.reshape(-1, FRAMES)[:, 1:-1]
+    valid = reader.valid(reader.read(frames))
+    between = np.asarray(valid).reshape(-1, FRAMES)[:, 1:-1]
     return {
         "valid frames": proportion(int(between.sum()), between.size),
         "left the valid": proportion(int((~between.all(axis=1)).sum()), len(between)),
