@@ -40,7 +40,7 @@ from gan_jax.metrics.intervals import proportion
 from gan_jax.objectives import image_gan
 from gan_jax.runs.run import is_run
 from gan_jax.training import Measure, Population, train_population
-from gan_jax.training.flags import OPTIMIZERS, inner_loop
+from gan_jax.training.flags import DECAYS, OPTIMIZERS, inner_loop
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
 
@@ -164,8 +164,7 @@ def stopwatch(run: Path) -> Iterator[Callable[[], float]]:
 def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Population:
     """The population of one cure."""
     cure = CURES[name]
-    own = 1, benchmark.gen_steps, benchmark.schedule
-    disc_steps, gen_steps, schedule = own if config.inner == "none" else inner_loop(config.inner, config.k)
+    disc_steps, gen_steps, schedule = order_of_play(config, benchmark)
     make = partial(core.make_step, disc_steps=disc_steps, gen_steps=gen_steps, schedule=schedule)
     one_by_one = benchmark.real == "image" and jax.devices()[0].platform == "cpu"
     return train_population(
@@ -175,7 +174,7 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
         steps=config.steps,
         log_every=config.every,
         save_every=max(config.every, config.steps // 10 // config.every * config.every),
-        make=partial(make, ema=0.0, unroll=cure.unroll),
+        make=partial(make, ema=benchmark.ema, unroll=cure.unroll),
         measure=Measure(config.every, benchmark.score, benchmark.scored_with),
         together=config.together or (1 if one_by_one else None),
         directory=directory,
@@ -186,6 +185,7 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
             "k": config.k,
             "lr": config.lr,
             "disc_lr": config.disc_lr,
+            **({"over": config.steps} if cure.noise or benchmark.decay != "constant" else {}),  # what falls over the run
         },
     )
 
@@ -210,15 +210,23 @@ def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tup
         feature_matching=cure.feature_matching,
     )
     gen_lr, disc_lr = (config.lr or rate for rate in benchmark.rates)
+    disc_steps, gen_steps, _ = order_of_play(config, benchmark)
     return objective, Players(
-        gen=optimizer(cure, gen_lr, benchmark.decays), disc=optimizer(cure, config.disc_lr or disc_lr, benchmark.decays)
+        gen=optimizer(benchmark, cure, gen_lr, config.steps * gen_steps),
+        disc=optimizer(benchmark, cure, config.disc_lr or disc_lr, config.steps * disc_steps),
     )
 
 
-def optimizer(cure: Cure, rate: float, decays: tuple[float, float]) -> optax.GradientTransformation:
+def order_of_play(config: Config, benchmark: Benchmark) -> tuple[int, int, core.Schedule]:
+    """Updates of the discriminator and of the generator in a round, and who moves first."""
+    own = 1, benchmark.gen_steps, benchmark.schedule
+    return own if config.inner == "none" else inner_loop(config.inner, config.k)
+
+
+def optimizer(benchmark: Benchmark, cure: Cure, lr: float, updates: int) -> optax.GradientTransformation:
     """The optimizer of either player."""
     eps_root = 1e-16 if cure.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
-    tx = OPTIMIZERS[cure.optimizer](rate, *decays, eps_root)
+    tx = OPTIMIZERS[cure.optimizer](DECAYS[benchmark.decay](lr, updates), *benchmark.decays, eps_root)
     return optax.chain(penalties.historical_averaging(cure.historical), tx) if cure.historical else tx
 
 

@@ -1,9 +1,11 @@
 """The lab of mode collapse: a tiny population of each cure, its table and pictures, continued."""
 
+import dataclasses
 import json
 from functools import partial
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from experiments import collapse_benchmarks, mode_collapse
 from experiments.collapse_benchmarks import BENCHMARKS
 from experiments.collapse_report import visited
 from experiments.mode_collapse import CURES, Config, main
+from gan_jax.core import Player, TrainState, init_state
 from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import train_judge
 from gan_jax.runs import read_rows
@@ -90,7 +93,8 @@ def test_one_point_far_from_the_origin_has_no_deviation():
         inputs=lambda key, batch: {"z": jnp.zeros((len(batch["row"]), 1))},
         sample=lambda variables, inputs, key, train: (jnp.tile(jnp.array([2.0, 0.0]), (len(inputs["z"]), 1)), {}),
     )
-    state = SimpleNamespace(gen=SimpleNamespace(variables={}))
+    empty = Player({}, {}, ())
+    state = TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), empty, empty, {})
     found = benchmark.score.func(benchmark.score.args[0], SimpleNamespace(sampler=sampler), state, benchmark.scored_with, None)
     assert (found["modes"], found["high_quality"], found["deviation"]) == (1, 1, 0)
 
@@ -107,3 +111,20 @@ def test_the_order_of_play_changes_the_run(tmp_path):
         main(Config(cures=("plain",), outdir=tmp_path / inner, **{**SMALL, "inner": inner}))
         losses[inner] = read_rows(tmp_path / inner / "plain" / "members" / "000" / "metrics.jsonl")[-1]["disc/loss"]
     assert losses["disc"] != losses["gen"]
+
+
+def test_points_are_made_by_the_averaged_weights():
+    benchmark = BENCHMARKS["unrolled"]()
+    objective, tx = mode_collapse.build(Config(**SMALL), benchmark, CURES["plain"], {"seed": 0})
+    state = init_state(objective, tx, jax.random.key(0), {"point": jnp.zeros((8, 2))})
+    other = state._replace(gen=state.gen._replace(params=jax.tree.map(jnp.zeros_like, state.gen.params)))
+    points, same = (benchmark.score(objective, each, benchmark.scored_with, None)["samples"] for each in (state, other))
+    np.testing.assert_array_equal(points, same)
+    assert np.std(points) > 0
+
+
+def test_a_run_whose_rates_fall_is_continued_with_the_same_length_only(tmp_path):
+    config = Config(benchmark="ring_mlp", cures=("plain",), seeds=1, steps=2, every=1, outdir=tmp_path)
+    main(config)
+    with pytest.raises(InputError, match="over"):
+        main(dataclasses.replace(config, steps=3))
