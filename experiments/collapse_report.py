@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.collapse_benchmarks import Benchmark
-from experiments.tables import markdown
+from experiments.tables import markdown, mean_and_error
 from gan_jax.files import whole
 from gan_jax.images import film
 from gan_jax.metrics.intervals import Proportion
@@ -19,13 +19,6 @@ FRAMES = 120
 PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
 
 Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
-
-
-def mean_and_error(values: np.ndarray) -> list[float]:
-    """Mean and its standard error."""
-    if not len(values):
-        return [float("nan"), float("nan")]
-    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0]
 
 
 def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:

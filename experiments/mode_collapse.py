@@ -27,7 +27,8 @@ import numpy as np
 import optax
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
-from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, mean_and_error, report, visited
+from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, report, visited
+from experiments.tables import mean_and_error
 from gan_jax import cli, core, losses, penalties
 from gan_jax.config import Count, Rate, checked
 from gan_jax.core import Objective, Players

@@ -97,14 +97,17 @@ class Config(VariationFlags, PictureFlags, ExperimentFlags):
     def load(self) -> "Told":
         """The pictures, their captions, and these as embeddings."""
         dcgan.stages(*self.size)
-        dataset = captioned(super().load(), self.longest)
-        if self.unseen:
-            dataset = without_unseen(dataset)
+        dataset = self.load_captioned()
         if self.text_embeddings is not None:
             return _told(with_embeddings(dataset, self.text_embeddings), None)
         encoder = self.train_encoder(dataset)
         note = f"encoder     finds the caption of {encoder.retrieval:.1%} of held-out pictures among {encoder.among}"
         return _told(embedded(dataset, encoder), encoder, note)
+
+    def load_captioned(self) -> Dataset:
+        """The pictures with their captions, without the combinations that are kept out of training."""
+        dataset = captioned(super().load(), self.longest)
+        return without_unseen(dataset) if self.unseen else dataset
 
     def train_encoder(self, dataset: Dataset, seed: int = 0) -> TextEncoder:
         """The encoder of these captions, or with another seed one that knows nothing of it."""

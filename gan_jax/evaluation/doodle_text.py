@@ -182,7 +182,8 @@ def sureness(name: str, readings: Mapping[str, np.ndarray]) -> np.ndarray:
 def variety(name: str, readings: Mapping[str, np.ndarray], groups: np.ndarray, said: Sequence[Said]) -> dict[str, float]:
     """How much attributes vary among pictures of one caption, the mean over captions; `groups` (n,) numbers these.
 
-    Entropy in nats of choices that no caption names, standard deviation of numbers, angular deviation of angles.
+    Entropy in nats of choices that no caption names, standard deviation of numbers, angular deviation of angles: 0 of an
+    angle that no picture shows.
     """
     named = {key for one in said for key in one} | {"large" for one in said if "size" in one}
     found = {}
@@ -194,7 +195,8 @@ def variety(name: str, readings: Mapping[str, np.ndarray], groups: np.ndarray, s
         elif isinstance(head, Turn):
             visible = readings["tilt"] >= _FLAT if head.name == "tilt_direction" else np.ones(len(values), bool)
             period = 360 / (readings[head.by] if head.by else head.times[0])
-            found[head.name] = angular_deviation_within((values / period)[visible], groups[visible])
+            turns = values / period
+            found[head.name] = angular_deviation_within(turns[visible], groups[visible]) if visible.any() else 0.0
         else:
             found[head.name] = std_within(values.astype(np.float64), groups)
     return found
