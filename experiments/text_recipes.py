@@ -81,7 +81,7 @@ def main(config: Config) -> dict[str, dict[str, list[float]]] | None:
     if config.data not in TOLD:
         raise InputError(f"what {config.data} shows of its captions cannot be read: choose --data {' or '.join(TOLD)}")
     outdir = place(config.outdir or Path("runs") / f"text_recipes-{config.data}")
-    measured: dict[str, list[Numbers]] = {}
+    rows: dict[str, list[Numbers]] = {}
     opened: dict[str, Trained] = {}
     for recipe in config.recipes:
         for seed in range(config.seeds):
@@ -90,9 +90,9 @@ def main(config: Config) -> dict[str, dict[str, list[float]]] | None:
             if run is None or not run.writes:
                 return None
             trained = open_trained(directory)
-            measured.setdefault(recipe, []).append(_measured(trained, config, directory / "captions.json"))
+            rows.setdefault(recipe, []).append(measured(trained, config, directory / "captions.json"))
             opened.setdefault(recipe, trained)
-    found = {recipe: summary(rows) for recipe, rows in measured.items()}
+    found = {recipe: summary(each) for recipe, each in rows.items()}
     told = table(found, config.seeds)
     print(f"\n{told}")
     with whole(outdir / "table.md") as unfinished:
@@ -108,7 +108,7 @@ def asked_of(config: Config, recipe: str, seed: int, directory: Path) -> text_to
     return text_to_image.Config(**values | {"recipe": recipe, "seed": seed, "outdir": directory})
 
 
-def _measured(trained: Trained, config: Config, path: Path) -> Numbers:
+def measured(trained: Trained, config: Config, path: Path) -> Numbers:
     """What is measured of a run, from the file of an earlier time if it was of the same round and as many samples."""
     about = {"step": trained.step, "plan": list(config.plan)}
     before = read_json(path)
