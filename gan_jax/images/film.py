@@ -15,13 +15,18 @@ def read_frames(rows: Sequence[Sequence[Path]], tell: Callable[[str], object]) -
 
     A row that cannot be read, or is of another size than the last, is left out and told.
     """
-    frames: list[np.ndarray] = []
-    for row in reversed(rows):
+    return [frame for _, frame in numbered_frames(rows, tell)]
+
+
+def numbered_frames(rows: Sequence[Sequence[Path]], tell: Callable[[str], object]) -> list[tuple[int, np.ndarray]]:
+    """The same, each with the number of its row."""
+    frames: list[tuple[int, np.ndarray]] = []
+    for number, row in reversed(list(enumerate(rows))):
         try:
             frame = np.concatenate([_read(path) for path in row], axis=1)
-            if frames and frame.shape != frames[0].shape:
+            if frames and frame.shape != frames[0][1].shape:
                 raise ValueError("it has another size than the last sheet")
-            frames.append(frame)
+            frames.append((number, frame))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             tell(f"{', '.join(map(str, row))} is left out of the film: {error}")
     return frames[::-1]
@@ -32,25 +37,30 @@ def _read(path: Path) -> np.ndarray:
         return np.asarray(sheet.convert("RGB"))
 
 
-def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0) -> list[Path]:
+def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0, both: bool = True) -> list[Path]:
     """Write frames (h, w, 1|3|4), uint8, as an animated WebP, and as mp4 beside it where imageio-ffmpeg is installed.
 
-    The last frame stands for a second. Returns the files written.
+    Unless `both`, there is no WebP where there is an mp4. The last frame stands for a second. Returns the files written.
     """
     pictures = [Image.fromarray(f[..., 0] if f.shape[-1] == 1 else f).convert("RGB") for f in frames]
     pause = max(round(1000 * seconds / len(pictures)), 20)
     durations = [pause] * (len(pictures) - 1) + [1000]
+    mp4 = _mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause)
+    if mp4 and not both:
+        return mp4
     target = path.with_suffix(".webp")
     how = {"append_images": pictures[1:], "duration": durations, "loop": 0, "quality": 80, "method": 4}
     with whole(target) as unfinished:
         pictures[0].save(unfinished, format="WEBP", save_all=True, **how)
-    return [target, *_mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause)]
+    return [target, *mp4]
 
 
 def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
     try:
         import imageio_ffmpeg
-    except ImportError:
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):  # RuntimeError: the package has no program for this machine
         return []
     size = (pictures[0].width // 2 * 2, pictures[0].height // 2 * 2)  # what players want: an odd edge is cut off
     with whole(path) as unfinished:

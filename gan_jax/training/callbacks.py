@@ -1,8 +1,7 @@
-"""What happens at intervals of a run: sheets of samples, scores, a look at held-out examples; the film at its end."""
+"""What happens at intervals of a run: sheets of samples, scores, a look at held-out examples."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +12,7 @@ from jaxtyping import Float
 from gan_jax.core import Batch, Metrics, Objective, Sampler, TrainState, Turn
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.images.convert import to_uint8
-from gan_jax.images.film import film, read_frames
 from gan_jax.images.sheets import grid, save
-from gan_jax.rows import evenly
 from gan_jax.runs.run import Run
 from gan_jax.sampling import Inputs, Statistics, draw, sampling_variables, settle
 from gan_jax.training.report import Row
@@ -23,7 +20,6 @@ from gan_jax.training.report import Row
 Call = Callable[[int, TrainState], Row | None]
 Take = Callable[[TrainState], tuple[np.ndarray, Inputs]]  # the samples of a state, and what they are made of
 Show = Callable[[np.ndarray, Inputs, TrainState], np.ndarray]  # samples and what they are made of -> uint8 (h, w, c)
-FRAMES = 120  # of a film
 SHEET_SEED, SCORE_SEED = 1, 2  # noise of sheets and of scores: the same in every run
 
 
@@ -100,18 +96,3 @@ def overfit(objective: Objective, state: TrainState, train: Batch, held_out: Bat
     seen, unseen = judged(train), judged(held_out)
     gap = seen["disc/real"] - seen["disc/fake"]
     return jnp.where(gap > 0.1, (seen["disc/real"] - unseen["disc/real"]) / jnp.maximum(gap, 0.1), 0.0)
-
-
-def make_film(run: Run) -> list[Path]:
-    """The sheets of samples so far, at most `FRAMES` evenly spaced ones, as a film in video/; returns the files written.
-
-    A sheet that cannot be read, or is of another size than the last, is left out and told; so is a film that cannot be written.
-    """
-    sheets = sorted(run.directory.glob("samples/[0-9]*.png"))
-    rows = [[sheets[i]] for i in evenly(len(sheets), FRAMES)]
-    frames = read_frames(rows, lambda told: run.log(f"note        {told}"))
-    try:
-        return film(frames, run.path("video/training")) if len(frames) > 1 else []
-    except OSError as error:
-        run.log(f"note        no film: {error}")
-        return []

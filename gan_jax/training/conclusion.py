@@ -6,8 +6,8 @@ from typing import Any
 from gan_jax.errors import RunError
 from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
-from gan_jax.training.callbacks import make_film
 from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
+from gan_jax.training.film import make_film
 
 
 def conclude(run: Run) -> None:

@@ -42,6 +42,7 @@ from gan_jax.training.callbacks import (
     sheet,
 )
 from gan_jax.training.conclusion import conclude
+from gan_jax.training.film import make_film
 from gan_jax.training.flags import ExperimentFlags
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
@@ -126,21 +127,26 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
             run.log(f"note        {note}")
         facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts, **game.facts}
         run.describe_model(game.sampler, facts, asks.rows)
-        train(
-            run,
-            step,
-            state,
-            rounds,
-            steps=config.steps,
-            log_every=config.log_every,
-            save_every=config.save_every,
-            feed=config.feed,
-            metric=best,
-            mode=mode,
-            callbacks=_callbacks(config, run, game, dataset, asks, metrics),
-            init_from=config.init_from,
-            mesh=mesh,
-        )
+        try:
+            train(
+                run,
+                step,
+                state,
+                rounds,
+                steps=config.steps,
+                log_every=config.log_every,
+                save_every=config.save_every,
+                feed=config.feed,
+                metric=best,
+                mode=mode,
+                callbacks=_callbacks(config, run, game, dataset, asks, metrics),
+                init_from=config.init_from,
+                mesh=mesh,
+            )
+        except Interrupted:
+            if run.writes and (films := make_film(run)):
+                run.log(f"film        {', '.join(map(str, films))}")
+            raise
         if run.writes:
             conclude(run)
     return run

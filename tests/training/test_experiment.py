@@ -1,6 +1,8 @@
 """Games of other data flows as whole runs, by the same function as ours."""
 
 import json
+import os
+import signal
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,13 @@ import pytest
 from PIL import Image
 
 from gan_jax.data import BalanceFlags, Dataset, Order, VariationFlags, captions, one_caption, shrunk, stack
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, Interrupted
 from gan_jax.images import grid, to_uint8
 from gan_jax.latents import Normal
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import Run, open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
+from gan_jax.training.callbacks import sheet
 from gan_jax.training.conclusion import collapsed, conclude
 from gan_jax.training.experiment import rounds_of
 from tests.flows import Net, asking_gan, asking_sampler
@@ -105,6 +108,21 @@ def test_a_game_of_captions(tmp_path):
     model = json.loads((run.directory / "model.json").read_text())
     assert model["shapes"] == {"caption": [9]}
     assert model["format"] == 2
+
+
+def test_ctrl_c_leaves_a_film(tmp_path):
+    def stopping(config: Config, dataset: Dataset) -> Game:
+        def show(samples, inputs, state):
+            if state.step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            return sheet(samples, inputs, state)
+
+        return replace(text(config, dataset), show=show)
+
+    with pytest.raises(Interrupted, match="stopped and saved at step 3"):
+        run_experiment(stopping, "text", Config(outdir=tmp_path / "run", steps=40))
+    assert sorted(path.suffix for path in (tmp_path / "run" / "video").iterdir()) in ([".mp4", ".png"], [".png", ".webp"])
+    assert "film        " in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_says_what_the_data_lack(tmp_path):
