@@ -10,7 +10,8 @@ from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.runs.records import read_json, read_rows
-from gan_jax.training.doctor import FIRST, MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, with_scores
+from gan_jax.runs.run import saved_steps
+from gan_jax.training.doctor import FIRST, MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, trial, with_scores
 
 UNSEEN = (
     "memorising was not looked for: it needs scores while training (--eval-metrics, --eval-every) and "
@@ -36,7 +37,9 @@ def main(config: Config) -> Diagnosis:
     stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
     if not rows and not stopped:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
-    flags = (read_json(config.run / "config.json") or {}).keys()
+    flags = read_json(config.run / "config.json") or {}
+    known = "script" in (read_json(config.run / "model.json") or {})
+    saved = saved_steps(config.run) if known else []
     before = ""
     for i, row in enumerate(rows):
         state = diagnose(rows[max(0, i - ROWS) : i + 1]).state
@@ -45,6 +48,7 @@ def main(config: Config) -> Diagnosis:
         before = state
     if stopped:
         print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
+        _tell_trial(trial("nan", flags, config.run, saved))
         return Diagnosis("nan", {})
     last = diagnose(rows[-ROWS - 1 :])
     print(f"\nat the end: {last.state}, {MEANINGS[last.state]}")
@@ -56,4 +60,10 @@ def main(config: Config) -> Diagnosis:
         print(UNSEEN)
     if cure := advice(last.state, flags):
         print(f"\nworth trying: {cure}")
+        _tell_trial(trial(last.state, flags, config.run, saved))
     return last
+
+
+def _tell_trial(command: str) -> None:
+    if command:
+        print(f"on copies of this run: {command}")

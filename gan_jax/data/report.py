@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from gan_jax.data.deep import Limits
 from gan_jax.data.ranges import LEAST_USED
 from gan_jax.listing import in_lines, listed
 
+MOST_LOST = 0.35  # of the pixels, on average, by cutting a square out
 LISTED = 20  # lines of each kind in the text of a report
 
 
@@ -112,7 +113,7 @@ def advice(report: Report) -> list[str]:
         f"image size {side}: the largest power of two up to 256 that {reach(report, (side, side)):.0%} of the pictures reach"
     ]
     lines += [_fit_advice(report), _channel_advice(report), _mirror_advice(train), _augmentation_advice(train)]
-    batch = next((batch for batch in (64, 32, 16, 8, 4) if batch * 10 <= train), 2)
+    batch = best_batch(train)
     lines.append(
         f"batch {batch}: "
         + ("the usual size" if batch == 64 else f"a larger one would exceed a tenth of the {train:,} pictures")
@@ -122,12 +123,27 @@ def advice(report: Report) -> list[str]:
     return lines
 
 
-def _fit_advice(report: Report) -> str:
+def best_batch(train: int) -> int:
+    """The size of a minibatch of so many training pictures: 64, or less where it would exceed a tenth of them."""
+    return next((batch for batch in (64, 32, 16, 8, 4) if batch * 10 <= train), 2)
+
+
+def best_fit(report: Report) -> Literal["crop", "pad"]:
+    """How pictures that are not square are fitted: a square from the centre, unless that would lose much."""
+    return "crop" if _lost(report) < MOST_LOST else "pad"
+
+
+def _lost(report: Report) -> float:
+    """The mean share of the pixels that are outside of a square from the centre."""
     longer = np.maximum(report.heights, report.widths) / np.minimum(report.heights, report.widths)
-    loss = float(np.mean(1 - 1 / longer))
+    return float(np.mean(1 - 1 / longer))
+
+
+def _fit_advice(report: Report) -> str:
+    loss = _lost(report)
     if loss < 0.01:
         return "fit crop: the pictures are square, all fits give the same"
-    if loss < 0.35:
+    if loss < MOST_LOST:
         return f"fit crop: a square from the centre loses {loss:.0%} of the pixels on average; pad keeps what is at the edges"
     return f"fit pad: a square from the centre would lose {loss:.0%} of the pixels on average"
 

@@ -204,6 +204,10 @@ class Checkpoints:
         except Exception as error:
             raise InputError(f"checkpoint {step} in {self.directory} cannot be read: {_cause(error)}") from error
 
+    def state_at(self, step: int, like: PyTree) -> PyTree:
+        """The state at `step` in the structure of `like`; raises `InputError` if it cannot be read, or is of another kind."""
+        return self._fitted(step, self.read(step), like)
+
     def _require_memory(self, step: int) -> None:
         """Raises `MemoryError` where the arrays, as the files declare them, take more memory than the host has."""
         declared = ocp.PyTreeCheckpointHandler().metadata(self.directory / str(step) / "state")

@@ -52,7 +52,7 @@ class Run:
         self.directory, self.writes, self._fingerprint = place(directory), writes, fingerprint
         self._asked = json.loads(json.dumps(values_of(config), default=json_default))
         self._free = may_change(config)
-        self.flags = frozenset(self._asked)
+        self.flags = dict(self._asked)
         self._accepted, self._lock = False, Lock(self.directory / ".lock")
         self._lines: list[str] = []  # logged before
         self._model: dict[str, Any] = {}
@@ -124,7 +124,7 @@ class Run:
 
     def saved_steps(self) -> list[int]:
         """The steps of the complete checkpoints, oldest first: one that is being written has another name than its step."""
-        return _steps(self.directory / "checkpoints")
+        return saved_steps(self.directory)
 
     def _of_members(self) -> bool:
         """Whether members FIRST-LAST of a population have a checkpoint."""
@@ -259,6 +259,11 @@ def require_place(directory: Path) -> None:
     visible = directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir())
     if visible and not is_run(directory):
         raise InputError(f"{directory} is not empty and is no run: choose another directory")
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """The steps of the complete checkpoints of a run, oldest first."""
+    return _steps(directory / "checkpoints")
 
 
 def _steps(checkpoints: Path) -> list[int]:

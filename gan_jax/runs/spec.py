@@ -25,6 +25,7 @@ from gan_jax.core import Sampler
 from gan_jax.errors import InputError
 
 _SKIPPED = ("parent", "name")  # fields that Flax adds to every module
+_SCRIPT = re.compile(r"experiments(\.[a-z0-9_]+)+:[A-Za-z][A-Za-z0-9_]*")
 _OURS = re.compile(r"gan_jax\.(models|latents|objectives)(\.[a-z0-9_]+)*:[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -130,6 +131,33 @@ def address(value: Any) -> str:
     return f"{module}:{name}"
 
 
+def script_spec(build: Callable[..., Any], config: Any) -> dict[str, str]:
+    """The addresses of what makes a game and of the class of its flags; {} where other programs cannot find these."""
+    try:
+        return {"build": address(build), "config": address(type(config))}
+    except (AttributeError, InputError):
+        return {}
+
+
+def open_script(script: Mapping[str, Any], trust: bool = False) -> tuple[Callable[..., Any], type]:
+    """What `script_spec` described: the function and the class; their module is imported.
+
+    Without `trust` only scripts of `experiments` are. Raises `InputError` for others, and for what cannot be found.
+    """
+    found = []
+    for name in (script.get("build"), script.get("config")):
+        if not isinstance(name, str) or not (trust or _SCRIPT.fullmatch(name)):
+            raise InputError(
+                f"the script of this run is {str(name)[:200]}, which is none of ours: it would be imported. If you trust where "
+                "the run comes from, open it with --trust"
+            )
+        found.append(_found(name, trust))
+    build, config = found
+    if not callable(build) or not dataclasses.is_dataclass(config) or not isinstance(config, type):
+        raise InputError(f"{script['build']} and {script['config']} are no function and flags of an experiment")
+    return build, config
+
+
 def difference(saved: Any, now: Any, where: str = "") -> str:
     """The first place where two descriptions differ, with both values; "" where they are equal."""
     if isinstance(saved, dict) and isinstance(now, dict):
@@ -233,18 +261,22 @@ def _find(name: str, trust: bool) -> Any:
             f"model.json names {name[:200]}, which is no part of gan_jax: it would be imported and called. If you trust where "
             "this run comes from, open it with --trust (trust=True)"
         )
+    found = _found(name, trust)
+    if not trust and not _is_ours(found, name.partition(":")[0]):
+        raise InputError(f"model.json names {name}, which is no network, latent or sampler")
+    return found
+
+
+def _found(name: str, trust: bool) -> Any:
     module, _, attribute = name.partition(":")
     if trust:
         search_present_folder()
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # what a module of somebody's raises
         raise InputError(
             f"{name}, which this run uses, cannot be imported: {error}. Start the command in the folder of its module"
         ) from error
-    if not trust and not _is_ours(found, module):
-        raise InputError(f"model.json names {name}, which is no network, latent or sampler")
-    return found
 
 
 def _is_ours(found: Any, module: str) -> bool:

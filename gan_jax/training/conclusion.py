@@ -8,6 +8,7 @@ from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
 from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
 from gan_jax.training.film import make_film
+from gan_jax.training.keeper import trial_of
 
 
 def conclude(run: Run) -> None:
@@ -28,6 +29,8 @@ def conclude(run: Run) -> None:
     state = diagnose(rows[-ROWS - 1 :]).state
     if state != "ok":
         run.log(f"doctor      {state} at the end: {MEANINGS[state]}; try {advice(state, run.flags)}")
+        if command := trial_of(run, state):
+            run.log(f"            on copies of this run: {command}")
     if scores and (reason := collapsed(scores[0])):
         raise RunError(reason)
 

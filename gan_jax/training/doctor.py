@@ -13,49 +13,77 @@ FIRST = 500  # rounds before a game is judged: early metrics vary much
 ROWS = WINDOW + 2 * STRETCH  # the last rows that a diagnosis can depend on, each of a round or more
 
 
+Tries = Callable[[Any], Sequence[Any]]
+
+
+def _times(*factors: float, first: Sequence[float] = ()) -> Tries:
+    """The present value so many times; in place of 0 or none `first`."""
+
+    def tries(now: Any) -> Sequence[Any]:
+        return list(first) if not now else [now * factor for factor in factors if isinstance(now, int | float)]
+
+    return tries
+
+
+def _instead(*values: Any) -> Tries:
+    """These values, where the present one is another."""
+    return lambda now: [value for value in values if value != now]
+
+
 class Cure(NamedTuple):
-    """Something to try, and the flag (with a value) that does it in experiments that have the flag."""
+    """Something to try, and the flag (with a value) that does it in experiments that have the flag.
+
+    `tries(present value)` are values to try on copies of the run: only where they leave the kind of its state as it is.
+    """
 
     text: str
     flag: str = ""
     value: str = ""
+    tries: Tries = _instead()
 
 
-_PENALTY = Cure("a gradient penalty, or ten times the present one", "r1")
-_LOWER_RATE = Cure("a lower learning rate", "lr")
+_PENALTY = Cure("a gradient penalty, or ten times the present one", "r1", tries=_times(10.0, first=(1.0,)))
+_LOWER_RATE = Cure("a lower learning rate", "lr", tries=_times(0.5, 0.2))
+_STRONGER = Cure("a stronger penalty", "r1", tries=_times(3.0, 10.0, first=(1.0,)))
+_WEAKER = Cure("a weaker penalty", "r1", tries=_times(0.3, 0.1))
+_NO_MOMENTUM = Cure("no momentum", "b1", "0", _instead(0.0))
+_MORE_DISC = Cure("two updates of the discriminator a round", "disc_steps", "2", _instead(2))
+_ONE_GEN = Cure("one update of the generator a round", "gen_steps", "1", _instead(1))
 CURES: dict[str, tuple[Cure, ...]] = {
     "ok": (),
-    "diverging": (Cure("a much lower learning rate", "lr"), Cure("no momentum", "b1", "0"), _PENALTY),
+    "diverging": (Cure("a much lower learning rate", "lr", tries=_times(0.1, 0.03)), _NO_MOMENTUM, _PENALTY),
     "collapsing": (
         _PENALTY,
         Cure("features of the whole minibatch in the discriminator", "minibatch", "stddev or discrimination"),
         Cure("packed examples", "pack", "2"),
-        Cure("one update of the generator a round", "gen_steps", "1"),
+        _ONE_GEN,
     ),
     "D-winning": (
         _PENALTY,
         Cure("spectral normalisation", "spectral_norm"),
-        Cure("the non-saturating cost in place of minimax", "loss", "non_saturating"),
-        Cure("label smoothing", "label_smoothing", "0.1"),
+        Cure("the non-saturating cost in place of minimax", "loss", "non_saturating", _instead("non_saturating")),
+        Cure("label smoothing", "label_smoothing", "0.1", _instead(0.1)),
     ),
     "D-slow": (
-        Cure("a higher learning rate for the discriminator, if it is below the generator's", "disc_lr"),
-        Cure("two updates of the discriminator a round", "disc_steps", "2"),
-        Cure("one update of the generator a round", "gen_steps", "1"),
-        Cure("a weaker penalty", "r1"),
+        Cure(
+            "a higher learning rate for the discriminator, if it is below the generator's", "disc_lr", tries=_times(3.0, 10.0)
+        ),
+        _MORE_DISC,
+        _ONE_GEN,
+        _WEAKER,
     ),
     "G-winning": (
         Cure("a larger discriminator"),
-        Cure("two updates of the discriminator a round", "disc_steps", "2"),
-        Cure("a weaker penalty", "r1"),
+        _MORE_DISC,
+        _WEAKER,
     ),
-    "oscillating": (_LOWER_RATE, Cure("a stronger penalty", "r1"), Cure("no momentum", "b1", "0")),
+    "oscillating": (_LOWER_RATE, _STRONGER, _NO_MOMENTUM),
     "memorising": (
         Cure("augmentation", "augment", "diffaugment or ada"),
-        Cure("mirrored examples", "mirror"),
+        Cure("mirrored examples", "mirror", tries=_instead(True)),
         Cure("more examples"),
     ),
-    "nan": (_LOWER_RATE, Cure("a stronger penalty", "r1"), Cure("computation in float32", "precision", "f32")),
+    "nan": (_LOWER_RATE, _STRONGER, Cure("computation in float32", "precision", "f32")),
 }
 MEANINGS = {
     "ok": "nothing is found",
@@ -78,10 +106,29 @@ def advice(state: str, flags: Collection[str] = ()) -> str:
 def told(cures: Sequence[Cure], flags: Collection[str] = ()) -> str:
     """The cures in words, each with the flag that does it, if the experiment has that flag."""
     words = []
-    for text, flag, value in cures:
+    for text, flag, value, _ in cures:
         given = " ".join(filter(None, [f"--{flag.replace('_', '-')}", value]))
         words.append(f"{text} ({given})" if flag in flags else text)
     return ", or ".join(words)
+
+
+def trial(state: str, config: Mapping[str, Any], run: object, saved: Sequence[int]) -> str:
+    """The command that tries the cures of a state on copies of the run, from its newest checkpoint; "" where there is none.
+
+    `config` has the run's flags with their values, `saved` are the steps of its checkpoints.
+    """
+    changes = []
+    for cure in CURES[state]:
+        values = cure.tries(config[cure.flag]) if cure.flag in config else []
+        if values:
+            changes.append(f"{cure.flag}={','.join(_short(value) for value in values)}")
+    if not changes or not saved:
+        return ""
+    return f"python -m gan_jax fork {run} --at {saved[-1]} --set {' '.join(changes)} --steps {2 * WINDOW}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _narrow(s: Mapping[str, float]) -> bool:

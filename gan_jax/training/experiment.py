@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from gan_jax import core, interrupts, progress
 from gan_jax.config import checked
-from gan_jax.core import Objective, Players, Sampler, TrainState
+from gan_jax.core import Objective, Players, Sampler, Step, TrainState
 from gan_jax.data.balance import Strata
 from gan_jax.data.dataset import Arrays, BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.rounds import Rounds, examples
@@ -29,6 +29,7 @@ from gan_jax.parallel.memory import analyse, require_bytes, require_room
 from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, ask, count, facts_of, population, rows_of
 from gan_jax.runs.run import Run
+from gan_jax.runs.spec import script_spec
 from gan_jax.training.callbacks import (
     SCORE_SEED,
     SHEET_SEED,
@@ -45,6 +46,7 @@ from gan_jax.training.conclusion import conclude
 from gan_jax.training.film import make_film
 from gan_jax.training.flags import ExperimentFlags
 from gan_jax.training.loop import Every
+from gan_jax.training.plateau import stop_of
 from gan_jax.training.report import Row
 from gan_jax.training.trainer import train
 
@@ -101,32 +103,22 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
         mesh = config.open_devices(config.batch, config.accumulate)
     with progress.step("reading the data"):
         dataset = config.load()
-    _require_room(config, dataset)
     with progress.step("making the networks"):
-        game = build(config, dataset)
-        rounds = rounds_of(config, dataset, game)
-        step = config.step(game.objective, game.tx)
-        like = {name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
-        start = partial(core.init_state, game.objective, game.tx)
-        key = jax.random.key(config.seed)
-        require_room(jax.eval_shape(start, key, like), rounds.like())
-        state = jax.jit(start)(key, like)
-        jax.eval_shape(step, state, rounds.like())  # what the step refuses is told now
+        game, rounds, step, state = prepare(build, config, dataset)
     if config.dry_run:
         with progress.step("compiling the round"):
             print(analyse(step, state, rounds.like(), mesh))
         return None
-    asks = _Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
+    asks = Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
     metrics = metrics_of(config, dataset, asks.sampler.needs)
     best, mode = game.best or best_by(metrics)
-    outdir = config.outdir or Path("runs") / _directory(name, dataset)
+    outdir = config.outdir or default_directory(name, dataset.name)
     inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
     check_apart(outdir / "config.json", inputs, flag="--outdir")
     with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
         for note in (*dataset.notes, *(game.strata.notes if game.strata else ())):
             run.log(f"note        {note}")
-        facts = {"statistics": config.statistics, "metric": best, "mode": mode, **asks.facts, **game.facts}
-        run.describe_model(game.sampler, facts, asks.rows)
+        run.describe_model(game.sampler, facts_on(build, config, game, asks, metrics), asks.rows)
         try:
             train(
                 run,
@@ -142,6 +134,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
                 callbacks=_callbacks(config, run, game, dataset, asks, metrics),
                 init_from=config.init_from,
                 mesh=mesh,
+                enough=stop_of(config, run, best),
             )
         except Interrupted:
             if run.writes and (films := make_film(run)):
@@ -150,6 +143,30 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
         if run.writes:
             conclude(run)
     return run
+
+
+class Prepared(NamedTuple):
+    """What a run is made of before its first round; nothing of it was compiled but the state."""
+
+    game: Game
+    rounds: Rounds
+    step: Step
+    state: TrainState
+
+
+def prepare(build: Callable[[C, Dataset], Game], config: C, dataset: Dataset) -> Prepared:
+    """The game, its rounds, its step and its first state; raises `InputError` for what cannot work or does not fit."""
+    _require_room(config, dataset)
+    game = build(config, dataset)
+    rounds = rounds_of(config, dataset, game)
+    step = config.step(game.objective, game.tx)
+    like = {name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds.shapes.items()}
+    start = partial(core.init_state, game.objective, game.tx)
+    key = jax.random.key(config.seed)
+    require_room(jax.eval_shape(start, key, like), rounds.like())
+    state = jax.jit(start)(key, like)
+    jax.eval_shape(step, state, rounds.like())  # what the step refuses is told now
+    return Prepared(game, rounds, step, state)
 
 
 def _require_room(config: ExperimentFlags, dataset: Dataset) -> None:
@@ -189,8 +206,9 @@ def _order(config: ExperimentFlags, game: Game, size: int) -> Order:
     return BalancedOrder(config.seed, game.strata.of, config.batch)
 
 
-def _directory(name: str, dataset: Dataset) -> str:
-    return f"{name}-{dataset.name.replace('/', '-')}"
+def default_directory(name: str, data: str) -> Path:
+    """Where a run of an experiment on data of a name goes that is given no place."""
+    return Path("runs") / f"{name}-{data.replace('/', '-')}"
 
 
 def metrics_of(config: ExperimentFlags, dataset: Dataset, needs: Sequence[str] = ()) -> tuple[str, ...]:
@@ -208,7 +226,23 @@ def metrics_of(config: ExperimentFlags, dataset: Dataset, needs: Sequence[str] =
     return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid", *matched)
 
 
-class _Asks:
+def facts_on(
+    build: Callable[[C, Dataset], Game], config: C, game: Game, asks: "Asks", metrics: Sequence[str]
+) -> dict[str, Any]:
+    """What model.json says of a run beside its sampler."""
+    best, mode = game.best or best_by(metrics)
+    script = script_spec(build, config)
+    return {
+        "statistics": config.statistics,
+        "metric": best,
+        "mode": mode,
+        **({"script": script} if script else {}),
+        **asks.facts,
+        **game.facts,
+    }
+
+
+class Asks:
     """What the sampler of a game is asked for: on sheets, for scores, and by commands later."""
 
     def __init__(self, game: Game, dataset: Dataset, arrays: Arrays):
@@ -234,35 +268,48 @@ class _Asks:
 
 
 def _callbacks(
-    config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks: _Asks, metrics: Sequence[str]
+    config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks: Asks, metrics: Sequence[str]
 ) -> list[Every]:
     """Sheets of samples, scores, and a look at held-out examples; a process that does not write keeps the same intervals."""
-    scored = bool(metrics) or game.score is not None
     if not run.writes:
-        evaluated = scored or game.measure is not None
+        evaluated = bool(metrics) or game.score is not None or game.measure is not None
         return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * evaluated)]
+    calls = [Every(config.sample_every, sheets(config, run, game, dataset, asks))]
+    return calls + [Every(config.eval_every, call) for call in scorers(config, game, dataset, asks, metrics, run.log)]
+
+
+def scorers(
+    config: ExperimentFlags,
+    game: Game,
+    dataset: Dataset,
+    asks: Asks,
+    metrics: Sequence[str],
+    log: Callable[[str], object],
+) -> list[Call]:
+    """What gives the scores of a state, and how much its discriminator has memorised."""
+    scored = bool(metrics) or game.score is not None
     take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
-    calls = [Every(config.sample_every, _sheets(run, game, dataset, asks, take))]
+    calls: list[Call] = []
     asked = asks.as_data(config.eval_n) if scored else {}
     if metrics:
         network = config.open_features(dataset)
-        run.log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
+        log(f"scores      {', '.join(metrics)} of {config.eval_n} samples by features of {network}")
         if network.reliability:
             lines = ", ".join(f"{name} {each}" for name, each in network.reliability.items())
-            run.log(f"classifier  on held-out pictures: {lines}")
+            log(f"classifier  on held-out pictures: {lines}")
         evaluator = Evaluator(dataset, network, metrics, labelled="label" in asks.sampler.needs)
         if evaluator.read_by:
-            run.log(f"reading     by {evaluator.read_by}")
+            log(f"reading     by {evaluator.read_by}")
         pictures = take(asked, seed=SCORE_SEED, finish=to_uint8)
         told = {name: asked[name] for name in asks.sampler.needs}
-        calls.append(Every(config.eval_every, evaluation(evaluator, pictures, config.eval_n, told, config.statistics)))
+        calls.append(evaluation(evaluator, pictures, config.eval_n, told, config.statistics))
     if game.score is not None:
-        calls.append(Every(config.eval_every, _scores(game.score, take(asked, seed=SCORE_SEED))))
+        calls.append(_scores(game.score, take(asked, seed=SCORE_SEED)))
     if game.measure is not None:
-        calls.append(Every(config.eval_every, _measured(game.measure)))
+        calls.append(_measured(game.measure))
     if scored and len(next(iter(dataset.held_out.values()), ())) >= LEAST_HELD_OUT:
         looks = (_some(arrays, asks.names, game, config.pack) for arrays in (dataset.train, dataset.held_out))
-        calls.append(Every(config.eval_every, overfit_check(game.objective, *looks)))
+        calls.append(overfit_check(game.objective, *looks))
     return calls
 
 
@@ -272,8 +319,9 @@ def _some(arrays: Arrays, names: Sequence[str], game: Game, pack: int) -> Arrays
     return examples({name: arrays[name] for name in names}, game.vary, n - n % pack)
 
 
-def _sheets(run: Run, game: Game, dataset: Dataset, asks: _Asks, take: Callable[..., Take]) -> Call:
+def sheets(config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks: Asks) -> Call:
     """The callback for samples/; with its first sheet it writes real.png, as many real pictures."""
+    take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
     real = dataset.train.get("image")
     scale = 1 if real is None else enlargement(real.shape[1])
     draw = sample_sheets(run, take(asks.turns(n=game.shown), seed=SHEET_SEED), game.show, scale)

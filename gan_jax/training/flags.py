@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import jax
 import optax
 
 from gan_jax import core, losses, penalties
@@ -20,8 +21,9 @@ from gan_jax.parallel.flags import DeviceFlags
 from gan_jax.sampling import Statistics
 from gan_jax.training.trainer import Feed
 
-LearningRate = float | optax.Schedule
-OPTIMIZERS: dict[str, Callable[[LearningRate, float, float, float], optax.GradientTransformation]] = {
+Number = float | jax.Array  # arrays in a population, whose members differ in it
+LearningRate = Number | optax.Schedule
+OPTIMIZERS: dict[str, Callable[[LearningRate, Number, Number, float], optax.GradientTransformation]] = {
     # (learning rate, b1, b2, eps_root)
     "adam": lambda rate, b1, b2, eps_root: optax.adam(rate, b1=b1, b2=b2, eps_root=eps_root),
     "rmsprop": lambda rate, b1, b2, eps_root: optax.rmsprop(rate, decay=b2),
@@ -32,7 +34,7 @@ OPTIMIZERS: dict[str, Callable[[LearningRate, float, float, float], optax.Gradie
     ),
     "optimistic_sgd": lambda rate, b1, b2, eps_root: optax.optimistic_gradient_descent(rate),
 }
-DECAYS: dict[str, Callable[[float, int], LearningRate]] = {  # learning rate, updates of the run
+DECAYS: dict[str, Callable[[Number, int], LearningRate]] = {  # learning rate, updates of the run
     "constant": lambda lr, updates: lr,
     "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
     "cosine": optax.cosine_decay_schedule,
@@ -77,6 +79,8 @@ class RunFlags(FeatureFlags):
     """Number of samples to score."""
     save_every: Count = field(default=500, metadata=FREE)
     """Rounds between checkpoints."""
+    stop_when: Literal["never", "plateau"] = field(default="never", metadata=FREE)
+    """Stop before --steps: plateau is when the score that ranks checkpoints improves by little, as far as its trend tells."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +195,9 @@ class GameFlags:
         return losses.smooth_labels(loss, 1 - self.label_smoothing) if self.label_smoothing else loss
 
     def penalties(self) -> list[penalties.Term]:
-        """The penalties that have a weight."""
+        """The penalties that have a weight, or may have one: where it is an argument of a compiled program."""
         weighted = ((getattr(self, name), penalty) for name, penalty in penalties.PENALTIES.items())
-        return penalties.terms([(weight, penalty, self.lazy) for weight, penalty in weighted if weight])
+        return penalties.terms([(weight, penalty, self.lazy) for weight, penalty in weighted if is_traced(weight) or weight])
 
     def parts(self) -> dict[str, Any]:
         """What `image_gan` takes of these flags: loss, penalties, augment, pack, the generator's weights.
@@ -227,7 +231,7 @@ class GameFlags:
         )
         return Players(gen=gen, disc=optax.chain(disc, penalties.clip_weights(self.clip)) if self.clip else disc)
 
-    def _optimizer(self, lr: float, b1: float, b2: float, updates: int) -> optax.GradientTransformation:
+    def _optimizer(self, lr: Number, b1: Number, b2: Number, updates: int) -> optax.GradientTransformation:
         rate = DECAYS[self.decay](lr, max(updates, 1))
         eps_root = 1e-16 if self.unroll else 0.0  # unrolling differentiates the square root of what may be exactly 0
         tx = OPTIMIZERS[self.optimizer](rate, b1, b2, eps_root)
@@ -246,6 +250,11 @@ class GameFlags:
             unroll=self.unroll,
             ema=self.ema,
         )
+
+
+def is_traced(value: Any) -> bool:
+    """Whether it is a number that differs between the members of a population."""
+    return isinstance(value, jax.core.Tracer)
 
 
 def inner_loop(inner: Literal["disc", "gen"], k: int) -> tuple[int, int, Schedule]:

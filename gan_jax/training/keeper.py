@@ -11,7 +11,7 @@ from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
-from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
+from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, trial, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
 
@@ -98,6 +98,8 @@ class Keeper:
             self._run.log(
                 f"doctor      {found.state} at step {at} ({told}): {MEANINGS[found.state]}" + f"; try {cure}" * bool(cure)
             )
+            if command := trial_of(self._run, found.state):
+                self._run.log(f"            on copies of this run: {command}")
         return found.state
 
     def watch(self) -> None:
@@ -112,6 +114,12 @@ class Keeper:
         self._show(at, {f"eval/{name}": value for name, value in _numbers(scores).items()})
         if self._checkpoints:
             self._checkpoints.save(at, local(state), _numbers(scores))
+
+
+def trial_of(run: Run, state: str) -> str:
+    """The command that tries the cures of a state on copies of a run; "" where its script is not known."""
+    known = "script" in (run.read_json("model.json") or {})
+    return trial(state, run.flags, run.directory, run.saved_steps()) if known else ""
 
 
 def _numbers(scores: Row) -> dict[str, float]:

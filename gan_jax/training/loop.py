@@ -43,6 +43,7 @@ def fit(
     dispatch: int = 10,
     agree: Callable[[bool], bool] = bool,
     watch: Callable[[], None] = lambda: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> S:
     """Play rounds from `state.step` up to `steps`, `dispatch` or fewer at a time, and return the last state.
 
@@ -51,7 +52,8 @@ def fit(
     scores, and at the end, always after the metrics so far were checked to be finite.
 
     `agree(flag)` says whether any of the processes that play together was asked to stop. `watch()` is called after every
-    dispatch, and raises what makes it useless to go on, such as a checkpoint that could not be written.
+    dispatch, and raises what makes it useless to go on, such as a checkpoint that could not be written. `enough()` is asked
+    whenever callbacks were called, and ends the play if it is true: that round is the last one then.
 
     Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted`
     after SIGINT, SIGTERM or SIGHUP: when the dispatch is finished and the state saved, or before the first one with
@@ -88,4 +90,16 @@ def fit(
                         save(step, state, scores)
             if stopping:
                 raise Interrupted(step)
+            if due and not last and agree(enough()):
+                _end(step, state, [c for c in callbacks if c not in due], save)
+                break
     return state
+
+
+def _end(step: int, state: Any, left: Sequence[Every], save: Save) -> None:
+    """The callbacks of a last round that were not due in it."""
+    scores: Row = {}
+    for callback in left:
+        scores |= callback.call(step, state) or {}
+    if scores:
+        save(step, state, scores)

@@ -12,7 +12,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from gan_jax import progress
+from gan_jax import keys, progress
 from gan_jax.core import Batch, Metrics, Objective, Players, Step, TrainState, init_state
 from gan_jax.data.dataset import Arrays
 from gan_jax.data.rounds import Rounds, Shapes
@@ -119,6 +119,15 @@ class Chunk:
     def begin(self) -> Members:
         """The members before the first round."""
         return self.program.begin(self.settings, self.keys)
+
+    def copies(self, state: TrainState) -> Members:
+        """The members as copies of one state; raises `InputError` if it is not of their kind."""
+        like = jax.eval_shape(self.program.begin, self.settings, self.keys).games
+        games = jax.tree.map(lambda x: keys.on_data(lambda data: np.repeat(np.asarray(data)[None], self.size, 0), x), state)
+        given, wanted = (jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (games, like))
+        if given != wanted:
+            raise InputError("the members' states are of another kind than the one that they are to begin with")
+        return self.place(Members(jnp.asarray(int(state.step), jnp.int32), games, jnp.zeros(self.size, jnp.int32)))
 
     def place(self, members: Members) -> Members:
         """Members from a checkpoint, on the devices."""

@@ -81,6 +81,7 @@ def train_population(
     mesh: Mesh | None = None,
     together: int | None = None,
     dispatch: int = 50,
+    start: TrainState | None = None,
     show: Callable[[str], None] = print,
 ) -> Population:
     """Train a member for each of `settings`, from its `seed`, up to `steps` rounds, all in one program.
@@ -88,6 +89,8 @@ def train_population(
     `build(setting)` gives objective and optimizers; it is traced, so the setting's numbers enter the program as values.
     `make(objective, tx)` gives the step that all members share, such as `partial(make_step, disc_steps=5)`. A member plays
     on `rounds` in the order of its own seed, as it would alone; with `share_batches` all play on the batches of `rounds`.
+
+    With `start` all members begin with this state, of the round that it is of, in place of one from their seed.
 
     A member with a metric or a state that is not finite dies: it keeps its last finite state, and the others go on. The
     members are trained `together` at a time (default: all), one chunk after the other; with a `run_mesh` of several devices
@@ -124,7 +127,7 @@ def train_population(
         for chosen in chunks(len(settings), size):
             chunk = program.chunk(settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
             kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)
-            states.append(_train(chunk, kept, run, steps, save_every, dispatch))
+            states.append(_train(chunk, kept, run, steps, save_every, dispatch, start))
             parts.append(kept)
         died = {i: death for part in parts for i, death in part.died.items()}
         show(_summary(len(settings), died))
@@ -159,10 +162,18 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _train(chunk: Chunk, kept: MemberRows, run: Run | None, steps: int, save_every: int, dispatch: int) -> TrainState:
+def _train(
+    chunk: Chunk,
+    kept: MemberRows,
+    run: Run | None,
+    steps: int,
+    save_every: int,
+    dispatch: int,
+    start: TrainState | None,
+) -> TrainState:
     """Begin or continue the members of a chunk and play them to the end; their states on the host."""
     with ExitStack() as stack:
-        members, checkpoints = chunk.begin(), None
+        members, checkpoints = chunk.begin() if start is None else chunk.copies(start), None
         if run:
             name = f"{kept.first:03}-{kept.first + chunk.size - 1:03}"
             checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints" / name))

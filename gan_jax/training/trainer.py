@@ -1,7 +1,7 @@
 """A whole run: begin or continue, play, keep what happened, and end well."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +51,7 @@ def train(
     callbacks: Sequence[Every] = (),
     init_from: Path | str | None = None,
     mesh: Mesh | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> TrainState:
     """Train in `run`'s directory from its newest checkpoint, or else from `state`, up to `steps` rounds.
 
@@ -63,6 +64,8 @@ def train(
     stay on the host, or as `feed` says. The best checkpoint by `metric`, one of the callbacks'
     scores, is kept, the largest or the smallest as `mode` says. Scores go to eval.jsonl, metrics to metrics.jsonl, both to
     TensorBoard; every change of the game's state (`gan_jax.training.doctor`) is told and goes to diagnosis.jsonl.
+
+    `enough()` is asked after the callbacks were called, and ends the run before `steps` if it is true.
 
     With a `mesh` of several devices each round's batch is sharded over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.
@@ -102,6 +105,7 @@ def train(
                 callbacks=keeper.callbacks,
                 agree=processes.any_says,
                 watch=keeper.watch,
+                enough=enough,
             )
         )
 

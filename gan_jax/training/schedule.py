@@ -1,0 +1,129 @@
+"""How long a run takes, measured before it starts, and the rounds and intervals that fit into a given time."""
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gan_jax import progress
+from gan_jax.errors import InputError
+from gan_jax.images.convert import to_uint8
+from gan_jax.parallel.mesh import replicate
+from gan_jax.training.callbacks import SHEET_SEED, sampled
+from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers
+from gan_jax.training.sources import feeder
+
+SHEETS, SCORES = 150, 12  # of a run
+LEAST = 100  # rounds that a run is worth beginning for
+_UNIT = 10  # rounds of a dispatch, which intervals are multiples of
+_SHARE = 0.15  # of the time, at most, for sheets, and as much for scores
+
+
+class Cost(NamedTuple):
+    """Seconds: until the first round is compiled, of a round, of a sheet of samples, of an evaluation."""
+
+    start: float
+    round: float
+    sheet: float
+    score: float
+
+    def of(self, schedule: "Schedule") -> float:
+        """Seconds of a whole run, with what is made before its first round."""
+        sheets, scores = (1 + math.ceil(schedule.steps / every) for every in (schedule.sample_every, schedule.eval_every))
+        return self.start + schedule.steps * self.round + sheets * self.sheet + scores * self.score
+
+
+class Schedule(NamedTuple):
+    """Rounds of a run, and between lines of metrics, sheets, scores and checkpoints."""
+
+    steps: int
+    log_every: int
+    sample_every: int
+    eval_every: int
+    save_every: int
+
+
+def schedule(steps: int, sheets: int = SHEETS, scores: int = SCORES) -> Schedule:
+    """Intervals for about so many sheets and scores; each is a multiple of those before it."""
+    sample = _multiple(steps / sheets, _UNIT)
+    log = _multiple(50, sample)
+    score = _multiple(steps / scores, log)
+    return Schedule(steps, log, sample, score, score)
+
+
+def _multiple(number: float, unit: int) -> int:
+    return max(math.ceil(number / unit), 1) * unit
+
+
+def fitted(cost: Cost, seconds: float, spent: float = 0.0) -> Schedule:
+    """The longest run that takes so many seconds, of which some are `spent`, what comes before its first round among them.
+
+    It has fewer sheets and scores than usual where these would take more than a share of the time. Raises `InputError` where
+    less than `LEAST` rounds fit.
+    """
+    left, cost = seconds - spent, cost._replace(start=0.0)
+    sheets = max(min(SHEETS, int(_SHARE * left / max(cost.sheet, 1e-9))), 2)
+    scores = max(min(SCORES, int(_SHARE * left / max(cost.score, 1e-9))), 1)
+
+    def lasting(steps: int) -> float:
+        return cost.of(schedule(steps, sheets, scores))
+
+    low, high = 0, LEAST
+    while lasting(high) <= left and high < 2**30:
+        low, high = high, 2 * high
+    if low < LEAST:
+        raise _too_short(seconds, spent, lasting(LEAST))
+    while high - low > _UNIT:
+        middle = (low + high) // 2
+        low, high = (middle, high) if lasting(middle) <= seconds else (low, middle)
+    return schedule(low // _UNIT * _UNIT, sheets, scores)
+
+
+def _too_short(seconds: float, spent: float, least: float) -> InputError:
+    return InputError(
+        f"{seconds / 60:.2g} minutes are too few: {spent / 60:.2g} have gone by until a round was compiled, and {LEAST} rounds "
+        f"with sheets and scores take about {least / 60:.2g}: give --minutes {math.ceil((spent + 2 * least) / 60)} or more"
+    )
+
+
+def measure(build: Callable[[Any, Any], Any], config: Any, within: float = math.inf) -> Cost:
+    """Play a few rounds of an experiment, and draw and score samples, to see what they take; nothing is kept.
+
+    Compiled programs are found again by the run, so that their time is paid here. Raises `InputError` as the run would, and
+    if compiling alone takes longer than `within` seconds.
+    """
+    began = time.perf_counter()
+    with progress.step("measuring how long a round takes"):
+        mesh = config.open_devices(config.batch, config.accumulate)
+        dataset = config.load()
+        game, rounds, step, state = prepare(build, config, dataset)
+        advance = feeder(rounds, step, config.feed, mesh, lambda line: None)
+        state = state if mesh is None else replicate(state, mesh)
+        state = jax.block_until_ready(advance(state, 0, _UNIT)[0])
+        start = time.perf_counter() - began
+        state = jax.block_until_ready(advance(state, _UNIT, _UNIT)[0])
+        one = (time.perf_counter() - began - start) / _UNIT
+    if start + LEAST * one > within:
+        raise _too_short(within, start, LEAST * one)
+    asks = Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
+    take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
+    draw = take(asks.turns(n=game.shown), seed=SHEET_SEED, finish=lambda x: to_uint8(np.asarray(x)))
+    metrics = metrics_of(config, dataset, asks.sampler.needs)
+    with progress.step("measuring how long sheets and scores take"):
+        draw(state)
+        sheet = _seconds(lambda: draw(state))
+        calls = scorers(config, game, dataset, asks, metrics, lambda line: None)
+        for call in calls:
+            call(0, state)
+        score = _seconds(lambda: [call(0, state) for call in calls])
+    return Cost(start, one, sheet, score)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
