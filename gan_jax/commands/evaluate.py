@@ -121,7 +121,9 @@ def _write(row: dict[str, Any], out: Path, drawn: _Draw, evaluator: Evaluator) -
         append_row(out / "eval.jsonl", row)
         print(f"written: {out / 'eval.jsonl'}")
         if "memorised" in evaluator.metrics:
-            images.save(_nearest(drawn.images, evaluator), out / "nearest.png", scale=images.enlargement(drawn.images.shape[1]))
+            images.save(
+                nearest_sheet(drawn.images, evaluator), out / "nearest.png", scale=images.enlargement(drawn.images.shape[1])
+            )
             print(f"written: {out / 'nearest.png'}: the samples nearest to a training picture, and that one below each")
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
@@ -248,7 +250,7 @@ def _number(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def _nearest(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
+def nearest_sheet(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
     """A sheet: the samples that are nearest to a training picture, nearest first, and these pictures below them."""
     train = evaluator.reference.train
     distances, which = nearest(evaluator.look(samples).features, train.features)

@@ -82,7 +82,7 @@ def of_run(run: Path, ref: str, needs: Needs, shape: Callable[[], tuple[int, int
     if ref in SPLITS:
         if flags is None:
             raise InputError(f"{run} does not say what pictures it was trained on: name them by --ref")
-        dataset = _own_data(run, flags)
+        dataset = own_data(run, flags)
         return Compared(dataset, ref, dataset)
     if flags and (own := _own_elsewhere(run, flags, ref)):
         return Compared(own, "train", own)
@@ -105,8 +105,11 @@ def picture_flags(run: Path) -> PictureFlags | None:
         raise InputError(f"{path} is damaged: the flags of its data have other values than there are ({error})") from error
 
 
-def _own_data(run: Path, flags: PictureFlags) -> Dataset:
-    """The data that a run was trained on, where its flags say, seen from the present folder or from that of the training."""
+def own_data(run: Path, flags: PictureFlags) -> Dataset:
+    """The data that a run was trained on, where its flags say, seen from the present folder or from that of the training.
+
+    Data that have changed since are told. Raises `InputError` where they are gone.
+    """
     env = read_json(run / "env.json") or {}
     known, begun_in = env.get("data"), env.get("folder")
     places = [flags.data]

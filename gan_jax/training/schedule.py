@@ -50,7 +50,7 @@ class Schedule(NamedTuple):
 def schedule(steps: int, sheets: int = SHEETS, scores: int = SCORES) -> Schedule:
     """Intervals for about so many sheets and scores; each is a multiple of those before it."""
     sample = _multiple(steps / sheets, _UNIT)
-    log = _multiple(50, sample)
+    log = _multiple(50.0, sample)
     score = _multiple(steps / scores, log)
     return Schedule(steps, log, sample, score, score)
 
@@ -72,15 +72,15 @@ def fitted(cost: Cost, seconds: float, spent: float = 0.0) -> Schedule:
     def lasting(steps: int) -> float:
         return cost.of(schedule(steps, sheets, scores))
 
-    low, high = 0, LEAST
-    while lasting(high) <= left and high < 2**30:
+    low, high = 0, LEAST // _UNIT  # dispatches: intervals, and so the time, do not grow evenly between them
+    while lasting(high * _UNIT) <= left and high < 2**27:
         low, high = high, 2 * high
-    if low < LEAST:
+    if not low:
         raise _too_short(seconds, spent, lasting(LEAST))
-    while high - low > _UNIT:
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if lasting(middle) <= seconds else (low, middle)
-    return schedule(low // _UNIT * _UNIT, sheets, scores)
+        low, high = (middle, high) if lasting(middle * _UNIT) <= left else (low, middle)
+    return schedule(low * _UNIT, sheets, scores)
 
 
 def _too_short(seconds: float, spent: float, least: float) -> InputError:

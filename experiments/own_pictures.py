@@ -1,0 +1,157 @@
+"""Your own pictures: a folder in, a film of their learning out.
+
+    python -m experiments.own_pictures --data FOLDER                   a folder or a zip of pictures, 300 to 5,000 of them
+    python -m experiments.own_pictures --data FOLDER --minutes 60      as long as you have
+    python -m experiments.own_pictures --data FOLDER --stop-when plateau
+    python -m experiments.own_pictures --data FOLDER --image-size 128 --width 32     what is given is not chosen
+    python -m gan_jax film RUN;  python -m gan_jax report RUN          any time, also while it trains
+
+The pictures are checked, the settings of a DCGAN are chosen by their number and size, each with its reason, and the time that
+it will take is measured before it starts. The doctor watches, the best checkpoint by KID is kept, and the film
+video/progress.mp4 (a WebP without the extra `video`) shows what the same noise becomes. Ctrl-C leaves a film too; the same
+command goes on.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from experiments import dcgan
+from gan_jax import cli
+from gan_jax.augment import AugmentName
+from gan_jax.config import Count, Rate, Seed, Weight, checked, read
+from gan_jax.data import PictureFlags
+from gan_jax.data.check import check
+from gan_jax.data.report import Report, best_batch, best_fit, reach
+from gan_jax.errors import InputError
+from gan_jax.evaluation.flags import FeatureFlags
+from gan_jax.runs import Run
+from gan_jax.runs.run import saved_steps
+from gan_jax.training import run_experiment
+from gan_jax.training.experiment import default_directory
+from gan_jax.training.schedule import Schedule, fitted, measure, schedule
+
+FEWEST = 100  # the smallest set of Zhao et al. 2020 (arXiv:2006.10738): pictures of one class
+SHOWN = 500_000  # pictures that are shown in all where nothing says how long
+PENALTY = 0.0002  # times pixels / batch is the weight of R1, in StyleGAN2-ADA's program (Karras et al. 2020)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(FeatureFlags):
+    data: str
+    """A folder, a zip or an .npz of pictures."""
+    outdir: Path | None = None
+    """Directory of the run; default runs/own_pictures-NAME."""
+    minutes: Rate | None = None
+    """Train as long as this, from the start of the command; a run that is continued is trained so long again."""
+    stop_when: Literal["never", "plateau"] = "never"
+    """Stop before the end when KID improves by little, as far as its trend tells."""
+    force: bool = False
+    """Train on very few pictures all the same."""
+    image_size: str | None = None
+    """Height and width, such as 64 or 128."""
+    width: Count | None = None
+    """Channels next to the image."""
+    augment: AugmentName | None = None
+    """What is altered of all that the discriminator sees."""
+    mirror: bool | None = None
+    """Show the pictures also mirrored left to right."""
+    r1: Weight | None = None
+    """Weight of the penalty on the discriminator's slope."""
+    batch: Count | None = None
+    """Pictures in a minibatch."""
+    steps: Count | None = None
+    """Rounds of play."""
+    seed: Seed = 0
+    """Random seed for weights, noise and order."""
+
+
+class Choice(NamedTuple):
+    """A setting and why it is so."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
+    """The settings for these pictures, without those that `config` gives."""
+    n = report.splits.get("train", 0)
+    covered = reach(report, (64, 64))
+    size = config.image_size or ("64" if covered > 0.5 else "32")
+    batch = config.batch or max(best_batch(n), min(n, 8))
+    pixels = PictureFlags(image_size=size).size[0] * PictureFlags(image_size=size).size[1]
+    yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more")
+    yield Choice("fit", best_fit(report), "see the recommended settings above")
+    yield Choice("batch", batch, f"at most a tenth of {n:,} pictures" if batch < 64 else "the usual size")
+    few = "few pictures are memorised by the discriminator otherwise (Zhao et al. 2020)"
+    yield Choice("augment", "diffaugment" if n < 50_000 else "none", few if n < 50_000 else f"{n:,} pictures are enough")
+    yield Choice("mirror", n < 10_000, "it doubles the pictures; --mirror False if they hold text, or left and right differ")
+    yield Choice("width", 24 if cpu else 64, "for a CPU" if cpu else "for an accelerator")
+    yield Choice("upsample", "resize", "transposed convolutions leave a fine checkerboard")
+    yield Choice("lr", 1e-3, "as in the measurements of experiments/dcgan.py at 64x64")
+    yield Choice("r1", float(f"{PENALTY * pixels / batch:.2g}"), "0.0002 x pixels / batch, StyleGAN2-ADA's rule")
+    yield Choice("steps", max(SHOWN // batch, 1), f"{SHOWN:,} pictures are shown; choose the time by --minutes")
+
+
+def chosen(report: Report, config: Config) -> dcgan.Config:
+    """DCGAN's flags: those given, and the preset for the others, which is told."""
+    given = {name: value for name, value in vars(config).items() if value is not None}
+    for choice in preset(report, config, jax.default_backend() == "cpu"):
+        why = "as given" if choice.name in given else choice.reason
+        given.setdefault(choice.name, choice.value)
+        print(f"preset      {choice.name} {given[choice.name]}: {why}")
+    return read(dcgan.Config, given)
+
+
+def main(config: Config) -> Run | None:
+    began = time.perf_counter()
+    config = checked(config)
+    pictures = PictureFlags(data=config.data, image_size=config.image_size or "64")
+    source = pictures.source()
+    report = check(source, pictures.size)
+    print(report)
+    require_enough(report, config.force)
+    flags = chosen(report, config)
+    seconds = math.inf if config.minutes is None else 60 * config.minutes
+    cost = measure(dcgan.build, flags, within=seconds - (time.perf_counter() - began))
+    plan, before = schedule(flags.steps), 0
+    outdir = flags.outdir or default_directory("own_pictures", source.name)
+    if config.minutes is not None:
+        plan, before = fitted(cost, seconds, time.perf_counter() - began), max(saved_steps(outdir), default=0)
+    print(f"time        {told(cost, plan)}", flush=True)
+    plan = plan._replace(steps=before + plan.steps)
+    if pictures.source().identity != source.identity:
+        raise InputError(f"{config.data} has changed since it was checked: start again when nothing is written there any more")
+    run = run_experiment(dcgan.build, "own_pictures", replace(flags, outdir=outdir, **plan._asdict()))
+    if pictures.source().identity != source.identity:
+        print("note        the data have changed since: this run was trained on the pictures as they were at its start")
+    return run
+
+
+def require_enough(report: Report, force: bool) -> None:
+    """Raises `InputError` for very few pictures, unless these are wanted all the same."""
+    n = report.splits.get("train", 0)
+    if n < FEWEST:
+        expect = f"{n} pictures: the generator will show these again, with small changes, and invent none"
+        if not force:
+            raise InputError(f"{expect}. Collect {FEWEST} or more of one kind, or go on with --force")
+        print(f"note        {expect}")
+
+
+def told(cost: Any, plan: Schedule) -> str:
+    """What the run takes, in words."""
+    minutes = cost._replace(start=0.0).of(plan) / 60
+    return (
+        f"{plan.steps:,} rounds of {cost.round:.2g} s, scores every {plan.eval_every:,} ({cost.score:.2g} s), sheets every "
+        f"{plan.sample_every} ({cost.sheet:.2g} s): about {minutes:.0f} min"
+    )
+
+
+if __name__ == "__main__":
+    cli.run_command(main, Config, __doc__ or "")

@@ -1,0 +1,113 @@
+"""Your own pictures: what is chosen for them, and a whole run on a folder of all kinds of files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import own_pictures
+from experiments.own_pictures import Config, chosen, preset, require_enough
+from gan_jax.errors import InputError
+from gan_jax.runs import read_rows
+from gan_jax.training.schedule import Cost
+from tests.data.test_check import report_of
+
+
+def draw_pictures(folder: Path, n: int, first: int = 0) -> Path:
+    """Pictures of several sizes and modes."""
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(first)
+    for i in range(first, first + n):
+        side = 16 + 8 * (i % 3)
+        picture = Image.fromarray(generator.integers(0, 255, (side, 16 + i % 5, 3), np.uint8))
+        picture.convert(("RGB", "L", "RGBA", "P")[i % 4]).save(folder / f"{i}.png")
+    return folder
+
+
+def values(n: int, **given) -> dict:
+    report = report_of(0, splits={"train": n, "held_out": 5})
+    return {choice.name: choice.value for choice in preset(report, Config(data="x", **given), cpu=True)}
+
+
+@pytest.mark.parametrize(("n", "batch"), [(10, 8), (300, 16), (1600, 64), (100_000, 64)])
+def test_the_preset_follows_the_number(n, batch):
+    found = values(n)
+    assert found["batch"] == batch
+    assert found["augment"] == ("diffaugment" if n < 50_000 else "none")
+    assert found["mirror"] == (n < 10_000)
+    assert found["steps"] * batch == pytest.approx(500_000, rel=0.01)
+    assert found["upsample"] == "resize"
+
+
+def test_the_penalty_follows_size_and_batch():
+    assert values(1600)["r1"] == pytest.approx(0.0002 * 64 * 64 / 64, rel=0.05)  # StyleGAN2-ADA's auto configuration
+    assert values(1600, image_size="32x64")["r1"] == pytest.approx(0.0002 * 32 * 64 / 64, rel=0.05)
+    assert values(1600, batch=16)["r1"] == pytest.approx(0.0002 * 64 * 64 / 16, rel=0.05)
+
+
+def test_the_size_follows_the_pictures():
+    assert {c.name: c.value for c in preset(report_of(900, height=48), Config(data="x"), True)}["image_size"] == "32"
+    assert {c.name: c.value for c in preset(report_of(900, width=640), Config(data="x"), True)}["fit"] == "pad"
+
+
+def test_what_is_given_is_not_chosen(capsys):
+    flags = chosen(report_of(1600), Config(data="x", width=8, mirror=False, r1=0.0))
+    assert (flags.width, flags.mirror, flags.r1, flags.augment, flags.data) == (8, False, 0.0, "diffaugment", "x")
+    told = capsys.readouterr().out
+    assert "preset      width 8: as given\n" in told
+    assert "preset      upsample resize: transposed convolutions" in told
+
+
+def test_very_few_pictures(capsys):
+    with pytest.raises(InputError, match="10 pictures: the generator will show these again.* go on with --force"):
+        require_enough(report_of(10), force=False)
+    require_enough(report_of(10), force=True)
+    assert "note        10 pictures" in capsys.readouterr().out
+    require_enough(report_of(100), force=False)
+    assert not capsys.readouterr().out
+
+
+def test_less_time_than_compiling_takes(tmp_path, monkeypatch):
+    folder = draw_pictures(tmp_path / "pictures", 12)
+    monkeypatch.setattr(own_pictures, "measure", lambda build, flags, within: Cost(60.0, 1.0, 1.0, 1.0))
+    with pytest.raises(InputError, match=r"0\.05 minutes are too few: .* give --minutes"):
+        own_pictures.main(Config(data=str(folder), outdir=tmp_path / "run", minutes=0.05, force=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_still_being_written(tmp_path, monkeypatch):
+    def measuring(build, flags, within):
+        draw_pictures(tmp_path / "pictures", 1, first=12)
+        return Cost(1.0, 0.1, 0.1, 0.1)
+
+    folder = draw_pictures(tmp_path / "pictures", 12)
+    monkeypatch.setattr(own_pictures, "measure", measuring)
+    with pytest.raises(InputError, match="has changed since it was checked: start again when"):
+        own_pictures.main(Config(data=str(folder), outdir=tmp_path / "run", steps=20, force=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_whole_run_while_the_folder_changes(tmp_path, monkeypatch, capsys):
+    folder = draw_pictures(tmp_path / "pictures", 12)
+    train = own_pictures.run_experiment
+
+    def changing(*args):
+        run = train(*args)
+        draw_pictures(folder, 4, first=12)
+        return run
+
+    monkeypatch.setattr(own_pictures, "measure", lambda build, flags, within: Cost(1.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(own_pictures, "run_experiment", changing)
+    small = {"image_size": "16", "width": 4, "augment": "none", "r1": 0.0, "features": "pixels", "force": True}
+    config = Config(data=str(folder), outdir=tmp_path / "run", steps=20, **small)
+    own_pictures.main(config)
+    told = capsys.readouterr().out
+    assert "time        20 rounds of 0.1 s, scores every 50 (0.1 s), sheets every 10 (0.1 s): about 0 min" in told
+    assert "kinds: " in told
+    assert "note        the data have changed since: this run was trained on the pictures as they were" in told
+    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 20
+    assert "kid" in read_rows(tmp_path / "run" / "eval.jsonl")[-1]
+    assert list((tmp_path / "run" / "video").glob("progress.*"))
+    with pytest.raises(InputError, match="was trained on other data .*choose another directory"):
+        own_pictures.main(config)
