@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes long to import
 
 from gan_jax.evaluation.scores import BETTER
 from gan_jax.runs.records import Row, is_number, read_rows
@@ -39,7 +39,7 @@ def trend(steps: Sequence[int], values: Sequence[float], confidence: float = 0.9
     slope = float(np.sum(centred * y) / squares)
     residuals = y - y.mean() - slope * centred
     error = math.sqrt(float(np.sum(residuals**2)) / (len(x) - 2) / squares)
-    reach = float(student.ppf((1 + confidence) / 2, len(x) - 2)) * error
+    reach = float(stdtrit(len(x) - 2, (1 + confidence) / 2)) * error
     change, low, high = (bound * span for bound in (slope, slope - reach, slope + reach))
     return Trend(change, low, high, float(y.mean() + slope * centred[-1]), int(span))
 
