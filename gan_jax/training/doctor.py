@@ -12,7 +12,6 @@ STRETCH = 25  # rounds, at least, that a signal is averaged over before medians 
 FIRST = 500  # rounds before a game is judged: early metrics vary much
 ROWS = WINDOW + 2 * STRETCH  # the last rows that a diagnosis can depend on, each of a round or more
 
-
 Tries = Callable[[Any], Sequence[Any]]
 
 
@@ -52,9 +51,11 @@ _ONE_GEN = Cure("one update of the generator a round", "gen_steps", "1", _instea
 CURES: dict[str, tuple[Cure, ...]] = {
     "ok": (),
     "diverging": (Cure("a much lower learning rate", "lr", tries=_times(0.1, 0.03)), _NO_MOMENTUM, _PENALTY),
-    "collapsing": (
+    "collapsing": (  # by the classes that they left in `experiments.mode_collapse --benchmark digits`, see the README
+        Cure("features of the whole minibatch in the discriminator", "minibatch", "discrimination"),
+        Cure("the relativistic cost with R1 and R2", "loss", "relativistic_paired", _instead("relativistic_paired")),
+        Cure("batch normalisation in the discriminator too", "disc_norm", "batch"),
         _PENALTY,
-        Cure("features of the whole minibatch in the discriminator", "minibatch", "stddev or discrimination"),
         Cure("packed examples", "pack", "2"),
         _ONE_GEN,
     ),
