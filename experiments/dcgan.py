@@ -8,6 +8,7 @@
     python -m experiments.dcgan --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5 --b2 0.999 --width 128    as in the paper
     python -m experiments.dcgan --loss wasserstein --wgan-gp 10 --r1 0 --disc-steps 5 --lr 1e-4 --b2 0.9    WGAN-GP
     python -m experiments.dcgan --networks sngan --loss hinge --r1 0 --lr 2e-4 --disc-steps 5    SNGAN's residual networks
+    python -m experiments.dcgan --networks r3gan --loss relativistic_paired --r1 0.05 --r2 0.05 --lr 2e-4    R3GAN's
 
 Default: the paper's networks without batch norm in the discriminator, the non-saturating cost, R1 (Mescheder et al. 2018)
 and samples by averaged weights, which learns several times faster on few pictures than the paper's recipe. Run the same
@@ -24,17 +25,19 @@ from typing import Any, Literal
 from gan_jax import cli
 from gan_jax.config import Count, Weight, read, values_of
 from gan_jax.data import BalanceFlags, Dataset, PictureFlags, VariationFlags
+from gan_jax.errors import InputError
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
-from gan_jax.models import dcgan, resnet
+from gan_jax.models import dcgan, r3gan, resnet
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 
 
 @dataclass(frozen=True)
 class Config(BalanceFlags, VariationFlags, PictureFlags, ExperimentFlags):
-    networks: Literal["dcgan", "sngan"] = "dcgan"
-    """DCGAN's networks, or the residual ones of SNGAN (32, 64 and 128 pixels; its own norms, labels by projection)."""
+    networks: Literal["dcgan", "sngan", "r3gan"] = "dcgan"
+    """DCGAN's networks, or the residual ones of SNGAN (32, 64 and 128 pixels; its own norms, labels by projection) or of R3GAN
+    (32 to 256 pixels; no norms, labels by embeddings)."""
     width: Count = 16
     """Channels next to the image, doubled at each halving of the size (the paper: 128)."""
     latent: LatentName = "normal"
@@ -65,7 +68,7 @@ class Config(BalanceFlags, VariationFlags, PictureFlags, ExperimentFlags):
 
     def load(self) -> Dataset:
         """The pictures; what is wrong with their size is told before they are read."""
-        (dcgan.stages if self.networks == "dcgan" else resnet.require_size)(*self.size)
+        {"dcgan": dcgan.stages, "sngan": resnet.require_size, "r3gan": r3gan.require_size}[self.networks](*self.size)
         return super().load()
 
 
@@ -73,6 +76,10 @@ def networks(config: Config, channels: int, num_classes: int) -> tuple[Any, Any]
     """Generator and discriminator."""
     shared: dict[str, Any] = {"width": config.width, "num_classes": num_classes, "dtype": config.dtype}
     label: Any = "projection" if config.label == "projection" else "concat"
+    if config.networks == "r3gan":
+        if config.minibatch != "none":
+            raise InputError("--networks r3gan has no features of the minibatch: choose --minibatch none, or other networks")
+        return r3gan.Generator(config.size, channels, **shared), r3gan.Discriminator(**shared)
     if config.networks == "sngan":
         generator = resnet.Generator(config.size, channels, label=config.gen_label, **shared)
         return generator, resnet.Discriminator(minibatch=config.minibatch, **shared)

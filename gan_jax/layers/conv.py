@@ -24,70 +24,83 @@ from gan_jax.errors import InputError
 from gan_jax.layers import lowerings
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], stride: int) -> Float[Array, "b i j o"]:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "k l c_of_a_group o"], stride: int, groups: int = 1
+) -> Float[Array, "b i j o"]:
     """Convolve with `SAME` padding: (b, h, w, c) to (b, h / stride, w / stride, o).
 
-    Raises `InputError` unless h and w are multiples of `stride`.
+    With `groups` of channels, group i of the outputs sees group i of the inputs alone, and the kernel has c / groups inputs.
+    Raises `InputError` unless h and w are multiples of `stride`, and c and o of `groups`.
     """
     if x.shape[1] % stride or x.shape[2] % stride:
         raise InputError(
             f"images of {x.shape[1]}x{x.shape[2]} cannot be convolved with stride {stride}: choose a multiple of it"
         )
-    form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride))
-    return _by_platform(lambda form, x, kernel: form.conv(x, kernel, stride), form, x, kernel)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _adjoint(y: Array, kernel: Array, stride: int) -> Array:
-    """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
-    form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3])
-    return _by_platform(lambda form, y, kernel: form.adjoint(y, kernel, stride), form, y, kernel)
+    if x.shape[3] != groups * kernel.shape[2] or kernel.shape[3] % groups:
+        raise InputError(
+            f"{x.shape[3]} channels in {groups} groups cannot be convolved with a kernel of {kernel.shape[2]} inputs and "
+            f"{kernel.shape[3]} outputs: channels are multiples of the number of groups, inputs those of one group"
+        )
+    form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride), groups)
+    return _by_platform(lambda form, x, kernel: form.conv(x, kernel, stride), form, groups, x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c, o)."""
-    form = lowerings.for_cpu((*shape, x.shape[-1], y.shape[-1]), stride, y.shape[1:3])
-    return _by_platform(lambda form, x, y: form.correlate(x, y, stride, shape), form, x, y)
+def _adjoint(y: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
+    """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
+    form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3], groups)
+    return _by_platform(lambda form, y, kernel: form.adjoint(y, kernel, stride), form, groups, y, kernel)
 
 
-def _by_platform(compute: Callable[[lowerings.Form, Array, Array], Array], on_cpu: lowerings.Form, *arrays: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int], groups: int) -> Array:
+    """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c / groups, o)."""
+    form = lowerings.for_cpu((*shape, x.shape[-1] // groups, y.shape[-1]), stride, y.shape[1:3], groups)
+    return _by_platform(lambda form, x, y: form.correlate(x, y, stride, shape), form, groups, x, y)
+
+
+def _by_platform(
+    compute: Callable[[lowerings.Form, Array, Array], Array], on_cpu: lowerings.Form, groups: int, *arrays: Array
+) -> Array:
     """On a CPU in float32 at least: forms that add up transformed arrays lose digits below it, and are no faster there."""
 
     def in_full(*arrays: Array) -> Array:
         dtype = jnp.result_type(*arrays)
         return compute(on_cpu, *(x.astype(jnp.promote_types(dtype, jnp.float32)) for x in arrays)).astype(dtype)
 
-    result: Array = lax.platform_dependent(*arrays, cpu=in_full, default=partial(compute, lowerings.plain))
+    plain = lowerings.plain if groups == 1 else lowerings.grouped(lowerings.plain, groups)
+    result: Array = lax.platform_dependent(*arrays, cpu=in_full, default=partial(compute, plain))
     return result
 
 
-def _conv_fwd(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return conv(x, kernel, stride), (x, kernel)
+def _conv_fwd(x: Array, kernel: Array, stride: int, groups: int) -> tuple[Array, tuple[Array, Array]]:
+    return conv(x, kernel, stride, groups), (x, kernel)
 
 
-def _conv_bwd(stride: int, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _conv_bwd(stride: int, groups: int, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    return _adjoint(g, kernel, stride), _correlate(x, g, stride, kernel.shape[:2])
+    return _adjoint(g, kernel, stride, groups), _correlate(x, g, stride, kernel.shape[:2], groups)
 
 
-def _adjoint_fwd(y: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _adjoint(y, kernel, stride), (y, kernel)
+def _adjoint_fwd(y: Array, kernel: Array, stride: int, groups: int) -> tuple[Array, tuple[Array, Array]]:
+    return _adjoint(y, kernel, stride, groups), (y, kernel)
 
 
-def _adjoint_bwd(stride: int, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _adjoint_bwd(stride: int, groups: int, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     y, kernel = residuals
-    return conv(g, kernel, stride), _correlate(g, y, stride, kernel.shape[:2])
+    return conv(g, kernel, stride, groups), _correlate(g, y, stride, kernel.shape[:2], groups)
 
 
-def _correlate_fwd(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> tuple[Array, tuple[Array, Array]]:
-    return _correlate(x, y, stride, shape), (x, y)
+def _correlate_fwd(x: Array, y: Array, stride: int, shape: tuple[int, int], groups: int) -> tuple[Array, tuple[Array, Array]]:
+    return _correlate(x, y, stride, shape, groups), (x, y)
 
 
-def _correlate_bwd(stride: int, shape: tuple[int, int], residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _correlate_bwd(
+    stride: int, shape: tuple[int, int], groups: int, residuals: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
     x, y = residuals
-    return _adjoint(y, g, stride), conv(x, g, stride)
+    return _adjoint(y, g, stride, groups), conv(x, g, stride, groups)
 
 
 conv.defvjp(_conv_fwd, _conv_bwd)
@@ -122,12 +135,17 @@ class _Convolution(nn.Module):
 
 
 class Conv(_Convolution):
-    """Strided convolution in place of pooling (Springenberg et al. 2014, arXiv:1412.6806): (b, h, w, c) to (b, h/s, w/s, o)."""
+    """Strided convolution in place of pooling (Springenberg et al. 2014, arXiv:1412.6806): (b, h, w, c) to (b, h/s, w/s, o).
+
+    `groups` of the channels are convolved separately, with kernels (k, k, c / groups, o).
+    """
+
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j o"]:
-        kernel, bias = self.parameters(x.shape[-1])
-        y = conv(x.astype(self.dtype), kernel, self.stride)
+        kernel, bias = self.parameters(x.shape[-1] // self.groups)
+        y = conv(x.astype(self.dtype), kernel, self.stride, self.groups)
         return y if bias is None else y + bias[None, None, None]
 
 

@@ -218,6 +218,35 @@ def test_populations_of_kernels(f, channels, size, stride):
         close(jax.tree.map(lambda x, i=i: x[i], together), alone(kernels[i]), 1e-5)
 
 
+def lax_grouped(groups):
+    return lambda x, kernel, stride: lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=NHWC, feature_group_count=groups
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "channels", "stride"), [(2, 4, 1), (3, 16, 1), (4, 16, 1), (8, 8, 1), (2, 16, 2), (5, 16, 1), (2, 32, 1)]
+)
+def test_gradients_of_groups_equal_those_of_lax(groups, channels, stride):
+    """Two layers, of `channels` a group; on CPUs up to four groups are computed together."""
+    first, second = (jax.random.normal(jax.random.key(i), (3, 3, channels, groups * channels)) / 3 for i in (1, 2))
+    x = jax.random.normal(jax.random.key(3), (2, 4 * stride, 4 * stride, groups * channels))
+    ours = derivatives(lambda x, kernel, stride: conv(x, kernel, stride, groups), x, first, second, stride)
+    close(ours, derivatives(lax_grouped(groups), x, first, second, stride))
+
+
+def test_groups_on_accelerators_are_one_grouped_convolution():
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 16, 64))
+    compiled = jax.jit(lambda x, k: conv(x, k, 1, 4)).trace(jnp.zeros((2, 8, 8, 64)), kernel)
+    assert "feature_group_count = 4" in compiled.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_channels_that_do_not_fit_the_groups_are_refused():
+    for kernel, x in (((3, 3, 4, 8), (2, 8, 8, 12)), ((3, 3, 4, 9), (2, 8, 8, 8))):
+        with pytest.raises(InputError, match=rf"{x[3]} channels in 2 groups cannot be convolved with a kernel of 4 inputs"):
+            conv(jnp.zeros(x), jnp.zeros(kernel), 1, 2)
+
+
 def test_sizes_that_are_no_multiple_of_the_stride_are_refused():
     for shape in ((1, 7, 8, 3), (1, 8, 7, 3)):
         with pytest.raises(InputError, match=f"{shape[1]}x{shape[2]} cannot be convolved with stride 2: choose a multiple"):
