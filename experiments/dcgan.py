@@ -17,6 +17,7 @@ and 1,000 samples are recognised 0.894 times as often as held-out real ones (see
 (width 24, lr 1e-3, mirrored, DiffAugment) give coloured shapes with outlines on white, no creatures yet (seed 0).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any, Literal
 
 from gan_jax import cli
 from gan_jax.config import Count, Weight, read, values_of
+from gan_jax.core import Objective
 from gan_jax.data import BalanceFlags, Dataset, PictureFlags, VariationFlags
 from gan_jax.errors import InputError
 from gan_jax.latents import LATENTS, LatentName
@@ -95,18 +97,26 @@ def networks(config: Config, channels: int, num_classes: int) -> tuple[Any, Any]
 
 def build(config: Config, dataset: Dataset) -> Game:
     """The game on this data set."""
-    if config.label != "none":
-        dataset.require("label")
-    classes = len(dataset.class_names) if config.label != "none" else 0
-    generator, discriminator = networks(config, dataset.train["image"].shape[-1], classes)
-    latent = LATENTS[config.latent](config.latent_dim)
+    generator, latent = _players(config, dataset)[0], LATENTS[config.latent](config.latent_dim)
     return Game(
-        image_gan(generator, discriminator, latent=latent, **config.parts()),
+        objective(config, dataset, config.parts()),
         config.optimizers(config.steps),
         sampler=partial(image_sampler, generator, latent),
         vary=config.variations(),
         strata=config.strata(dataset),
     )
+
+
+def objective(config: Config, dataset: Dataset, parts: Mapping[str, Any]) -> Objective:
+    """The game with these parts, which are `config.parts()` but for experiments that have some of their own."""
+    return image_gan(*_players(config, dataset), latent=LATENTS[config.latent](config.latent_dim), **parts)
+
+
+def _players(config: Config, dataset: Dataset) -> tuple[Any, Any]:
+    if config.label != "none":
+        dataset.require("label")
+    classes = len(dataset.class_names) if config.label != "none" else 0
+    return networks(config, dataset.train["image"].shape[-1], classes)
 
 
 main = partial(run_experiment, build, "dcgan")

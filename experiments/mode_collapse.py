@@ -14,9 +14,6 @@ first seed of each cure).
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,18 +25,17 @@ import optax
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
 from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, report, visited
+from experiments.stopwatch import stopwatch
 from experiments.tables import mean_and_error
 from gan_jax import cli, core, losses, penalties
 from gan_jax.config import Count, Rate, checked
 from gan_jax.core import Objective, Players
 from gan_jax.errors import InputError
-from gan_jax.files import whole
 from gan_jax.instance_noise import instance_noise
 from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
 from gan_jax.metrics.intervals import proportion
 from gan_jax.objectives import image_gan
-from gan_jax.runs.run import is_run
 from gan_jax.training import Measure, Population, train_population
 from gan_jax.training.flags import DECAYS, OPTIMIZERS, inner_loop
 
@@ -141,25 +137,6 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
     draw_samples(looks, benchmark, config.seeds, outdir / "samples.png")
     make_film(looks, benchmark, outdir / "film")
     return found
-
-
-@contextmanager
-def stopwatch(run: Path) -> Iterator[Callable[[], float]]:
-    """A function that gives the seconds spent in blocks like this on a run, in all calls together: they are kept there."""
-    path = run / "seconds.txt"
-
-    def spent() -> float:
-        with suppress(OSError, ValueError):
-            return float(path.read_text())
-        return 0.0
-
-    before, begun = spent(), time.perf_counter()
-    try:
-        yield spent
-    finally:
-        if is_run(run):  # else it was refused
-            with whole(path) as unfinished:
-                unfinished.write_text(f"{before + time.perf_counter() - begun:.1f}\n")
 
 
 def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Population:

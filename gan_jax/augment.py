@@ -298,6 +298,26 @@ def ada(target: float = 0.6, images: int = 500_000, every: int = 4) -> Augment:
     )
 
 
+def scheduled_ada(final: float, updates: int) -> Augment:
+    """`ada_augment` with p rising from 0 to `final` in so many updates, as half a cosine, whatever the logits are.
+
+    As R3GAN has it (Huang et al. 2024, arXiv:2501.05441, appendix; its pipeline has cutout too, and colours half as strong).
+    State: `p`, and `augmented`, the number of updates. Raises `InputError` for `final` outside [0, 1] and `updates` below 1.
+    """
+    if not 0 <= final <= 1 or updates < 1:
+        raise InputError(f"ADA's probability is from 0 to 1 and rises in 1 update or more, not to {final} in {updates}")
+
+    def update(state: State, real_logits: Array) -> State:
+        made = state["augmented"] + 1
+        return {"p": final * 0.5 * (1 - jnp.cos(jnp.pi * jnp.minimum(made / updates, 1.0))), "augmented": made}
+
+    return Augment(
+        init=lambda: {"p": jnp.zeros(()), "augmented": jnp.zeros(())},
+        apply=lambda x, key, state: ada_augment(x, key, state["p"]),
+        update=update,
+    )
+
+
 AUGMENTATIONS: dict[str, Augment] = {"none": none, "diffaugment": diffaugment(), "ada": ada()}
 
 if TYPE_CHECKING:

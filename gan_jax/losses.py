@@ -115,6 +115,24 @@ def smooth_labels(loss: Loss, real_target: float = 0.9) -> Loss:
     return loss._replace(disc=partial(loss.disc, real_target=real_target))
 
 
+def aim_lower(loss: Loss, target: float) -> Loss:
+    """The generator is asked to score `target`, not 1: -E[a log D(G(z)) + (1 - a) log(1 - D(G(z)))] with a = target.
+
+    As in the program for ImageNet of Salimans et al. 2016 (a = 0.375, half of the smoothed target of real examples, which is
+    where an even game ends). Raises `InputError` for a loss that is not `non_saturating`, smoothed or not, and for targets
+    outside (0, 1].
+    """
+    if loss.gen is not _non_saturating_gen:
+        raise InputError("a generator that is asked for less than 1 needs the non_saturating loss")
+    if not 0 < target <= 1:
+        raise InputError(f"the target of generated examples must lie in (0, 1], not {target}")
+    return loss._replace(gen=partial(_aimed_gen, target=target))
+
+
+def _aimed_gen(real_logits: Logits, fake_logits: Logits, *, target: float) -> Float[Array, ""]:
+    return jnp.mean(softplus(-fake_logits) + (1 - target) * fake_logits)
+
+
 LOSSES: dict[str, Loss] = {
     "minimax": minimax,
     "non_saturating": non_saturating,

@@ -14,7 +14,7 @@ from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
 from gan_jax.layers.norm import maybe_spectral, require_labels
 
 Minibatch = Literal["none", "stddev", "discrimination", "discrimination_scaled", "discrimination_groups"]
-_DISCRIMINATIONS: dict[str, Callable[[], MinibatchDiscrimination]] = {
+DISCRIMINATIONS: dict[str, Callable[[], MinibatchDiscrimination]] = {
     "discrimination": MinibatchDiscrimination,
     "discrimination_scaled": partial(MinibatchDiscrimination, kernels=100, dims=5, scaled=True),
     "discrimination_groups": partial(MinibatchDiscrimination, kernels=300, dims=50, groups=True, stddev=0.02),
@@ -52,8 +52,8 @@ def head(
     if minibatch == "stddev":
         x = append_stddev(x)
     h = x.reshape(x.shape[0], -1)
-    if minibatch in _DISCRIMINATIONS:
-        h = _DISCRIMINATIONS[minibatch]()(h)
+    if minibatch in DISCRIMINATIONS:
+        h = DISCRIMINATIONS[minibatch]()(h)
     module.sow("intermediates", "features", h)
     logits = layer(nn.Dense(1, kernel_init=kernel_init, dtype=dtype))(h)[:, 0].astype(jnp.float32)
     if num_classes:

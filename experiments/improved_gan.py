@@ -1,0 +1,383 @@
+"""Improved GAN (Salimans et al. 2016, arXiv:1606.03498) on CIFAR-10 and ImageNet, every trick a flag; later recipes beside it.
+
+    python -m experiments.improved_gan                                          the recipe of 2016, at a width for a CPU
+    python -m experiments.improved_gan --without minibatch                      without one of its tricks
+    python -m experiments.improved_gan --table3 --seeds 3                       the six rows of the paper's Table 3
+    python -m experiments.improved_gan --recipes improved dcgan sngan r3gan     2016 beside 2018 and 2024, one table
+    python -m experiments.improved_gan --recipes released --widths 128 --steps 600000    the authors' program for CIFAR-10
+    python -m experiments.improved_gan --recipes released --data imagenet2012 --image-size 128 --widths 64    and for ImageNet
+
+`improved` has the tricks of the paper's best row: a discriminator of K + 1 classes that is told the labels, minibatch
+discrimination, virtual batch norm, one-sided label smoothing, weight norm, noise and dropout in the discriminator. Feature
+matching and historical averaging are flags (--feature-matching 1 --adversarial 0, --historical 0.1). `released` is what the
+authors' programs do, which differs from the paper: on CIFAR-10 a saturating cost, three updates of the generator in a round,
+batch norm, no smoothing. `dcgan` (2015), `sngan` (2018) and `r3gan` (2024) set networks, cost and optimizer of their papers.
+
+Each run lies in --outdir/RECIPE/SEED; run the same command again to continue. Written to --outdir: table.md and results.json
+(scores with standard errors over the seeds, those of real pictures, images seen, seconds), samples.png (a row a recipe).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import optax
+
+from experiments import dcgan
+from experiments.stopwatch import stopwatch
+from experiments.tables import markdown, mean_and_error
+from gan_jax import cli, images, losses, penalties
+from gan_jax.augment import scheduled_ada
+from gan_jax.config import Count, CountOrNone, Rate, Share, Weight, checked
+from gan_jax.core import Players
+from gan_jax.data import Dataset
+from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.scores import BETTER
+from gan_jax.files import place, whole
+from gan_jax.latents import LATENTS, LatentName
+from gan_jax.layers.head import Minibatch
+from gan_jax.losses import Loss
+from gan_jax.models import improved
+from gan_jax.objectives import class_gan, image_sampler
+from gan_jax.runs import open_trained
+from gan_jax.runs.run import is_run, require_place
+from gan_jax.training import Game, run_experiment
+
+CONSTANT = 2**31 - 1  # updates in which noise fades: never
+TRICKS: dict[str, dict[str, Any]] = {  # what turns each off
+    "minibatch": {"minibatch": "none"},
+    "virtual_norm": {"gen_norm": "batch"},
+    "labels": {"labels": False},
+    "label_smoothing": {"label_smoothing": 0.0},
+    "feature_matching": {"feature_matching": 0.0, "adversarial": 1.0},
+    "historical": {"historical": 0.0},
+    "weight_norm": {"weight_norm": False},
+    "dropout": {"dropout": 0.0},
+    "noise": {"instance_noise": 0.0},
+}
+_PLAIN = {name: value for off in TRICKS.values() for name, value in off.items()} | {
+    "latent": "normal",
+    "latent_dim": 64,
+    "gen_steps": 1,
+    "b1": 0.0,
+    "own_networks": False,
+}
+_RELEASED: dict[str, dict[str, Any]] = {  # by the picture's side
+    "32": {"loss": "minimax", "gen_steps": 3, "gen_norm": "batch", "label_smoothing": 0.0, "lr": 3e-4, "batch": 100},
+    "128": {
+        "minibatch": "discrimination_groups",
+        "weight_norm": False,
+        "dropout": 0.0,
+        "instance_noise": 0.1,
+        "label_smoothing": 0.25,
+        "gen_target": 0.375,
+        "lr": 4e-4,
+        "latent_dim": 8192,
+    },
+}
+_SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5}
+_R3GAN = {"loss": "relativistic_paired", "r1": 0.05, "r2": 0.05, "lr": 2e-4, "b2": 0.99}
+RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
+    "improved": {},
+    "released": {},  # and those of `_RELEASED`
+    "dcgan": {**_PLAIN, "networks": "dcgan", "disc_norm": "batch", "lr": 2e-4, "b1": 0.5, "b2": 0.999},
+    "dcgan_minibatch": {},  # and the minibatch discrimination of the paper
+    "sngan": {**_PLAIN, "networks": "sngan", "latent_dim": 128, **_SNGAN},
+    "r3gan": {**_PLAIN, "networks": "r3gan", **_R3GAN},
+}
+RECIPES["dcgan_minibatch"] = {**RECIPES["dcgan"], "minibatch": "discrimination"}
+TABLE3: dict[str, tuple[dict[str, Any], str]] = {  # changes, and the paper's Inception score on CIFAR-10
+    "our methods": ({}, "8.09 ± 0.07"),
+    "-VBN+BN": (TRICKS["virtual_norm"], "7.54 ± 0.07"),
+    "-L+HA": (TRICKS["labels"] | {"historical": 0.1}, "6.86 ± 0.06"),
+    "-LS": (TRICKS["label_smoothing"], "6.83 ± 0.06"),
+    "-L": (TRICKS["labels"], "4.36 ± 0.04"),
+    "-MBF": (TRICKS["minibatch"], "3.87 ± 0.03"),
+}
+
+if TYPE_CHECKING:
+    RecipeName = TrickName = str
+else:  # a command line offers what the tables have
+    RecipeName, TrickName = Literal[tuple(RECIPES)], Literal[tuple(TRICKS)]
+
+
+@dataclass(frozen=True)
+class Config(dcgan.Config):
+    recipes: tuple[RecipeName, ...] = ("improved",)
+    """What is trained beside each other: improved (as the flags say), released, and what came before and after it."""
+    without: tuple[TrickName, ...] = ()
+    """Tricks of improved and released that are left out."""
+    table3: bool = False
+    """Train the six rows of the paper's Table 3, in place of --recipes."""
+    seeds: Count = 1
+    """Runs of each, of the seeds --seed, --seed + 1, and so on."""
+    widths: tuple[Count, ...] = ()
+    """Width of each recipe, in their order; default --width of all. The papers': improved 128 (64 at 128x128), dcgan 128, sngan
+    256 (64), r3gan 768 (192)."""
+    lengths: tuple[Count, ...] = ()
+    """Rounds of each recipe, in their order, such that they take equal time; default --steps of all."""
+    burn_in: CountOrNone = 0
+    """Rounds in which r3gan's penalties fall to a tenth and its learning rate to a quarter, as half a cosine, and Adam's b2
+    rises from 0.9 to 0.99 (the paper: 20 of 250 million images); 0 for none of it."""
+    burn_in_augment: Share = 0.0
+    """Probability of ADA's augmentations that r3gan's --burn-in ends with (the paper on CIFAR-10: 0.55)."""
+    own_networks: bool = True
+    """Improved GAN's networks in place of --networks; the recipes set this."""
+    data: str = "cifar10"
+    """The training data; imagenet2012 of tensorflow-datasets, once it is prepared there, with --image-size 128."""
+    labels: bool = True
+    """Tell the discriminator of the improved recipe the classes: K + 1 of them."""
+    class_weight: Weight = 1.0
+    """Weight of the cross entropy of classes."""
+    weight_norm: bool = True
+    """Weight norm in the improved networks at 32x32."""
+    dropout: Share = 0.5
+    """Dropout in the improved discriminator at 32x32."""
+    reference: Count = 64
+    """Latents in the reference batch of virtual batch norm."""
+    gen_target: Share | None = None
+    """What the generator asks D(G(z)) to be, where that is below 1 (ImageNet: 0.375)."""
+    minibatch: Minibatch = "discrimination_scaled"
+    """Features of the whole minibatch in the discriminator."""
+    gen_norm: Literal["batch", "virtual", "none"] = "virtual"
+    """Normalisation in the generator."""
+    label_smoothing: Share = 0.1
+    """One-sided label smoothing: real examples are asked to score this much less than 1."""
+    instance_noise: Weight = 0.2
+    """Standard deviation of normal noise on all that the discriminator sees."""
+    noise_updates: Count = CONSTANT
+    """Updates of the discriminator in which the noise falls to 0; default never."""
+    latent: LatentName = "uniform"
+    """Distribution of the latent code."""
+    latent_dim: Count = 100
+    """Length of the latent code, without the maps of noise at 128x128."""
+    r1: Weight = 0.0
+    """Weight of the penalty E ||grad D||^2 / 2 at real examples."""
+    lr: Rate = 3e-4
+    """Learning rate of both players."""
+    b1: Share = 0.5
+    """Adam's decay of the mean gradient, for both players."""
+    b2: Share = 0.999
+    """Adam's decay of the mean squared gradient, for both players."""
+
+    def load(self) -> Dataset:
+        """The pictures; what is wrong with their size is told before they are read."""
+        if not self.own_networks:
+            return super().load()
+        improved.side_of(*self.size)
+        return super(dcgan.Config, self).load()
+
+    def costs(self) -> Loss:
+        """As of any game; the generator's target is told beside it."""
+        loss = super().costs()
+        return loss if self.gen_target is None else losses.aim_lower(loss, self.gen_target)
+
+
+Numbers = Mapping[str, float]
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Train what is asked for, and write and return what became of it; {} after a dry run.
+
+    Raises `InputError` for what does not fit, before anything is trained.
+    """
+    config = checked(config)
+    outdir = place(config.outdir or Path("runs") / f"improved_gan-{config.data.replace('/', '-')}")
+    plan = planned(config)
+    if not any(is_run(outdir / _folder(name) / str(config.seed)) for name in plan):
+        require_place(outdir)
+    found: dict[str, Any] = {}
+    for name, each in plan.items():
+        for seed in range(config.seed, config.seed + config.seeds):
+            directory = outdir / _folder(name) / str(seed)
+            print(f"\n{name}, seed {seed}", flush=True)
+            with stopwatch(directory) as spent:
+                run = run_experiment(build, "improved_gan", replace(each, outdir=directory, seed=seed))
+            if run is not None and run.writes:
+                seconds = spent()
+                found.setdefault(name, []).append({"directory": str(directory), "seconds": seconds, "images": seen(each)})
+    return report(config, found, outdir) if found else {}
+
+
+def planned(config: Config) -> dict[str, Config]:
+    """The configuration of each recipe by its name; raises `InputError` for flags that do not fit the recipes."""
+    names = tuple(TABLE3) if config.table3 else config.recipes
+    if not names:
+        raise InputError("--recipes: name one or more")
+    for flag, given in (("--widths", config.widths), ("--lengths", config.lengths)):
+        if given and len(given) != len(names):
+            raise InputError(f"{flag} has {len(given)} numbers for {len(names)} recipes: give one each")
+    off = {flag: value for trick in config.without for flag, value in TRICKS[trick].items()}
+    plan = {}
+    for i, name in enumerate(names):
+        changes = TABLE3[name][0] if config.table3 else RECIPES[name]
+        if name == "released":
+            side = str(improved.side_of(*config.size))
+            changes = {**changes, **_RELEASED[side], "batch": config.batch if side == "128" else _RELEASED[side]["batch"]}
+        if config.table3 or name in ("improved", "released"):
+            changes = {**changes, **off}
+        width = config.widths[i] if config.widths else config.width
+        steps = config.lengths[i] if config.lengths else config.steps
+        plan[name] = checked(replace(config, **changes, width=width, steps=steps))
+    return plan
+
+
+def seen(config: Config) -> int:
+    """The real images that the discriminator of a run is shown."""
+    return config.steps * config.batch * config.order_of_play[0]
+
+
+def build(config: Config, dataset: Dataset) -> Game:
+    """The game on this data set."""
+    if not config.own_networks:
+        game = dcgan.build(config, dataset)
+        return _burnt_in(config, dataset, game) if config.networks == "r3gan" and config.burn_in else game
+    if config.label != "none":
+        raise InputError("--label is of networks that make pictures of a class: these are told classes by --labels")
+    classes = 0
+    if config.labels:
+        dataset.require("label")
+        classes = len(dataset.class_names)
+        if classes < 2:
+            raise InputError(
+                f"{dataset.name} has one class, and a discriminator of K + 1 classes needs 2 or more: use --without labels"
+            )
+    if config.gen_norm == "virtual" and config.reference > len(dataset):
+        raise InputError(
+            f"a reference batch of {config.reference} is larger than the data, {len(dataset)} pictures: lower --reference"
+        )
+    generator, discriminator = networks(config, dataset.train["image"].shape[-1], classes)
+    latent = LATENTS[config.latent](config.latent_dim + generator.noise_dim)
+    return Game(
+        class_gan(generator, discriminator, latent=latent, classes=classes, class_weight=config.class_weight, **config.parts()),
+        config.optimizers(config.steps),
+        sampler=partial(image_sampler, generator, latent),
+        vary=config.variations(),
+        strata=config.strata(dataset),
+    )
+
+
+def networks(config: Config, channels: int, classes: int) -> tuple[improved.Generator, improved.Discriminator]:
+    """The generator and a discriminator of 3/4 of its width at 32x32, of the same at 128x128, as in the programs.
+
+    At 128x128 the last class has a logit of its own.
+    """
+    large = improved.side_of(*config.size) == 128
+    generator = improved.Generator(
+        config.size,
+        channels,
+        config.width,
+        norm=config.gen_norm,
+        weight_norm=config.weight_norm and not large,
+        reference=config.reference,
+        dtype=config.dtype,
+    )
+    discriminator = improved.Discriminator(
+        classes + 1 if large and classes else classes,
+        config.width if large else max(3 * config.width // 4, 1),
+        weight_norm=config.weight_norm,
+        dropout=0.0 if large else config.dropout,
+        minibatch=config.minibatch,
+        dtype=config.dtype,
+    )
+    return generator, discriminator
+
+
+def _burnt_in(config: Config, dataset: Dataset, game: Game) -> Game:
+    """R3GAN's game with the schedules of its burn-in."""
+    updates = config.burn_in
+
+    def cosine(start: float, end: float) -> Callable[[Any], Any]:
+        fall = optax.cosine_decay_schedule(start - end, updates)
+        return lambda count: fall(count) + end
+
+    adam = optax.inject_hyperparams(optax.adam)
+    tx = adam(learning_rate=cosine(config.lr, config.lr / 4), b1=config.b1, b2=cosine(0.9, 0.99))
+    terms = [
+        penalties.Term(cosine(weight, weight / 10), penalty)
+        for weight, penalty in ((config.r1, penalties.r1), (config.r2, penalties.r2))
+        if weight
+    ]
+    parts = {**config.parts(), "penalties": terms}
+    if config.burn_in_augment:
+        parts["augment"] = scheduled_ada(config.burn_in_augment, updates)
+    return replace(game, objective=dcgan.objective(config, dataset, parts), tx=Players(gen=tx, disc=tx))
+
+
+def report(config: Config, found: Mapping[str, Sequence[dict[str, Any]]], outdir: Path) -> dict[str, Any]:
+    """Score the runs, and write table.md, results.json and samples.png; returns what results.json has."""
+    dataset = next(iter(planned(config).values())).load()
+    evaluators = _evaluators(config, dataset)
+    rows, sheet = {}, []
+    for name, runs in found.items():
+        each = []
+        for run in runs:
+            trained = open_trained(run["directory"])
+            samples = trained.draw(config.eval_n, seed=config.seed)
+            each.append({key: value for evaluator in evaluators for key, value in evaluator.score(samples).items()})
+            if run is runs[0]:
+                sheet.append(samples[:10])
+        scores = {key: mean_and_error(np.array([numbers[key] for numbers in each])) for key in each[0]}
+        seconds = float(np.mean([run["seconds"] for run in runs]))
+        rows[name] = {"scores": scores, "images": runs[0]["images"], "seconds": seconds, "seeds": len(runs), "runs": each}
+    floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
+    results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
+    table = _table(config, rows, floor)
+    print(f"\n{table}")
+    for path, text in ((outdir / "table.md", table), (outdir / "results.json", json.dumps(results))):
+        with whole(path) as unfinished:
+            unfinished.write_text(text + "\n")
+    pictures = np.concatenate(sheet)
+    images.save(images.grid(pictures, len(sheet[0])), outdir / "samples.png", images.enlargement(pictures.shape[1]))
+    print(f"written: {', '.join(str(outdir / name) for name in ('table.md', 'results.json', 'samples.png'))}")
+    return results
+
+
+def _evaluators(config: Config, dataset: Dataset) -> list[Evaluator]:
+    """KID and recall by the features that are asked for; Inception score and what is recognised by a classifier of the data."""
+
+    def by(network: Network, *metrics: str) -> Evaluator:
+        evaluator = Evaluator(dataset, network, metrics)
+        for reason in evaluator.drop_lacking(config.eval_n):
+            print(f"left out    {reason}")
+        return evaluator
+
+    network = config.open_features(dataset)
+    if network.logits_of == "classes":
+        return [by(network, "kid", "prdc", "is", "recognised", "diversity")]
+    found = [by(network, "kid", "prdc", *(["is"] if network.logits_of else []), "diversity")]
+    if dataset.class_names and dataset.held_out:
+        found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
+    return found
+
+
+COLUMNS = {"kid": "{:.4f}", "is": "{:.2f}", "recall": "{:.3f}", "recognised": "{:.3f}", "diversity": "{:.3f}"}
+
+
+def _table(config: Config, rows: Mapping[str, Any], floor: Numbers) -> str:
+    """A row a recipe: mean ± standard error over the seeds, in the words of the paper where it is its Table 3."""
+    first = next(iter(rows.values()))["scores"]
+    columns = {name: form for name, form in COLUMNS.items() if name in first}
+    paper = ["paper's IS"] if config.table3 else []
+    lines = [["", *(f"{name} ({BETTER[name]})" for name in columns), *paper, "images seen", "s"]]
+    for name, row in rows.items():
+        scores = [" ± ".join(form.format(x) for x in row["scores"][key]) for key, form in columns.items()]
+        printed = [TABLE3[name][1]] if config.table3 else []
+        lines.append([name, *scores, *printed, f"{row['images']:,}", f"{row['seconds']:.0f}"])
+    real = [form.format(floor[key]) if key in floor else "" for key, form in columns.items()]
+    lines.append(["real", *real, *(["11.24 ± 0.12"] if config.table3 else []), "", ""])
+    return markdown(lines)
+
+
+def _folder(name: str) -> str:
+    return name.replace(" ", "_")
+
+
+if __name__ == "__main__":
+    cli.run_command(main, Config, __doc__ or "")
