@@ -8,12 +8,13 @@ import numpy as np
 import tyro
 
 from gan_jax import images
-from gan_jax.commands.codes import enlarged, files_in, open_codes, results, write_codes, write_numbers
+from gan_jax.commands.codes import Codes, enlarged, files_in, open_codes, results, write_codes, write_numbers
 from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import MOST, Within, command
 from gan_jax.errors import InputError
 from gan_jax.latents import Walk, mean_code, walk
 from gan_jax.rows import evenly
+from gan_jax.runs.between import between_classes
 
 _STOPS = 6  # by default
 _SHOWN = 12  # frames on the strip
@@ -32,6 +33,8 @@ class Config(CodeFlags):
     """Path between codes: lerp is straight, slerp follows the sphere, spline is smooth at the stops too."""
     frames: Annotated[int, Within(2, MOST)] = 120
     """Number of frames."""
+    to_label: str | None = None
+    """In class-conditional runs walk from the class --label to this one, at each of the stops, a row each."""
     closed: bool = False
     """Go back to the first stop, so that the film has no seam."""
     seconds: Annotated[float, Within(0, 3600, open_least=True)] = 8.0
@@ -49,6 +52,8 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError("--through: name 2 stops or more")
     codes = open_codes(config.run, config, "interpolate")
     with results(codes, files_in(config.through)) as out:
+        if config.to_label is not None:
+            return _between(config, codes, out)
         codes.trained.require_room(config.frames)
         found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
         stops = np.stack([_stop(each.z, codes.trained.norms.typical) for each in found])
@@ -65,6 +70,35 @@ def main(config: Config) -> dict[str, Any]:
     print(f"a step      moves the picture by {numbers['median']:.3g} (median), at most by {ratio:.2f} times that")
     print(f"written: {', '.join(map(str, [*files, out / 'codes.npz', out / 'interpolate.json']))}")
     return {"images": frames, "z": z, "stops": stops, **numbers}
+
+
+def _between(config: Config, codes: Codes, out: Path) -> dict[str, Any]:
+    """From one class to another at the codes of the stops: `images` (stops, frames, h, w, c), a row each on the strip."""
+    first, last = (int(codes.trained.ask(1, label=name)["label"][0]) for name in (_label(config, codes), config.to_label))
+    found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
+    z = np.stack([_stop(each.z, codes.trained.norms.typical) for each in found])
+    label = np.full(len(z), first, np.int32)
+    codes.trained.require_room(config.frames * len(z))
+    shares = np.linspace(0, 1, config.frames)
+    moments = [between_classes(codes.trained, first, last, float(t)).render(z=z, label=label) for t in shares]
+    frames = np.stack(moments, axis=1)  # stops frames h w c
+    chosen = evenly(config.frames, _SHOWN)
+    columns = enlarged(frames[:, chosen].reshape(-1, *frames.shape[2:]))
+    images.save(images.grid(columns, len(chosen)), out / "strip.png")
+    sheets = [images.grid(enlarged(moment)) for moment in moments]
+    files = [out / "strip.png", *images.film(sheets, out / "walk.webp", config.seconds)]
+    write_codes(out / "codes.npz", z=z, label=label)
+    told = {"from": codes.trained.classes[first], "to": codes.trained.classes[last], "through": list(config.through)}
+    write_numbers(out / "interpolate.json", codes, told)
+    print(f"written: {', '.join(map(str, [*files, out / 'codes.npz', out / 'interpolate.json']))}")
+    return {"images": frames, "z": z, "shares": shares, **told}
+
+
+def _label(config: Config, codes: Codes) -> str:
+    """The class to begin with; raises `InputError` for a run without classes."""
+    if not codes.trained.classes:
+        raise InputError(f"--to-label: {config.run} was trained without classes")
+    return codes.trained.classes[0] if config.label is None else config.label
 
 
 def _stop(z: np.ndarray, norm: float) -> np.ndarray:

@@ -9,9 +9,11 @@ import tyro
 
 from gan_jax import images
 from gan_jax.commands.flags import TrainedFlags
-from gan_jax.config import Count, Seed, command
+from gan_jax.config import Count, Seed, Within, command
 from gan_jax.errors import InputError
 from gan_jax.files import check_apart, whole
+from gan_jax.latents import truncate
+from gan_jax.runs.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Config(TrainedFlags):
     """Random seed for the noise: the same seed gives the same pictures."""
     label: str | None = None
     """Name of the class to draw, for class-conditional runs; default all in turn."""
+    each_class: bool = False
+    """Draw --n samples of every class, a row each of the same noise, in class-conditional runs."""
+    truncation: Annotated[float, Within(0, 1, open_least=True)] = 1.0
+    """Codes are scaled by this, towards their mean 0: less variety, and samples that are more usual."""
     caption: tuple[str, ...] = ()
     """Text of what to draw, for runs on captioned pictures, several for a row of samples each, of the same noise; default
     captions of the run's data in turn."""
@@ -47,9 +53,16 @@ def main(config: Config) -> dict[str, Any]:
     rows = max(len(config.caption), 1)
     if config.caption:
         wanted["caption"] = [text for text in config.caption for _ in range(config.n)]
+    if config.each_class:
+        classes = _classes(config, trained)
+        rows, wanted = len(classes), {"label": [name for name in classes for _ in range(config.n)]}
     inputs = trained.inputs(rows * config.n, config.seed, **wanted)
     if rows > 1 and "z" in inputs:
         inputs["z"] = np.tile(np.asarray(inputs["z"])[: config.n], (rows, 1))
+    if config.truncation < 1:
+        if "z" not in inputs:
+            raise InputError(f"--truncation {config.truncation}: this generator has no codes z that could be scaled")
+        inputs["z"] = truncate(inputs["z"], config.truncation)
     samples = trained.render(config.seed, **inputs)
     pictures = samples.ndim == 4 and samples.shape[-1] in (1, 3, 4)
     arrays: dict[str, Any] = {"images" if pictures else "samples": samples}
@@ -70,3 +83,12 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
     print(f"{rows * config.n} samples of step {trained.step}: {', '.join(map(str, written))}")
     return arrays
+
+
+def _classes(config: Config, trained: Trained) -> list[str]:
+    """The classes that can be drawn; raises `InputError` for a run without and where others are asked for."""
+    if not trained.classes:
+        raise InputError(f"--each-class: {config.run} was trained without classes")
+    if config.label is not None or config.caption:
+        raise InputError("--each-class draws all classes: leave out --label and --caption")
+    return [name for i, name in enumerate(trained.classes) if i not in trained.facts.get("untrained", ())]

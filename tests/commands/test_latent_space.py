@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from PIL import Image
 
 from gan_jax import core, latents, losses
-from gan_jax.commands import arithmetic, directions, interpolate, project
+from gan_jax.commands import arithmetic, directions, interpolate, project, sample
 from gan_jax.commands.codes import open_codes
 from gan_jax.errors import InputError
 from gan_jax.evaluation.readers import READERS, Reader
-from gan_jax.models import mlp
+from gan_jax.models import mlp, r3gan
 from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import Run, open_trained
+from gan_jax.runs.between import between_classes
 from tests.runs.test_trained import TX, Config, write_run
 
 QUICK = {"search": 40, "features": "pixels", "restarts": 2, "inversion_steps": 20}
@@ -60,6 +62,55 @@ def pictures(run, tmp_path) -> Path:
     Image.fromarray(made[0]).save(tmp_path / "pics" / "0.png")
     Image.fromarray(made[1]).resize((40, 32)).save(tmp_path / "pics" / "1.png")
     return tmp_path / "pics"
+
+
+def test_a_walk_from_class_to_class(conditional, run, tmp_path):
+    asked = {"through": ("3", "5"), "frames": 3, **QUICK}
+    config = interpolate.Config(run=conditional, label="a", to_label="c", out=tmp_path, **asked)
+    found = interpolate.main(config)
+    trained = open_trained(conditional)
+    z = np.asarray(trained.inputs(40)["z"])[[3, 5]]
+    np.testing.assert_allclose(found["z"], z)
+    assert found["images"].shape == (2, 3, 16, 16, 1)
+    for t, label in ((0, "a"), (2, "c")):
+        expected = trained.render(z=z, label=np.full(2, "abc".index(label)))
+        np.testing.assert_array_equal(found["images"][:, t], expected)
+    ends = [np.abs(found["images"][:, 1].astype(int) - found["images"][:, t]).max() for t in (0, 2)]
+    assert min(ends) > 0
+    assert (tmp_path / "walk.webp").exists()
+    with pytest.raises(InputError, match="--to-label: .* was trained without classes"):
+        interpolate.main(interpolate.Config(run=run, to_label="c", **asked))
+    with pytest.raises(InputError, match="no class 'd'"):
+        interpolate.main(interpolate.Config(run=conditional, to_label="d", out=tmp_path / "d", **asked))
+
+
+def test_embeddings_are_mixed_and_other_classes_are_not(conditional):
+    """Of a network whose labels enter by embeddings: the class in the middle of two gives what the mean row gives."""
+    generator = r3gan.Generator(width=4, num_classes=3)
+    sampler = image_sampler(generator, latents.Normal(3))  # as many latents as classes: the first layer has 3 + 3 rows
+    z = jax.random.normal(jax.random.key(1), (2, 3))
+    variables = dict(jax.jit(partial(generator.init, train=False))(jax.random.key(0), z, jax.numpy.array([0, 1])))
+    trained = replace(open_trained(conditional), sampler=sampler, variables=variables)
+    params = between_classes(trained, 0, 2, 0.5).variables["params"]
+    mixed, table = params["Embed_0"]["embedding"], variables["params"]["Embed_0"]["embedding"]
+    np.testing.assert_array_equal(params["Dense_0"]["kernel"], variables["params"]["Dense_0"]["kernel"])
+    np.testing.assert_allclose(mixed[0], (table[0] + table[2]) / 2)
+    np.testing.assert_array_equal(mixed[1:], table[1:])
+
+
+def test_a_row_a_class_and_truncation(conditional, run, tmp_path):
+    found = sample.main(sample.Config(run=conditional, n=4, each_class=True, out=tmp_path / "a"))
+    assert found["label"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    np.testing.assert_array_equal(found["z"][:4], found["z"][8:])
+    with Image.open(tmp_path / "a" / "sheet.png") as sheet:
+        assert sheet.width > sheet.height
+    near = sample.main(sample.Config(run=conditional, n=4, each_class=True, truncation=0.5, out=tmp_path / "b"))
+    np.testing.assert_allclose(near["z"], 0.5 * found["z"], rtol=1e-6)
+    assert (near["images"] != found["images"]).any()
+    with pytest.raises(InputError, match="--each-class: .* was trained without classes"):
+        sample.main(sample.Config(run=run, each_class=True))
+    with pytest.raises(InputError, match="leave out --label"):
+        sample.main(sample.Config(run=conditional, each_class=True, label="a"))
 
 
 def test_a_walk(run, tmp_path):
