@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 from scipy import ndimage
 
 from gan_jax import augment
-from gan_jax.augment import AUGMENTATIONS, ada, ada_augment, ada_update, diff_augment, diffaugment
+from gan_jax.augment import AUGMENTATIONS, ada, ada_augment, ada_update, diff_augment, diffaugment, scheduled_ada
 from gan_jax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -430,3 +430,19 @@ def test_signs_of_half_precision_logits_are_averaged_in_full():
     a = ada(every=1)
     logits = jnp.where(jnp.arange(50) < 41, 1.0, -1.0).astype(jnp.bfloat16)
     assert a.update(a.init(), logits)["r"] == pytest.approx(0.64, abs=1e-6)  # 0.640625 in bfloat16
+
+
+def test_a_schedule_of_ada():
+    """Half a cosine from 0 to its end, whatever the logits are; the images are altered by the p of the state."""
+    scheduled = scheduled_ada(0.6, 4)
+    state, ps = scheduled.init(), []
+    for sign in (1.0, -1.0, 1.0, -1.0, 1.0):
+        state = scheduled.update(state, jnp.full(8, sign))
+        ps.append(float(state["p"]))
+    expected = [0.6 * (1 - np.cos(np.pi * t / 4)) / 2 for t in (1, 2, 3, 4, 4)]
+    np.testing.assert_allclose(ps, expected, rtol=1e-5)
+    x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
+    np.testing.assert_allclose(scheduled.apply(x, jax.random.key(1), scheduled.init()), x, atol=1e-5)
+    np.testing.assert_array_equal(scheduled.apply(x, jax.random.key(1), state), ada_augment(x, jax.random.key(1), state["p"]))
+    with pytest.raises(InputError, match="rises in 1 update or more"):
+        scheduled_ada(0.5, 0)

@@ -42,7 +42,7 @@ def round_of(config, dataset):
     return jax.eval_shape(config.step(game.objective, game.tx), state, rounds.like())
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "r3gan"])  # of which the burn-in below
 def test_a_round_of_each_recipe(digits, name):
     config = planned(Config(recipes=(name,), **SMALL))[name]
     _, metrics = round_of(config, digits)
@@ -94,7 +94,7 @@ def test_the_released_programs():
     assert planned(Config(recipes=("released",), without=("minibatch",), **SMALL))["released"].minibatch == "none"
 
 
-@pytest.mark.parametrize("name", ["released", "sngan", "r3gan", "dcgan"])
+@pytest.mark.parametrize("name", ["released", "dcgan"])
 def test_networks_for_imagenet(digits, name):
     config = planned(Config(recipes=(name,), **{**SMALL, "image_size": "128", "width": 8}))[name]
     state, metrics = round_of(config, relabelled(digits, 128, 3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.losses import LOSSES, hinge, minimax, non_saturating, smooth_labels
+from gan_jax.losses import LOSSES, aim_lower, hinge, minimax, non_saturating, smooth_labels
 
 REAL = np.array([2.0, -1.0, 0.5, 3.0], np.float32)
 FAKE = np.array([-0.5, 1.5, -2.0, 0.25], np.float32)
@@ -125,3 +125,17 @@ def test_smooth_labels_are_not_smoothed_twice():
 def test_hinge_ignores_what_is_beyond_the_margin():
     slopes = jax.grad(hinge.disc, argnums=(0, 1))(jnp.array([1.5, 0.5]), jnp.array([-1.5, -0.5]))
     np.testing.assert_allclose(slopes, [[0, -0.5], [0, 0.5]])
+
+
+def test_a_generator_that_aims_lower():
+    """The optimum of the generator's cost is where D(G(z)) is the target, the cost there the entropy of the target."""
+    loss = aim_lower(smooth_labels(non_saturating, 0.75), 0.375)
+    optimum = jnp.log(0.375 / 0.625)
+    assert float(jax.grad(loss.gen, argnums=1)(jnp.zeros(()), optimum)) == pytest.approx(0, abs=1e-6)
+    entropy = -0.375 * np.log(0.375) - 0.625 * np.log(0.625)
+    assert float(loss.gen(jnp.zeros(()), optimum)) == pytest.approx(entropy, rel=1e-5)
+    assert loss.disc is not non_saturating.disc
+    with pytest.raises(InputError, match="needs the non_saturating loss"):
+        aim_lower(hinge, 0.5)
+    with pytest.raises(InputError, match="must lie in"):
+        aim_lower(non_saturating, 0.0)
