@@ -23,8 +23,13 @@ from jaxtyping import Float, Int
 from gan_jax.errors import InputError
 from gan_jax.layers import lowerings
 
+# The forms consist of many small operations, and deep networks repeat the same layer in every block and order of derivative:
+# layers of equal shapes share one trace. Inlined, so that XLA sees the same program as without.
+_traced_once = partial(jax.jit, inline=True)
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@partial(_traced_once, static_argnums=(2, 3))
 def conv(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k l c_of_a_group o"], stride: int, groups: int = 1
 ) -> Float[Array, "b i j o"]:
@@ -47,6 +52,7 @@ def conv(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@partial(_traced_once, static_argnums=(2, 3))
 def _adjoint(y: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
     """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
     form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3], groups)
@@ -54,6 +60,7 @@ def _adjoint(y: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@partial(_traced_once, static_argnums=(2, 3, 4))
 def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int], groups: int) -> Array:
     """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c / groups, o)."""
     form = lowerings.for_cpu((*shape, x.shape[-1] // groups, y.shape[-1]), stride, y.shape[1:3], groups)
