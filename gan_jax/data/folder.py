@@ -51,15 +51,20 @@ class _Pictures:
 
 
 def folder_source(
-    path: str | os.PathLike[str], held_out: float = 0.05, limit: int | None = None, label_column: str | None = None
+    path: str | os.PathLike[str],
+    held_out: float = 0.05,
+    limit: int | None = None,
+    label_column: str | None = None,
+    caption_column: str | None = None,
 ) -> Source:
     """The pictures in a folder or a .zip and all its sub-folders, in natural order of their paths (2.png before 10.png).
 
     Sub-folders train and test (val, valid, validation, held_out) are the splits. Otherwise a random share `held_out` of the
     pictures is held out, always the same, by class or else by binary attributes (`gan_jax.data.splitting`), and at least one
     of 20 or more. Two or more sub-folders that hold all pictures are classes, unless `gan_jax.data.tables.read_beside` finds
-    others, in `label_column` if that is given. With a `limit`, that many random pictures are used, always the same. Examples
-    have a `File`; reading one raises `Unreadable` for a missing file or a damaged member.
+    others, in `label_column` if that is given; `caption_column` is another column for captions. With a `limit`, that many
+    random pictures are used, always the same. Examples have a `File`; reading one raises `Unreadable` for a missing file or a
+    damaged member.
     Raises `InputError` for anything but such a folder, with what was found instead and the cure.
     """
     path = place(path)
@@ -70,7 +75,7 @@ def folder_source(
     others = tree.stamps.keys() - set(names) - set(sides)
     if len(names) < 2:
         raise InputError(_too_few(path, names, [*others, *sides]))
-    beside = tables.read_beside(names, sides, tree.read, label_column)
+    beside = tables.read_beside(names, sides, tree.read, label_column, caption_column)
     layout = _layout(names)
     class_names, labels, notes = _labels(layout, beside)
     chosen = list(range(len(names))) if limit is None else random_rows(len(names), limit)
@@ -81,6 +86,8 @@ def folder_source(
         notes += note_on_held_out(held_out, groups, len(chosen))
     stamps = {name: tree.stamps[name] for name in [*names, *sides]}
     more = [by] * bool(by) + ([label_column] if label_column is not None else [])
+    more += [f"captions {caption_column}"] if caption_column is not None else []
+    more += ["texts apart"] if beside.apart else []
     notes = [*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])]
     return Source(
         name=printable(path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name),

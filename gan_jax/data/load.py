@@ -64,6 +64,8 @@ class PictureFlags:
     """Of TIFF with several pages and of animations: the first page or frame (default), or each as a picture of its own."""
     label_column: str | None = None
     """The column of a table beside the pictures, numbers or words, or the array of an .npz, that holds the classes."""
+    caption_column: str | None = None
+    """The column of a table beside the pictures that holds the captions; default those named caption, captions or text."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,6 +85,7 @@ class PictureFlags:
             value_range=parse_range(self.range),
             pages=self.pages or "first",
             label_column=self.label_column,
+            caption_column=self.caption_column,
         )
 
     def source(self) -> Source:
@@ -95,6 +98,7 @@ class PictureFlags:
             limit=self.limit,
             pages=self.pages or "first",
             label_column=self.label_column,
+            caption_column=self.caption_column,
         )
 
 
@@ -132,6 +136,7 @@ def load(
     value_range: Limits | None = None,
     pages: Literal["first", "all"] = "first",
     label_column: str | None = None,
+    caption_column: str | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data chosen by these arguments (see `PictureFlags`), decoded and fitted to `size` (height, width).
@@ -144,10 +149,12 @@ def load(
         return _load_stacked(str(data), size, channels, split, fit, limit, cache)
     limits = None if value_range is None else check_range(value_range)
     how, store = Preparation(size, fit, channels, limits), Store(cache)
-    identity = _quick_identity(str(data), split) if limit is None and label_column is None and pages == "first" else None
+    usual = limit is None and label_column is None and caption_column is None and pages == "first"
+    identity = _quick_identity(str(data), split) if usual else None
     if identity and (dataset := store.find(str(data), identity, how)):
         return dataset
-    source = open_source(data, size, split=split, held_out=held_out, limit=limit, pages=pages, label_column=label_column)
+    columns = {"label_column": label_column, "caption_column": caption_column}
+    source = open_source(data, size, split=split, held_out=held_out, limit=limit, pages=pages, **columns)
     return store.prepared(source, how)
 
 
@@ -160,6 +167,7 @@ def open_source(
     limit: int | None = None,
     pages: Literal["first", "all"] = "first",
     label_column: str | None = None,
+    caption_column: str | None = None,
 ) -> Source:
     """The `Source` that `load` decodes; doodles and digits are drawn at `size` (height, width).
 
@@ -169,7 +177,7 @@ def open_source(
         raise InputError(f"--held-out {held_out}: choose a share of 0 or more and less than 1")
     if limit is not None and limit < 2:
         raise InputError(f"--limit {limit} leaves too few pictures: choose a few hundred or more")
-    source = _opened(data, size, split, held_out, limit, label_column)
+    source = _opened(data, size, split, held_out, limit, label_column, caption_column)
     if _is_stacked(data):
         return source  # of limited digits
     if pages == "all":
@@ -178,7 +186,13 @@ def open_source(
 
 
 def _opened(
-    data: PathLike, size: tuple[int, int], split: str | None, held_out: float, limit: int | None, label_column: str | None
+    data: PathLike,
+    size: tuple[int, int],
+    split: str | None,
+    held_out: float,
+    limit: int | None,
+    label_column: str | None,
+    caption_column: str | None,
 ) -> Source:
     name = str(data)
     if _is_stacked(data):
@@ -195,6 +209,8 @@ def _opened(
     of_files = not drawn and not at_lmdb and (there or not _is_name(name))
     if label_column is not None and not of_files:
         raise InputError(f"--label-column is for tables beside pictures and for .npz files, and {name} has none: leave it out")
+    if caption_column is not None and (not of_files or path.suffix == ".npz"):
+        raise InputError(f"--caption-column is for tables beside pictures, and {name} has none: leave it out")
     if drawn:
         return digits_source(size) if name == "digits" else DRAWN[name](size=size)
     if at_lmdb:
@@ -204,7 +220,7 @@ def _opened(
     if name.startswith("lsun/"):
         return lsun_source(name.removeprefix("lsun/"), homes()[1] / "archives", held_out, limit)
     if of_files:
-        return folder_source(path, held_out=held_out, limit=limit, label_column=label_column)
+        return folder_source(path, held_out=held_out, limit=limit, label_column=label_column, caption_column=caption_column)
     return named_source(name, split)
 
 

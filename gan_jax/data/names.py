@@ -31,6 +31,7 @@ class Finder:
     def __init__(self, pictures: Sequence[str]):
         self._names = [_composed(name) for name in pictures]
         self._tables: dict[int, dict[str, list[int]]] = {}
+        self._folders = {posixpath.dirname(name) for name in self._names}
 
     def __call__(self, name: str, folder: str) -> tuple[int, list[int]]:
         """How loosely (0: not at all) and which pictures `name` may refer to: one unless it is missing or ambiguous."""
@@ -43,12 +44,20 @@ class Finder:
         return 0, []
 
     def beside(self, text: str) -> list[int]:
-        """The pictures in the folder of a text whose names differ from its name in the suffix and perhaps in case."""
+        """The pictures in the folder of a text whose names differ from its name in the suffix and perhaps in case.
+
+        Of a text in a folder that holds no pictures, the one picture in other folders that has its name.
+        """
         name = _composed(posixpath.splitext(text)[0])
         for loose, key in ((1, name), (3, name.casefold())):
             if found := self._table(loose).get(key):
                 return found
-        return []
+        found = self._table(5).get(posixpath.basename(name), []) if self.is_apart(text) else []
+        return found if len(found) == 1 else []
+
+    def is_apart(self, text: str) -> bool:
+        """Whether a text lies in a folder that holds no pictures, and not in the root."""
+        return posixpath.dirname(_composed(text)) not in {"", *self._folders}
 
     def _table(self, loose: int) -> dict[str, list[int]]:
         if loose not in self._tables:  # most tables need the first one only

@@ -34,26 +34,35 @@ class Beside(NamedTuple):
     attribute_names: tuple[str, ...]
     used: frozenset[str]  # the files with information on pictures
     notes: tuple[str, ...]
+    apart: bool  # whether captions are from texts in folders of their own
 
 
 def read_beside(
-    pictures: Sequence[str], files: Sequence[str], read: Callable[[str, int], bytes], label_column: str | None = None
+    pictures: Sequence[str],
+    files: Sequence[str],
+    read: Callable[[str, int], bytes],
+    label_column: str | None = None,
+    caption_column: str | None = None,
 ) -> Beside:
     """The content of `files` (with `table_files.SUFFIXES`) about `pictures`; both are paths relative to a root, with "/".
 
-    `read(file, most)` gives the bytes of a file of at most so many. Each line of NAME.txt beside NAME.png is a caption. A
+    `read(file, most)` gives the bytes of a file of at most so many. Each line of NAME.txt beside NAME.png is a caption, and
+    so is each of a NAME.txt in a folder of texts, such as text_c10/CLASS/NAME.txt, if one picture alone has this name. A
     table is CSV (with , ; or tabs), JSON Lines, a JSON list of objects, CelebA's .txt or StyleGAN's dataset.json. Its column
     file (file_name, filename, image, image_id), or else the first whose cells all name different pictures, names them as
-    `gan_jax.data.names.Finder` says. The columns caption, captions, text and caption_1 ... are captions, label or class, or
-    `label_column`, are classes; other columns of numbers, true/false or -1/1 (as 0/1) are attributes. Columns of words are
-    left out, and so are files that cannot be used and rows about other pictures; the notes say so.
-    Raises `InputError` only where `label_column` is asked for and does not label every picture.
+    `gan_jax.data.names.Finder` says. The columns caption, captions, text and caption_1 ..., or `caption_column` alone, are
+    captions, label or class, or `label_column`, are classes; other columns of numbers, true/false or -1/1 (as 0/1) are
+    attributes. Columns of words are left out, and so are files that cannot be used and rows about other pictures; the notes
+    say so.
+    Raises `InputError` only where `label_column` is asked for and does not label every picture, and where `caption_column` is
+    and has no text of any.
     """
-    gathered = _Gathered(len(pictures), label_column)
+    gathered = _Gathered(len(pictures), label_column, caption_column)
     find, most = Finder(pictures), max(LEAST_ROWS, ROWS * len(pictures))
     for file in files:
         try:
-            if file.lower().endswith(".txt") and (beside := find.beside(file)):
+            if caption_column is None and file.lower().endswith(".txt") and (beside := find.beside(file)):
+                gathered.apart |= find.is_apart(file)
                 lines = [line.strip() for line in text_of(file, lambda name: read(name, LARGEST_CAPTION)).split("\n")]
                 for index in beside:
                     gathered.add_captions(index, lines)
@@ -72,12 +81,14 @@ class _Gathered:
 
     size: int
     label_column: str | None
+    caption_column: str | None
     captions: dict[int, list[str]] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
     columns: dict[str, np.ndarray | None] = field(default_factory=dict)  # None for a column of words
     used: set[str] = field(default_factory=set)  # the files with information on pictures
     unusable: dict[str, str] = field(default_factory=dict)  # files and why they are left out
     notes: list[str] = field(default_factory=list)
+    apart: bool = False
 
     def add_captions(self, index: int, texts: Sequence[Any]) -> None:
         own = self.captions.setdefault(index, [])
@@ -104,14 +115,18 @@ class _Gathered:
 
     def arranged(self) -> Beside:
         captioned = any(self.captions.values())
+        if self.caption_column is not None and not captioned:
+            there = listed(list(self.columns), LISTED) or "no others"
+            raise InputError(
+                f"--caption-column {self.caption_column[:100]}: no table has texts in this column; there are {there}"
+            )
         nothing: tuple[str, ...] = ("",) if captioned else ()
         captions = [tuple(self.captions.get(i, ())) or nothing for i in range(self.size)]
         attributes = {name: _zero_to_one(v) for name, v in self.columns.items() if v is not None and not np.isnan(v).all()}
         notes = [*self._notes_on_files(), *self.notes]
         if ignored := [name for name in self.columns if name not in attributes]:
-            notes.append(
-                f"columns that are not numbers are left out: {listed(ignored, LISTED)} (--label-column takes one as classes)"
-            )
+            how = "--label-column takes one as classes, --caption-column as captions"
+            notes.append(f"columns that are not numbers are left out: {listed(ignored, LISTED)} ({how})")
         class_names = sort_classes(self.labels.values())
         labels = None
         if reason := self._no_labels(class_names):
@@ -123,7 +138,7 @@ class _Gathered:
             labels = [numbers[self.labels[i]] for i in range(self.size)]
         table = np.stack(list(attributes.values()), 1) if attributes else np.empty((self.size, 0), np.float32)
         used = frozenset(self.used | self.unusable.keys())
-        return Beside(captions, labels, class_names if labels else (), table, tuple(attributes), used, tuple(notes))
+        return Beside(captions, labels, class_names if labels else (), table, tuple(attributes), used, tuple(notes), self.apart)
 
     def _no_labels(self, class_names: Sequence[str]) -> str:
         """Why the labels cannot be used, or nothing."""
@@ -176,11 +191,12 @@ class _Layout(NamedTuple):
     others: dict[str, int]
 
 
-def _layout(columns: tuple[str, ...], file: str, label_column: str | None) -> _Layout:
+def _layout(columns: tuple[str, ...], file: str, label_column: str | None, caption_column: str | None) -> _Layout:
     """The role of each column beside `file`; of several of one name the last counts."""
     at = {column: i for i, column in enumerate(columns)}
     lower = {column.strip().lower(): column for column in reversed(columns)}
-    captions = [column for column in at if CAPTION.fullmatch(column.strip().lower())]
+    pattern = CAPTION if caption_column is None else re.compile(re.escape(caption_column.strip().lower()))
+    captions = [column for column in at if pattern.fullmatch(column.strip().lower())]
     names = LABEL_COLUMNS if label_column is None else (label_column.strip().lower(),)
     label = next((lower[name] for name in names if name in lower), None)
     rest = [column for column in at if column and column not in (file, label, *captions)]
@@ -202,7 +218,7 @@ def _gather(table: str, rows: Rows, find: Finder, gathered: _Gathered) -> None:
     notes: list[str] = []
     for columns, own in groups.items():
         file, indices, told = file_column(table, columns, [read[i] for i in own], find)
-        known[columns] = _layout(columns, file, gathered.label_column)
+        known[columns] = _layout(columns, file, gathered.label_column, gathered.caption_column)
         notes += told
         for i, index in zip(own, indices, strict=True):
             found[i] = index

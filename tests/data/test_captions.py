@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from gan_jax.data import captions
+from gan_jax.data.folder import folder_source
+from gan_jax.data.sentences import sentence
 from gan_jax.errors import InputError
 
 
@@ -74,3 +76,27 @@ def test_a_caption_that_is_too_long_is_cut_and_told():
     assert text(read.row) == "a red bird "[:12].strip() or text(read.row) == "a red bird "
     assert "the caption has 14 bytes and 12 are read" in read.notes[0]
     assert "'鳥' is cut" in read.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures", "each", "example"),
+    [
+        ("emoji/twemoji_64.zip", 2530, 1, "keycap: #"),
+        ("celeba/celeba64_a.zip", 4599, 1, "a young woman with wavy brown hair wearing earrings and lipstick"),
+        ("flowers/oxford102_64.zip", 7981, 1, "passion flower"),
+        ("flickr8k/flickr8k_64.zip", 6989, 5, "A child in a pink dress is climbing up a set of stairs in an entry way ."),
+    ],
+)
+def test_real_captioned_pictures(real_data, file, pictures, each, example):
+    source = folder_source(real_data / file, held_out=0.0)
+    assert source.captioned
+    assert source.splits["train"].size == pictures
+    own = source.splits["train"].read(0).captions
+    assert (own[0], len(own)) == (example, each)
+
+
+def test_real_faces_without_captions_get_sentences(real_data):
+    source = folder_source(real_data / "faces" / "utkface64.zip", held_out=0.0)
+    assert not source.captioned
+    said = dict(zip(source.attribute_names, source.splits["train"].read(0).attributes, strict=True))
+    assert sentence(said).startswith("a woman with ")

@@ -269,3 +269,45 @@ def test_a_damaged_table_in_a_zip(tmp_path: Path, pair: Path) -> None:
     source = folder_source(path)
     assert source.notes[0].startswith("left out: t.csv: damaged")
     assert source.class_names == ()
+
+
+def test_texts_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """As Reed's captions of birds and flowers are published: text_c10/CLASS/IMAGE.txt, a line a caption."""
+    birds = draw(tmp_path / "birds", "images/001.Crow/Crow_1.jpg", "images/001.Crow/Crow_2.jpg", "images/002.Owl/Owl_1.jpg")
+    bare = folder_source(birds)
+    for name in ("001.Crow/Crow_1", "001.Crow/Crow_2", "002.Owl/Owl_1"):
+        (birds / "text_c10" / name).parent.mkdir(parents=True, exist_ok=True)
+        write(birds, f"text_c10/{name}.txt", "".join(f"{name[4:]} says {i}\n" for i in range(10)))
+    write(birds, "allclasses.txt", "001.Crow\n002.Owl\n")
+    source = folder_source(birds)
+    assert source.class_names == ("001.Crow", "002.Owl")
+    captions = [source.splits["train"].read(i).captions for i in range(3)]
+    assert captions[1] == tuple(f"Crow/Crow_2 says {i}" for i in range(10))
+    assert source.identity != bare.identity
+    assert load(birds, (8, 8)).train["caption"].shape[:2] == (3, 10)
+    flowers = draw(tmp_path / "flowers", "jpg/image_00001.jpg", "jpg/image_00002.jpg", "jpg/more/image_00002.jpg")
+    for name in ("class_00001/image_00001", "class_00002/image_00002", "class_00002/none"):
+        (flowers / "text_c10" / name).parent.mkdir(parents=True, exist_ok=True)
+        write(flowers, f"text_c10/{name}.txt", f"of {name}\n")
+    source = folder_source(flowers)
+    assert [source.splits["train"].read(i).captions for i in range(3)] == [("of class_00001/image_00001",), ("",), ("",)]
+    assert "2 .txt" in source.notes[-1]
+
+
+def test_a_column_as_captions(tmp_path: Path) -> None:
+    root = draw(tmp_path / "set", "a.png", "b.png", "c.png")
+    write(root, "t.csv", "file,title,caption,size\na.png,one,x,1\nb.png,,y,2\nc.png,two,z,3\nc.png,three,z,3\n")
+    write(root, "a.txt", "beside")
+    source = folder_source(root, caption_column="Title")
+    assert [source.splits["train"].read(i).captions for i in range(3)] == [("one",), ("",), ("two", "three")]
+    assert source.attribute_names == ("size",)
+    assert folder_source(root).splits["train"].read(0).captions == ("beside", "x")
+    assert source.identity != folder_source(root).identity
+    for column in ("size2", "nan"):
+        with pytest.raises(
+            InputError, match=f"--caption-column {column}: no table has texts in this column; there are title, "
+        ):
+            folder_source(root, caption_column=column)
+    assert load(root, (8, 8), caption_column="title").train["caption"].shape[:2] == (3, 2)
+    with pytest.raises(InputError, match="--caption-column is for tables beside pictures, and digits has none"):
+        load("digits", (8, 8), caption_column="title")
