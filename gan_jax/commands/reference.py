@@ -13,6 +13,7 @@ from gan_jax.data.load import DRAWN, PictureFlags, load, open_source
 from gan_jax.data.pictures import facts
 from gan_jax.data.stacked import STACKED
 from gan_jax.errors import InputError
+from gan_jax.evaluation.captioned import CaptionFlags
 from gan_jax.evaluation.features import Name
 from gan_jax.files import exists, place
 from gan_jax.runs.records import read_json
@@ -91,7 +92,7 @@ def of_run(run: Path, ref: str, needs: Needs, shape: Callable[[], tuple[int, int
 
 
 def picture_flags(run: Path) -> PictureFlags | None:
-    """The flags on pictures in a run's config.json; None for a run of a script that has other flags.
+    """The flags on pictures in a run's config.json, captioned ones where it has these; None for a run of other flags.
 
     Raises `InputError` for a damaged file.
     """
@@ -100,7 +101,7 @@ def picture_flags(run: Path) -> PictureFlags | None:
     if not {"data", "image_size"} <= known.keys():
         return None
     try:
-        return config.read(PictureFlags, known)
+        return config.read(CaptionFlags if {"longest", "unseen"} <= known.keys() else PictureFlags, known)
     except InputError as error:
         raise InputError(f"{path} is damaged: the flags of its data have other values than there are ({error})") from error
 

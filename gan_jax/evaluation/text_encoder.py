@@ -103,14 +103,8 @@ def train_text_encoder(
     decoded pictures) under the data's fingerprint. Raises `InputError` for data without captions, for sides that are no
     multiples of 16, and for names that there are not; `RunError` for a loss that is not finite.
     """
-    dataset.require("caption")
-    height, width_of_picture = dataset.train["image"].shape[1:3]
-    if height % 16 or width_of_picture % 16:
-        raise InputError(f"pictures of {height}x{width_of_picture} cannot be matched with captions: sides are multiples of 16")
-    known = captions.alphabet(np.asarray(dataset.train["caption"]))
-    text = ENCODERS[kind](known, dim=dim, width=width)
-    picture = Reader(dim)
-    start = _start(text, picture, dataset, seed)
+    new = new_text_encoder(dataset, kind, dim=dim, width=width, seed=seed)
+    text, picture, start = new.text, new.picture, new.params
     recipe = f"{kind}-{dim}-{width}-{match}-{steps}-{batch}-{seed}-{dataset.train['caption'].shape[-1]}-{RECIPE}"
 
     def train() -> dict[str, PyTree]:
@@ -123,9 +117,22 @@ def train_text_encoder(
         make=train,
         write=lambda path, params: path.write_bytes(flax.serialization.to_bytes(params)),
     )
-    length = dataset.train["caption"].shape[-1]
-    encoder = TextEncoder(text, picture, params, length, float("nan"), AMONG, digest(params))
+    encoder = new._replace(params=params, digest=digest(params))
     return examined(encoder, dataset.held_out) if dataset.held_out else encoder
+
+
+def new_text_encoder(
+    dataset: Dataset, kind: str = "transformer", *, dim: int = 128, width: int = 96, seed: int = 0
+) -> TextEncoder:
+    """The encoder that `train_text_encoder` starts from, with its errors on data."""
+    dataset.require("caption")
+    height, width_of_picture = dataset.train["image"].shape[1:3]
+    if height % 16 or width_of_picture % 16:
+        raise InputError(f"pictures of {height}x{width_of_picture} cannot be matched with captions: sides are multiples of 16")
+    known = captions.alphabet(np.asarray(dataset.train["caption"]))
+    text, picture = ENCODERS[kind](known, dim=dim, width=width), Reader(dim)
+    start = _start(text, picture, dataset, seed)
+    return TextEncoder(text, picture, start, dataset.train["caption"].shape[-1], float("nan"), AMONG, digest(start))
 
 
 def examined(encoder: TextEncoder, arrays: Arrays, among: int = AMONG, seed: int = 0) -> TextEncoder:
@@ -182,6 +189,17 @@ def fitting(captions: np.ndarray, asked: np.ndarray) -> np.ndarray:
 def embedded(dataset: Dataset, encoder: TextEncoder) -> Dataset:
     """The data with `text` float32 (n, k, d), the embeddings of their captions; they keep their fingerprint."""
     parts = [{**arrays, "text": encoder.embed(np.asarray(arrays["caption"]))} if arrays else {} for arrays in _splits(dataset)]
+    return replace(dataset, train=parts[0], held_out=parts[1], stored_fingerprint=dataset.fingerprint)
+
+
+def with_empty_embeddings(dataset: Dataset, dim: int) -> Dataset:
+    """As `embedded`, with zeros in place of embeddings of this length: for what needs shapes alone."""
+
+    def zeros(arrays: Arrays) -> Arrays:
+        shape = (*arrays["caption"].shape[:2], dim)
+        return {**arrays, "text": np.broadcast_to(np.float32(0), shape)}
+
+    parts = [zeros(arrays) if arrays else {} for arrays in _splits(dataset)]
     return replace(dataset, train=parts[0], held_out=parts[1], stored_fingerprint=dataset.fingerprint)
 
 
