@@ -87,6 +87,8 @@ class Sampler(NamedTuple):
     needs:  names in the batch that it is asked by, such as ("label",); () if any array that says how many will do
     classes: how many labels it knows; 0 if that is not known
     alphabet: the characters that it knows in captions; "" if that is not known
+    embed:   (gen_vars, rows that it is asked by) -> their embeddings, which its inputs may have as `text` in place of the rows;
+             None of generators that are not asked by text
     """
 
     inputs: Callable[[Array, Batch], dict[str, Array]]
@@ -94,6 +96,7 @@ class Sampler(NamedTuple):
     needs: tuple[str, ...] = ()
     classes: int = 0
     alphabet: str = ""
+    embed: Callable[[Variables, Array], Array] | None = None
 
 
 class Objective(NamedTuple):

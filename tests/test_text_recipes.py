@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import text_recipes
+from experiments import text_recipes, text_to_image
 from experiments.text_recipes import Config, main, summary, table
-from gan_jax.commands import sample
+from gan_jax.commands import evaluate, interpolate, project, sample
 from gan_jax.data import PictureFlags
 from gan_jax.data.doodles import doodle_birds
 from gan_jax.data.store import Store
@@ -47,32 +47,108 @@ def read(images):
     return values | colours | flags | {f"{name}_confidence": bright / 255 for name in values}
 
 
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """Few birds, an encoder of one update, and a reader that knows one colour."""
+    folder = tmp_path_factory.mktemp("birds")
+    data = Store(folder / "cache").prepared(doodle_birds(150, 50, size=(16, 16)), Preparation((16, 16)))
+    encoder = train_text_encoder(captioned(data, 201), dim=8, width=16, steps=1, batch=16, cache=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_CACHE", str(folder / "cache"))
+        patch.setattr(PictureFlags, "load", lambda self: data)
+        patch.setattr(text_to_image.Config, "train_encoder", lambda self, dataset, seed=0: encoder)
+        patch.setitem(READERS, "doodle_birds", READERS["doodle_birds"]._replace(open=lambda size: read))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def config(birds):
+    return Config(outdir=birds / "runs", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def found(config):
+    return main(config)
+
+
 @pytest.fixture
-def birds(monkeypatch, tmp_path):
-    data = Store(tmp_path / "cache").prepared(doodle_birds(150, 50, size=(16, 16)), Preparation((16, 16)))
-    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(PictureFlags, "load", lambda self: data)
-    encoder = train_text_encoder(captioned(data, 201), dim=8, width=16, steps=1, batch=16, cache=tmp_path)
-    monkeypatch.setattr(Config, "train_encoder", lambda self, dataset, seed=0: encoder)
-    monkeypatch.setitem(READERS, "doodle_birds", READERS["doodle_birds"]._replace(open=lambda size: read))
-    return data
+def run(config, found):
+    return config.outdir / "int_cls-0"
 
 
-def test_a_recipe_is_trained_measured_and_shown(birds, tmp_path, monkeypatch):
-    config = Config(outdir=tmp_path / "runs", **SMALL)
-    found = main(config)
+def test_a_recipe_is_trained_measured_and_shown(config, found, run, tmp_path, monkeypatch):
+    runs = config.outdir
     assert 0 <= found["int_cls"]["match"][0] <= 1
-    assert json.loads((tmp_path / "runs" / "results.json").read_text()) == found
-    assert len((tmp_path / "runs" / "table.md").read_text().splitlines()) == 4  # a head of two lines, a recipe, real
-    with Image.open(tmp_path / "runs" / "samples.png") as picture:
+    assert json.loads((runs / "results.json").read_text()) == found
+    assert len((runs / "table.md").read_text().splitlines()) == 4  # a head of two lines, a recipe, real
+    with Image.open(runs / "samples.png") as picture:
         assert min(picture.size) > 100
-    run = tmp_path / "runs" / "int_cls-0"
-    made = sample.main(sample.Config(run=run, caption=("a red bird", "A BLUE BIRD?"), n=3))
+    made = sample.main(sample.Config(run=run, caption=("a red bird", "A BLUE BIRD?"), n=3, out=tmp_path))
     assert made["images"].shape == (6, 16, 16, 3)
     np.testing.assert_array_equal(made["z"][:3], made["z"][3:])
     monkeypatch.setattr(text_recipes, "measure", None)  # nothing is measured twice
     again = text_recipes.measured(open_trained(run), config, run / "captions.json")
     assert summary([again]) == found["int_cls"]
+
+
+def test_scores_are_beside_the_pictures_that_were_trained_on(run, tmp_path, capsys):
+    flags = {"metrics": "kid", "n": 20, "repeats": 1, "features": "pixels"}
+    evaluate.main(evaluate.Config(samples=run, out=tmp_path, **flags))
+    told = capsys.readouterr().out
+    assert "has changed" not in told
+    trained_on = len(text_to_image.Config().load_captioned())
+    assert trained_on < 150
+    assert f"compared    with {trained_on} pictures of doodle_birds" in told
+
+
+QUICK = {"search": 10, "features": "pixels", "restarts": 1, "inversion_steps": 3}
+
+
+def test_a_walk_from_caption_to_caption(run, tmp_path, capsys):
+    asked = {"run": run, "through": ("3", "5"), "frames": 3, "out": tmp_path, **QUICK}
+    made = interpolate.main(interpolate.Config(caption="a red bird", to_caption="a blue bird", **asked))
+    trained = open_trained(run)
+    z = np.asarray(trained.inputs(10, caption="a red bird")["z"])[[3, 5]]
+    np.testing.assert_allclose(made["z"], z)
+    assert made["images"].shape == (2, 3, 16, 16, 3)
+    for t, caption in ((0, "a red bird"), (2, "a blue bird")):
+        expected = trained.render(z=z, **trained.ask(2, caption=caption))
+        assert np.abs(made["images"][:, t].astype(int) - expected).max() <= 1
+    middle = trained.render(z=z, text=np.tile(made["text"].mean(axis=0), (2, 1)))
+    assert np.abs(made["images"][:, 1].astype(int) - middle).max() <= 1
+    assert (made["text"][0] != made["text"][1]).any()
+    told = json.loads((tmp_path / "interpolate.json").read_text())
+    assert (told["from"], told["to"]) == ("a red bird", "a blue bird")
+    with Image.open(tmp_path / "walk.webp") as film:
+        assert film.n_frames >= 2
+    with pytest.raises(InputError, match="the caption is empty"):
+        interpolate.main(interpolate.Config(caption="a red bird", to_caption=" ", **asked))
+    with pytest.raises(InputError, match=r"a row of text has the shape \(8,\), not \(7,\)"):
+        trained.render(z=z, text=np.zeros((2, 7), np.float32))
+
+
+def test_the_style_of_a_picture_with_other_captions(run, tmp_path, capsys):
+    trained = open_trained(run)
+    Image.fromarray(trained.draw(caption=["a red bird"], seed=5)[0]).save(tmp_path / "bird.png")
+    asked = {"run": run, "pictures": (str(tmp_path / "bird.png"),), "out": tmp_path / "out", **QUICK}
+    made = project.main(project.Config(caption="a red bird", to_caption=("a blue bird", "a red bird"), **asked))
+    assert made["styles"].shape == (1, 2, 16, 16, 3)
+    assert np.abs(made["styles"][:, 1].astype(int) - made["images"]).max() <= 1
+    expected = trained.render(z=made["z"], **trained.ask(1, caption="a blue bird"))
+    assert np.abs(made["styles"][:, 0].astype(int) - expected).max() <= 1
+    assert (tmp_path / "out" / "styles.png").is_file()
+    assert json.loads((tmp_path / "out" / "project.json").read_text())["to_caption"] == ["a blue bird", "a red bird"]
+    with pytest.raises(InputError, match="the caption is empty"):
+        project.main(project.Config(to_caption=("",), **asked))
+
+
+def test_a_dry_run_trains_no_encoder(birds, monkeypatch, capsys):
+    monkeypatch.setattr(text_to_image.Config, "train_encoder", None)
+    asked = {"image_size": "16", "embedding": 8, "encoder_width": 16, "captions": 2}
+    data = text_to_image.Config(dry_run=True, **asked).load()
+    assert data.train["text"].shape == (*data.train["caption"].shape[:2], 8)
+    assert np.isnan(data.encoder.retrieval)
+    assert "encoder     trained first for 3,000 updates, in minutes, and kept: not in a dry run" in capsys.readouterr().out
 
 
 def test_means_and_errors_of_the_table():

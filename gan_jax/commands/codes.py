@@ -17,6 +17,7 @@ from gan_jax import images
 from gan_jax.commands import given, reference
 from gan_jax.commands.flags import CodeFlags
 from gan_jax.commands.reference import Needs
+from gan_jax.data import captions
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation import attributes
@@ -226,6 +227,8 @@ def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
     asked = {name: rows[name] for name in trained.sampler.needs}
     if trained.classes and flags.label is None:
         print(f"asked for   class {trained.classes[int(asked['label'][0])]!r}: choose another one by --label")
+    if "caption" in asked and flags.caption is None:
+        print(f"asked for   {captions.decode(asked['caption'][0])!r}: choose another caption by --caption")
     codes = Codes(run, flags, flags.out or run / name, trained, asked)
     _ = trained.norms, codes.shape  # they raise where there are no codes or no pictures
     return codes

@@ -11,6 +11,7 @@ from gan_jax import images
 from gan_jax.commands.codes import Codes, enlarged, files_in, open_codes, results, write_codes, write_numbers
 from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import MOST, Within, command
+from gan_jax.data.captions import decode
 from gan_jax.errors import InputError
 from gan_jax.latents import Walk, mean_code, walk
 from gan_jax.rows import evenly
@@ -37,6 +38,9 @@ class Config(CodeFlags):
     """In class-conditional runs walk from the class --label to this one, at each of the stops, a row each."""
     closed: bool = False
     """Go back to the first stop, so that the film has no seam."""
+    to_caption: str | None = None
+    """In runs on captioned pictures walk from --caption to this one, straight between their embeddings, at each of the stops,
+    a row each."""
     seconds: Annotated[float, Within(0, 3600, open_least=True)] = 8.0
     """How long the film is."""
 
@@ -51,6 +55,8 @@ def main(config: Config) -> dict[str, Any]:
     if len(config.through) < 2:
         raise InputError("--through: name 2 stops or more")
     codes = open_codes(config.run, config, "interpolate")
+    if config.to_caption is not None:
+        return _between_captions(config, codes, config.to_caption)
     with results(codes, files_in(config.through)) as out:
         if config.to_label is not None:
             return _between(config, codes, out)
@@ -113,3 +119,30 @@ def _measured(features: np.ndarray, closed: bool) -> dict[str, Any]:
     median, largest = float(np.median(steps)), float(steps.max())
     ratio = largest / median if median > 0 else float(largest > 0)
     return {"steps": steps.tolist(), "median": median, "largest": largest, "largest_over_median": ratio}
+
+
+def _between_captions(config: Config, codes: Codes, last: str) -> dict[str, Any]:
+    """From one caption to another at the codes of the stops: `images` (stops, frames, h, w, c), `text` the two embeddings."""
+    trained = codes.trained
+    text = np.concatenate([trained.embed(1, **codes.asked), trained.embed(1, caption=last)])
+    with results(codes, files_in(config.through)) as out:
+        found = [codes.exemplars(word, f"stop {i}") for i, word in enumerate(config.through, 1)]
+        z = np.stack([_stop(each.z, trained.norms.typical) for each in found])
+        trained.require_room(config.frames * len(z))
+        shares = np.linspace(0, 1, config.frames, dtype=np.float32)
+        mixed = [np.tile((1 - t) * text[0] + t * text[1], (len(z), 1)) for t in shares]
+        frames = np.stack([trained.render(config.seed, z=z, text=each) for each in mixed], axis=1)  # stops frames h w c
+        told = {"from": decode(codes.asked["caption"][0]), "to": last, "through": list(config.through)}
+        files = _write_rows(config, codes, out, frames)
+        write_codes(out / "codes.npz", z=z, text=text)
+        write_numbers(out / "interpolate.json", codes, told)
+    print(f"written: {', '.join(map(str, [*files, out / 'codes.npz', out / 'interpolate.json']))}")
+    return {"images": frames, "z": z, "text": text, "shares": shares, **told}
+
+
+def _write_rows(config: Config, codes: Codes, out: Path, frames: np.ndarray) -> list[Path]:
+    """The strip, a row of moments for each stop, and the film of all stops (stops, frames, h, w, c) at once."""
+    chosen = evenly(frames.shape[1], _SHOWN)
+    images.save(images.grid(enlarged(frames[:, chosen].reshape(-1, *codes.shape)), len(chosen)), out / "strip.png")
+    moments = [images.grid(enlarged(frames[:, i])) for i in range(frames.shape[1])]
+    return [out / "strip.png", *images.film(moments, out / "walk.webp", config.seconds)]

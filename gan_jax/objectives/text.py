@@ -142,7 +142,10 @@ def text_sampler(generator: AnyNetwork, latent: Latent, encoder: nn.Module | Non
         frozen = {name: value for name, value in gen_vars.items() if name == ENCODER}
         return images, split_variables({**new, **frozen})[1]
 
-    return Sampler(inputs, sample, (needs,), alphabet=getattr(encoder, "alphabet", ""))
+    def embed(gen_vars: Variables, rows: Array) -> Array:
+        return embedding(encoder, gen_vars, {needs: rows})
+
+    return Sampler(inputs, sample, (needs,), alphabet=getattr(encoder, "alphabet", ""), embed=embed)
 
 
 def embedding(encoder: nn.Module | None, gen_vars: Variables, inputs: dict[str, Array]) -> Float[Array, "b t"]:

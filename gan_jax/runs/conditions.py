@@ -57,6 +57,7 @@ def ask(sampler: Sampler, facts: Facts, n: int, wanted: Mapping[str, Any]) -> Ro
     """
     if foreign := [name for name in wanted if name not in sampler.needs]:
         asks = f"it is asked by {', '.join(sampler.needs)}" if sampler.needs else "it makes samples of noise alone"
+        asks += f". {_ONLY_EMBEDDINGS}" if "text" in sampler.needs else ""
         raise InputError(f"this generator cannot be asked by {', '.join(foreign)}: {asks}")
     if n < 1:
         raise InputError(f"ask for at least one sample, not {n}")
@@ -126,6 +127,16 @@ def _text(word: str, facts: Facts) -> np.ndarray:
     return read.row
 
 
+_ONLY_EMBEDDINGS = (
+    "It was trained on embeddings from a file, whose encoder is not part of the run: give embeddings of that encoder, a row of "
+    "`text` for each sample, from Python, or ask for those of the run's data"
+)
+
+
+def _embedding(word: str, facts: Facts) -> np.ndarray:
+    raise InputError(f"this run cannot read {word!r}. {_ONLY_EMBEDDINGS}")
+
+
 def _picture(word: str, facts: Facts) -> np.ndarray:
     """The picture in a file, in the channels that the run was trained with; of any size that the generator takes."""
     channels = _last_side("low", facts)
@@ -162,6 +173,7 @@ def _shape_lacks(name: str) -> Callable[[np.ndarray, Facts], str]:
 ASK: dict[str, Ask] = {
     "label": Ask(_classes, _class, _class_lacks),
     "caption": Ask(_known, _text, _shape_lacks("caption")),
+    "text": Ask(_known, _embedding, _shape_lacks("text")),
     "low": Ask(_known, _picture, _shape_lacks("low")),
 }
 

@@ -10,12 +10,13 @@ trained.upscale(picture)        # a picture enlarged, by a run of super-resoluti
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
+from jax import Array
 
 from gan_jax import images, progress
 from gan_jax.config import checked_seed
@@ -103,8 +104,20 @@ class Trained:
         """The rows that n samples are asked by; see `gan_jax.runs.conditions.ask`."""
         return ask(self.sampler, self.facts, n, wanted)
 
+    def embed(self, n: int, **wanted: Any) -> np.ndarray:
+        """The embeddings (n, t) of the captions that n samples are asked by: `render` takes such ones as `text`, mixed or not.
+
+        Raises `InputError` for a run that is not asked by text, and as `ask`.
+        """
+        if self.sampler.embed is None:
+            raise InputError(f"{self.run} was trained without captions: there are no embeddings of them")
+        (rows,) = self.ask(n, **wanted).values()
+        return np.asarray(_embedded(self.sampler.embed, self.variables, rows))
+
     def render(self, seed: int = 0, **inputs: Any) -> np.ndarray:
         """The samples of given inputs, such as `z` (n, dim), and `label` (n,) where the run has classes.
+
+        Where it is asked by captions, `text` (n, t) of `embed` may stand for them.
 
         `seed` is of what the network itself draws, if it does. Raises `InputError` for inputs that are missing, unknown or of
         another shape.
@@ -136,12 +149,16 @@ class Trained:
     def _require(self, given: Mapping[str, Any]) -> None:
         """Raises `InputError` unless these are the sampler's inputs."""
         expected = jax.eval_shape(lambda: self.sampler.inputs(jax.random.key(0), self.ask(1)))
+        if "text" in given and self.sampler.embed is not None:
+            (need,) = self.sampler.needs
+            embedded = jax.eval_shape(self.sampler.embed, self.variables, expected.pop(need))
+            expected["text"] = embedded
         if given.keys() != expected.keys():
             raise InputError(f"this generator takes {', '.join(expected)}, not {', '.join(given) or 'nothing'}")
         for name, like in expected.items():
             if given[name].ndim == 0:
                 raise InputError(f"give a row of {name} for each sample, not one number")
-            if name in ASK:
+            if name in ASK and name in self.sampler.needs:
                 if reason := ASK[name].check(np.asarray(given[name]), self.facts):
                     raise InputError(reason)
             elif given[name].shape[1:] != like.shape[1:]:
@@ -174,6 +191,11 @@ def open_trained(
         with progress.step("re-estimating batch statistics"):
             variables = settle(sampler, variables, population(sampler, facts), jax.random.key(0))
     return Trained(run, step, averaged, statistics, facts, sampler, variables)
+
+
+@partial(jax.jit, static_argnums=0)
+def _embedded(embed: Callable[[Variables, Array], Array], variables: Variables, rows: Array) -> Array:
+    return embed(variables, rows)
 
 
 _CODES = 4096  # of which norms are measured

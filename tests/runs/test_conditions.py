@@ -16,7 +16,7 @@ def sampler(*needs: str) -> Sampler:
 
 FACTS = {
     "classes": ("cat", "dog", "owl"),
-    "shapes": {"caption": [8], "low": [4, 4, 3]},
+    "shapes": {"caption": [8], "low": [4, 4, 3], "text": [2]},
     "rows": {"caption": np.arange(16, dtype=np.uint8).reshape(2, 8), "low": np.zeros((2, 4, 4, 3), np.uint8)},
 }
 
@@ -78,6 +78,9 @@ def test_nothing_is_asked_of_noise_alone():
         (("caption",), 1, {"caption": ["a", "b"]}, "1 samples need 1 rows of caption, not 2"),
         (("caption",), 1, {"caption": np.zeros((1, 5), np.uint8)}, r"a row of caption has the shape \(8,\), not \(5,\)"),
         (("label",), 0, {}, "at least one sample"),
+        (("text",), 1, {"text": "a bird"}, "cannot read 'a bird'. It was trained on embeddings from a file, whose encoder"),
+        (("text",), 1, {"caption": "a bird"}, "cannot be asked by caption: it is asked by text. It was trained on embeddings"),
+        (("text",), 1, {"text": np.zeros((1, 3))}, r"a row of text has the shape \(2,\), not \(3,\)"),
         (("pose",), 1, {"pose": "left"}, "cannot be asked for in words"),
         (("pose",), 1, {}, "keeps no examples of pose"),
     ],
