@@ -8,7 +8,14 @@ from gan_jax.data import captions
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation import text_encoder
-from gan_jax.evaluation.text_encoder import asked_found, captioned, embedded, fitting, train_text_encoder
+from gan_jax.evaluation.text_encoder import (
+    asked_found,
+    captioned,
+    embedded,
+    fitting,
+    new_text_encoder,
+    train_text_encoder,
+)
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
 
@@ -103,6 +110,23 @@ def test_pictures_without_captions_are_left_out_and_told():
     assert captioned(dataset(), 1000).fingerprint == dataset().fingerprint
     with pytest.raises(InputError, match="no training picture of patches has a caption"):
         captioned(Dataset("patches", {**data.train, "caption": np.zeros((200, 1, 4), np.uint8)}), 15)
+
+
+def test_captions_of_any_script_teach_an_encoder():
+    """Arabic, Hebrew, Chinese and emoji are in its alphabet, are cut within no character, and are told apart."""
+    texts = [("طائر صغير",), ("ציפור אדומה",), ("一只红色的小鸟",), ("🐦 bird",)]
+    data = Dataset("birds", {"image": np.zeros((4, 16, 16, 3), np.uint8), "caption": captions.encode(texts)})
+    found = captioned(data, 10)
+    cut = [captions.decode(row) for row in found.train["caption"][:, 0]]
+    assert all(text.startswith(each.strip()) and each for (text,), each in zip(texts, cut, strict=True))
+    assert any("cut" in note for note in found.notes)
+    encoder = new_text_encoder(data, dim=8, width=16)
+    assert {"ط", "צ", "红", "🐦", "b"} <= set(encoder.text.alphabet)
+    rows = encoder.embed(data.train["caption"][:, 0])
+    assert np.isfinite(rows).all()
+    assert len({tuple(row) for row in rows.round(3).tolist()}) == 4
+    for (text,) in texts:
+        assert captions.parse(text, encoder.length, encoder.text.alphabet).notes == ()
 
 
 def test_says_what_cannot_be_matched():
