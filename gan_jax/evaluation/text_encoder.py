@@ -124,7 +124,7 @@ def train_text_encoder(
 def new_text_encoder(
     dataset: Dataset, kind: str = "transformer", *, dim: int = 128, width: int = 96, seed: int = 0
 ) -> TextEncoder:
-    """The encoder that `train_text_encoder` starts from, with its errors on data."""
+    """The encoder that `train_text_encoder` starts from; raises `InputError` for the same data and names."""
     dataset.require("caption")
     height, width_of_picture = dataset.train["image"].shape[1:3]
     if height % 16 or width_of_picture % 16:
