@@ -81,17 +81,17 @@ _RELEASED: dict[str, dict[str, Any]] = {  # by the picture's side
         "latent_dim": 8192,
     },
 }
+_DCGAN = {**_PLAIN, "networks": "dcgan", "disc_norm": "batch", "lr": 2e-4, "b1": 0.5, "b2": 0.999}
 _SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5}
 _R3GAN = {"loss": "relativistic_paired", "r1": 0.05, "r2": 0.05, "lr": 2e-4, "b2": 0.99}
 RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
     "improved": {},
     "released": {},  # and those of `_RELEASED`
-    "dcgan": {**_PLAIN, "networks": "dcgan", "disc_norm": "batch", "lr": 2e-4, "b1": 0.5, "b2": 0.999},
-    "dcgan_minibatch": {},  # and the minibatch discrimination of the paper
+    "dcgan": _DCGAN,
+    "dcgan_minibatch": {**_DCGAN, "minibatch": "discrimination"},
     "sngan": {**_PLAIN, "networks": "sngan", "latent_dim": 128, **_SNGAN},
     "r3gan": {**_PLAIN, "networks": "r3gan", **_R3GAN},
 }
-RECIPES["dcgan_minibatch"] = {**RECIPES["dcgan"], "minibatch": "discrimination"}
 TABLE3: dict[str, tuple[dict[str, Any], str]] = {  # changes, and the paper's Inception score on CIFAR-10
     "our methods": ({}, "8.09 ± 0.07"),
     "-VBN+BN": (TRICKS["virtual_norm"], "7.54 ± 0.07"),

@@ -88,11 +88,7 @@ def _between(config: Config, codes: Codes, out: Path) -> dict[str, Any]:
     shares = np.linspace(0, 1, config.frames)
     moments = [between_classes(codes.trained, first, last, float(t)).render(z=z, label=label) for t in shares]
     frames = np.stack(moments, axis=1)  # stops frames h w c
-    chosen = evenly(config.frames, _SHOWN)
-    columns = enlarged(frames[:, chosen].reshape(-1, *frames.shape[2:]))
-    images.save(images.grid(columns, len(chosen)), out / "strip.png")
-    sheets = [images.grid(enlarged(moment)) for moment in moments]
-    files = [out / "strip.png", *images.film(sheets, out / "walk.webp", config.seconds)]
+    files = _write_rows(config, codes, out, frames)
     write_codes(out / "codes.npz", z=z, label=label)
     told = {"from": codes.trained.classes[first], "to": codes.trained.classes[last], "through": list(config.through)}
     write_numbers(out / "interpolate.json", codes, told)

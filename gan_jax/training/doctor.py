@@ -51,7 +51,7 @@ _ONE_GEN = Cure("one update of the generator a round", "gen_steps", "1", _instea
 CURES: dict[str, tuple[Cure, ...]] = {
     "ok": (),
     "diverging": (Cure("a much lower learning rate", "lr", tries=_times(0.1, 0.03)), _NO_MOMENTUM, _PENALTY),
-    "collapsing": (  # by the classes that they left in `experiments.mode_collapse --benchmark digits`, see the README
+    "collapsing": (  # the first three kept nearly all classes in `experiments.mode_collapse --benchmark digits`
         Cure("features of the whole minibatch in the discriminator", "minibatch", "discrimination"),
         Cure("the relativistic cost with R1 and R2", "loss", "relativistic_paired", _instead("relativistic_paired")),
         Cure("batch normalisation in the discriminator too", "disc_norm", "batch"),

@@ -14,8 +14,8 @@ from gan_jax.core import Players
 from gan_jax.errors import InputError
 from gan_jax.models.dcgan import Discriminator, Generator, stages, widths
 from gan_jax.objectives import image_gan
+from tests.models.networks import KEY, count, init
 
-KEY = jax.random.key(0)
 Y = jnp.array([0, 1])
 SMALL = {"width": 8, "kernel_size": 4}
 
@@ -30,14 +30,6 @@ def discriminate(size=(64, 64), channels=3, **fields):
     y = Y if fields.get("num_classes") else None
     x = jnp.zeros((2, *size, channels))
     return jax.eval_shape(partial(Discriminator(**fields).init_with_output, train=True), KEY, x, y)
-
-
-def count(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-def init(module, *inputs):
-    return jax.jit(partial(module.init, train=True))(KEY, *inputs)
 
 
 # Layers of the paper at 64x64 (Radford et al. 2015, figure 1; code with 5x5 kernels): 100 -> 4x4x1024 -> 512 -> 256 -> 128

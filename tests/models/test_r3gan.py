@@ -11,9 +11,9 @@ import pytest
 
 from gan_jax.errors import InputError
 from gan_jax.models.r3gan import Block, Discriminator, Generator, enlarged, reduced
+from tests.models.networks import KEY, count, init, shaken
 from tests.oracles import oracle
 
-KEY = jax.random.key(0)
 Y = jnp.array([0, 1])
 Z = jax.random.normal(KEY, (2, 10))
 X = jax.random.normal(KEY, (2, 32, 32, 3))
@@ -28,20 +28,6 @@ def discriminate(size, channels=3, **fields):
     y = Y if fields.get("num_classes") else None
     x = jnp.zeros((2, *size, channels))
     return jax.eval_shape(partial(Discriminator(**fields).init_with_output, train=True), KEY, x, y)
-
-
-def count(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-def init(module, *inputs):
-    return jax.jit(partial(module.init, train=True))(KEY, *inputs)
-
-
-def shaken(variables):
-    """Other parameters, none of them 0."""
-    generator = np.random.default_rng(0)
-    return jax.tree.map(lambda p: (p + generator.normal(0, 0.1, p.shape)).astype(np.float32), variables)
 
 
 # Millions of parameters of G and D in the paper's table of hyper-parameters (arXiv:2501.05441, appendix), rounded there. Its

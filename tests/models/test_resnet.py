@@ -10,8 +10,8 @@ import pytest
 
 from gan_jax.errors import InputError
 from gan_jax.models.resnet import AveragedConv, Discriminator, DownBlock, EnlargedConv, Generator, UpBlock
+from tests.models.networks import KEY, count, init, shaken
 
-KEY = jax.random.key(0)
 Y = jnp.array([0, 1])
 Z = jax.random.normal(KEY, (2, 10))
 X = jax.random.normal(KEY, (2, 32, 32, 3))
@@ -27,21 +27,6 @@ def discriminate(size, channels=3, **fields):
     y = Y if fields.get("num_classes") else None
     x = jnp.zeros((2, *size, channels))
     return jax.eval_shape(partial(Discriminator(**fields).init_with_output, train=True), KEY, x, y)
-
-
-def count(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-def init(module, *inputs):
-    return jax.jit(partial(module.init, train=True))(KEY, *inputs)
-
-
-def shaken(variables):
-    """Other parameters, none of them 0."""
-    generator = np.random.default_rng(0)
-    moved = jax.tree.map(lambda p: (p + generator.normal(0, 0.1, p.shape)).astype(np.float32), variables["params"])
-    return variables | {"params": moved}
 
 
 def up(i, o):
