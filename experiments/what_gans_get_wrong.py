@@ -29,9 +29,10 @@ from gan_jax.commands.flags import TrainedFlags
 from gan_jax.commands.reference import Needs
 from gan_jax.config import MOST, Count, Seed, Within, checked
 from gan_jax.data import Dataset
+from gan_jax.data import doodles as doodle_kinds
 from gan_jax.errors import InputError
 from gan_jax.evaluation.attributes import SURE
-from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number
+from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number, sureness
 from gan_jax.evaluation.judge import train_judge
 from gan_jax.evaluation.readers import READERS, Read
 from gan_jax.evaluation.seen import Seen
@@ -46,7 +47,7 @@ from gan_jax.runs.records import write_json
 
 TALK = 0.40  # blobs among the samples of a GAN on CIFAR-10, in the words of the talk
 FARTHEST = 0.99  # the quantile of held-out pictures' distances beyond which a sample is far
-KINDS = {"doodle_faces": "faces", "doodle_birds": "birds", "doodle_flowers": "flowers"}
+KINDS = {kind.name: key for key, kind in doodle_kinds.KINDS.items()}
 COUNTED = ("eyes", "mouths", "noses", "petal_count")
 SHOWN = 10  # pictures in a row
 LEAST = 20  # real pictures of a class for its recall
@@ -192,17 +193,11 @@ def doodles(kind: str, read: Read, samples: np.ndarray, real: np.ndarray, sheet:
             turned = [np.asarray(read(x[:, :, ::-1])[head.name]) for x in (samples, real)]
             apart = [np.abs(a + b) > 2 * head.tolerance for a, b in zip((values, usual), turned, strict=True)]
             lines.append(Line(f"{head.name} that is not turned in the mirror", *map(_share, apart)))
-    unread = [_unread(kind, each) for each in (readings, truth)]
+    unread = [sureness(kind, each) < SURE for each in (readings, truth)]
     lines.append(Line("some part cannot be read", *map(_share, unread)))
     order = np.flatnonzero(wrong)[:SHOWN]
     sheet.append(samples[order if len(order) else np.argsort(~unread[0])[:SHOWN]])
     return {"doodles": lines, "counts": counts}
-
-
-def _unread(kind: str, readings: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which pictures have a choice that the reader is not sure of."""
-    names = [head.name for head in HEADS[kind] if isinstance(head, Choice)]
-    return np.min([readings[f"{name}_confidence"] for name in names], axis=0) < SURE
 
 
 def _written(found: dict[str, Any], sheet: Sequence[np.ndarray], out: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from experiments import what_gans_get_wrong as wrong
 from experiments.what_gans_get_wrong import Config, main
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number
+from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number, sureness
 from gan_jax.evaluation.seen import Seen
 from tests.runs.test_trained import write_run
 
@@ -130,7 +130,7 @@ def test_counts_places_and_poses_of_faces():
 def test_parts_that_cannot_be_read():
     sure = np.full(10, 0.99)
     sure[:4] = 0.3
-    assert wrong._unread("faces", drawn(10, eyes_confidence=sure)).tolist() == [True] * 4 + [False] * 6
+    assert sureness("faces", drawn(10, eyes_confidence=sure)).tolist() == [0.3] * 4 + [0.99] * 6
 
 
 def test_a_run_is_examined(tmp_path, data, capsys):

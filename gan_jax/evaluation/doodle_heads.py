@@ -9,7 +9,7 @@ Every head has `outputs` and `targets`, its numbers of columns k and t, and the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -229,3 +229,9 @@ PARTS: dict[str, tuple[Part, ...]] = {
 HEADS: dict[str, tuple[Head, ...]] = {
     kind: tuple(head for part in parts for head in part.heads) for kind, parts in PARTS.items()
 }
+
+
+def sureness(kind: str, readings: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The confidence in the least certain choice of each picture, (n,), by what was read in doodles of this kind."""
+    choices = [head.name for head in HEADS[kind] if isinstance(head, Choice)]
+    return np.min([readings[f"{choice}_confidence"] for choice in choices], axis=0)

@@ -19,7 +19,7 @@ from gan_jax.data.doodles.truths import (
     SMALL,
     STAMEN_COLOURS,
 )
-from gan_jax.evaluation.doodle_heads import HEADS, Choice, Turn
+from gan_jax.evaluation.doodle_heads import HEADS, Choice, Turn, sureness
 from gan_jax.evaluation.readers import Read
 from gan_jax.evaluation.text_encoder import AMONG_GENERATED, TextEncoder, asked_found
 from gan_jax.metrics.diversity import angular_deviation_within, entropy_within, rms_within_classes, std_within
@@ -173,12 +173,6 @@ def matches(name: str, readings: Mapping[str, np.ndarray], said: Sequence[Said])
     return {"match": float(np.mean(coloured))} | {f"match_{key}": float(np.mean(hits)) for key, hits in right.items() if hits}
 
 
-def sureness(name: str, readings: Mapping[str, np.ndarray]) -> np.ndarray:
-    """How sure the reader is of the least certain choice in each picture, (n,)."""
-    choices = [head.name for head in HEADS[TOLD[name].kind] if isinstance(head, Choice)]
-    return np.min([readings[f"{choice}_confidence"] for choice in choices], axis=0)
-
-
 def variety(name: str, readings: Mapping[str, np.ndarray], groups: np.ndarray, said: Sequence[Said]) -> dict[str, float]:
     """How much attributes vary among pictures of one caption, the mean over captions; `groups` (n,) numbers these.
 
@@ -241,7 +235,7 @@ def measure(
     turned = [*seen.said[1:], seen.said[0]]
     genuine = np.concatenate([drawn_for(name, text, 1, size, seed + i) for i, text in enumerate(seen.captions)])
     true = read(genuine)
-    limit = np.quantile(sureness(name, read(real)), VALID)
+    limit = np.quantile(sureness(TOLD[name].kind, read(real)), VALID)
     given = asked(name, plan.captions, False, seed + 1, which)
     groups = np.repeat(np.arange(plan.captions), plan.samples)
     fakes = draw([given.captions[i] for i in groups], seed + 1)
@@ -259,7 +253,7 @@ def measure(
         "match_unseen": matches(name, made_new, new.said)["match"],
         "match_chance": matches(name, made, turned)["match"],
         "match_real": matches(name, true, seen.said)["match"],
-        "valid": float(np.mean(sureness(name, made) > limit)),
+        "valid": float(np.mean(sureness(TOLD[name].kind, made) > limit)),
         "diversity": float(np.mean(np.minimum(list(ratios.values()), 1))),
         "least_diverse": min(ratios.values()),
         **ratios,
