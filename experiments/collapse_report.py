@@ -21,14 +21,35 @@ PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inche
 Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
 
 
+def earlier(outdir: Path) -> dict[str, dict[str, Any]]:
+    """What earlier commands found for cures whose populations are still there, by name."""
+    try:
+        found = json.loads((outdir / "results.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: row for name, row in found.items() if looks_of(outdir / name)}
+
+
 def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
+    """Table, numbers, curves, last samples and film of the cures."""
+    tabulate(found, benchmark, outdir)
+    draw_curves(found, benchmark.modes, outdir / "modes.png")
+    looks = {name: looks_of(outdir / name) for name in found}
+    draw_samples(looks, benchmark, outdir / "samples.png")
+    make_film(looks, benchmark, outdir / "film")
+
+
+def tabulate(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:
     """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
-    rows = [["", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
+    rows = [["", "seeds", "rounds", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
         scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
         modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
-        rows.append([name, str(Proportion(*row["lost_share"])), *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
-    rows.append(["real", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""])
+        size = [str(row["seeds"]), f"{row['rounds']:,}"]
+        rows.append([name, *size, str(Proportion(*row["lost_share"])), *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
+    rows.append(
+        ["real", "", "", "", str(benchmark.modes), "", *(form.format(real) for form, real in benchmark.columns.values()), ""]
+    )
     table = markdown(rows)
     print(f"\n{table}")
     with whole(outdir / "table.md") as unfinished:
@@ -66,15 +87,17 @@ def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> Non
         figure.savefig(unfinished, dpi=110)
 
 
-def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, seeds: int, path: Path) -> None:
+def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
     """The last samples: a row a cure, a column a seed."""
-    columns = min(seeds, 10)
+    columns = min(10, max(len(seen[-1][1]["samples"]) for seen in looks.values()))
     side = PANEL[benchmark.real]
     figure = Figure(figsize=(side * columns, 1.05 * side * len(looks)), layout="constrained")
     panels = figure.subplots(len(looks), columns, squeeze=False)
     for row, (name, seen) in zip(panels, looks.items(), strict=True):
-        for i, axes in enumerate(row):
-            benchmark.show(axes, seen[-1][1]["samples"][i])
+        last = seen[-1][1]["samples"]
+        for axes, samples in zip(row, last, strict=False):  # another command may have played fewer seeds
+            benchmark.show(axes, samples)
+        for axes in row:
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(name)
     with whole(path) as unfinished:

@@ -7,10 +7,10 @@
     python -m experiments.mode_collapse --benchmark digits --cures plain minibatch --seeds 16 --steps 2000
 
 The benchmarks stand in `experiments/collapse_benchmarks.py`. The seeds of a cure are one population
-(`gan_jax.training.train_population`); run the same command again to continue. Written to --outdir: table.md and results.json
-(share of seeds that lost a mode with its Wilson interval; modes at the end and visited at any time, scores, with standard
-errors; seconds a seed), modes.png (every seed over the rounds), samples.png (the last samples of every seed), film.webp (the
-first seed of each cure).
+(`gan_jax.training.train_population`); run the same command again to continue. Written to --outdir, of all cures played there:
+table.md and results.json (share of seeds that lost a mode with its Wilson interval; modes at the end and visited at any time,
+scores, with standard errors; seconds a seed), modes.png (every seed over the rounds), samples.png (the last samples of every
+seed), film.webp (the first seed of each cure).
 """
 
 import os
@@ -24,7 +24,7 @@ import numpy as np
 import optax
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
-from experiments.collapse_report import Look, draw_curves, draw_samples, looks_of, make_film, report, visited
+from experiments.collapse_report import earlier, looks_of, report, visited
 from experiments.stopwatch import stopwatch
 from experiments.tables import mean_and_error
 from gan_jax import cli, core, losses, penalties
@@ -121,21 +121,18 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
         raise InputError(f"{normed[0]} changes networks of pictures: choose --benchmark digits, flowers or a stacked one")
     order = "" if config.inner == "none" else f"-inner-{config.inner}"
     outdir = config.outdir or Path("runs") / f"collapse-{config.benchmark}{order}"
-    found: dict[str, dict[str, Any]] = {}
-    looks: dict[str, list[Look]] = {}
+    found = earlier(outdir)
     for name in config.cures:
         print(f"\n{name}: {config.seeds} seeds, {config.steps} rounds")
         with stopwatch(outdir / name) as spent:
             population = play(config, benchmark, name, outdir / name)
-        looks[name] = looks_of(outdir / name)
         found[name] = summary(population, benchmark) | {
-            "visited": visited(looks[name]),
+            "visited": visited(looks_of(outdir / name)),
+            "rounds": config.steps,
             "seconds_a_seed": spent() / config.seeds,
         }
+    found = {name: found[name] for name in CURES if name in found}
     report(found, benchmark, outdir)
-    draw_curves(found, benchmark.modes, outdir / "modes.png")
-    draw_samples(looks, benchmark, config.seeds, outdir / "samples.png")
-    make_film(looks, benchmark, outdir / "film")
     return found
 
 

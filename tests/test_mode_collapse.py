@@ -49,8 +49,10 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
             assert min(picture.size) > 100
     rows = read_rows(tmp_path / "plain" / "members" / "001" / "eval.jsonl")
     assert [row["step"] for row in rows] == [1, 2]
-    main(Config(cures=("plain",), outdir=tmp_path, **{**SMALL, "steps": 3}))
+    again = main(Config(cures=("plain",), outdir=tmp_path, **{**SMALL, "steps": 3}))
     assert len(read_rows(tmp_path / "plain" / "members" / "001" / "eval.jsonl")) == 3
+    assert {name: row["rounds"] for name, row in again.items()} == {"plain": 3, "pac2": 2}  # the table is of all played there
+    assert (tmp_path / "table.md").read_text().count("\n") == 5
 
 
 @pytest.mark.parametrize("name", sorted(name for name in CURES.keys() - {"plain", "pac2"} if not CURES[name].norm))

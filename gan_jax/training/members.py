@@ -75,15 +75,13 @@ class Program:
         self.compiled: dict[tuple[int, int], Any] = {}
         self.data: Any = None
 
-    def chunk(self, settings: Sequence[Setting], dispatch: int) -> "Chunk":
-        """These members; raises `InputError` if `dispatch` rounds of them take more memory than there is."""
-        chunk = Chunk(self, settings, dispatch)
-        if (chunk.size, dispatch) not in self.compiled:
-            self.compiled[chunk.size, dispatch] = self._compile(chunk, dispatch)
+    def prepare(self, chunk: "Chunk") -> None:
+        """Compile the rounds of the chunk, and place the data; raises `InputError` for more memory than there is."""
+        if (chunk.size, chunk.dispatch) not in self.compiled:
+            self.compiled[chunk.size, chunk.dispatch] = self._compile(chunk, chunk.dispatch)
         if self.data is None:
             held = self.measure.data if self.measure else ()
             self.data = jax.device_put((self.rounds.arrays, held), self.whole)
-        return chunk
 
     def _compile(self, chunk: "Chunk", dispatch: int) -> Any:
         like = jax.eval_shape(self.begin, chunk.settings, chunk.keys), chunk.settings
@@ -103,7 +101,7 @@ class Program:
 
 
 class Chunk:
-    """Members that one dispatch plays."""
+    """Members that one dispatch plays, once the program is prepared for them."""
 
     def __init__(self, program: Program, settings: Sequence[Setting], dispatch: int):
         self.program, self.size, self.dispatch = program, len(settings), dispatch

@@ -125,7 +125,7 @@ def train_population(
     with run or nullcontext():
         program = Program(build, make, rounds, share_batches, measure, mesh)
         for chosen in chunks(len(settings), size):
-            chunk = program.chunk(settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
+            chunk = Chunk(program, settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
             kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)
             states.append(_train(chunk, kept, run, steps, save_every, dispatch, start))
             parts.append(kept)
@@ -173,14 +173,20 @@ def _train(
 ) -> TrainState:
     """Begin or continue the members of a chunk and play them to the end; their states on the host."""
     with ExitStack() as stack:
-        members, checkpoints = chunk.begin() if start is None else chunk.copies(start), None
+        checkpoints = None
         if run:
             name = f"{kept.first:03}-{kept.first + chunk.size - 1:03}"
             checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints" / name))
+        if not (checkpoints and checkpoints.steps and checkpoints.steps[-1] >= steps):  # else nothing is left to play
+            chunk.program.prepare(chunk)
+        members = chunk.begin() if start is None else chunk.copies(start)
+        if run and checkpoints:
             members, at = checkpoints.restore(members) or (members, -1)
             members = chunk.place(members)
             run.accept()
             kept.go_on(run.directory, at)
+            if at < steps:
+                chunk.program.prepare(chunk)
 
         def advance(members: Members, first: int, n: int) -> tuple[Members, Metrics]:
             members, means, record = chunk.advance(members, first, n)

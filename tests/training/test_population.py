@@ -265,6 +265,14 @@ def test_longer_after_the_end(whole, tmp_path):
     assert state_hash(kept(tmp_path / "run").states) == state_hash(whole[1].states)
 
 
+def test_a_finished_population_compiles_nothing(whole, monkeypatch):
+    directory, found = whole
+    monkeypatch.setattr(Program, "_compile", lambda *_: pytest.fail("nothing is left to play"))
+    again = kept(directory)
+    assert state_hash(again.states) == state_hash(found.states)
+    assert again.rows == found.rows
+
+
 def test_a_directory_is_continued_with_the_same_settings_only(whole):
     with pytest.raises(InputError, match="another configuration:(.|\n)*  settings: "):
         train(SETTINGS[:2], directory=whole[0], save_every=8)
@@ -284,7 +292,8 @@ def test_one_device_equals_four():
 
 def test_every_device_has_its_share():
     program = members.Program(build, MAKE, rounds(), False, None, run_mesh(jax.devices()[:4]))
-    chunk = program.chunk(SETTINGS, 4)
+    chunk = Chunk(program, SETTINGS, 4)
+    program.prepare(chunk)
     states, _, _ = chunk.advance(chunk.begin(), 0, 4)
     kernel = states.games.gen.params["Dense_0"]["kernel"]
     assert [shard.data.shape[0] for shard in kernel.addressable_shards] == [1, 1, 1, 1]
@@ -311,7 +320,8 @@ def test_data_are_arguments_of_the_program():
         given = rounds(n=n)
         looked = distance({"point": 1 + given.arrays["point"]})
         program = members.Program(build, MAKE, given, False, looked, run_mesh(jax.devices()[:1]))
-        chunk = program.chunk(SETTINGS, 4)
+        chunk = Chunk(program, SETTINGS, 4)
+        program.prepare(chunk)
         begun = chunk.begin()
         play = program.play.lower(begun, chunk.settings, given.arrays, chunk.plan(0, 4))
         look = program.look.lower(begun, chunk.settings, program.data[1])
