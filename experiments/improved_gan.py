@@ -17,35 +17,29 @@ Each run lies in --outdir/RECIPE/SEED; run the same command again to continue. W
 (scores with standard errors over the seeds, those of real pictures, images seen, seconds), samples.png (a row a recipe).
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import optax
 
 from experiments import dcgan
+from experiments.improved_report import Played, report
 from experiments.stopwatch import stopwatch
-from experiments.tables import markdown, mean_and_error
-from gan_jax import cli, images, losses, penalties
+from gan_jax import cli, losses, penalties
 from gan_jax.augment import scheduled_ada
 from gan_jax.config import Count, CountOrNone, Rate, Share, Weight, checked
 from gan_jax.core import Players
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluator import Evaluator
-from gan_jax.evaluation.features import Network, open_network
-from gan_jax.evaluation.scores import BETTER
-from gan_jax.files import place, whole
+from gan_jax.files import place
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
 from gan_jax.models import improved
 from gan_jax.objectives import class_gan, image_sampler
-from gan_jax.runs import open_trained
 from gan_jax.runs.run import is_run, require_place
 from gan_jax.training import Game, run_experiment
 
@@ -179,9 +173,6 @@ class Config(dcgan.Config):
         return loss if self.gen_target is None else losses.aim_lower(loss, self.gen_target)
 
 
-Numbers = Mapping[str, float]
-
-
 def main(config: Config) -> dict[str, Any]:
     """Train what is asked for, and write and return what became of it; {} after a dry run.
 
@@ -192,7 +183,7 @@ def main(config: Config) -> dict[str, Any]:
     plan = planned(config)
     if not any(is_run(outdir / _folder(name) / str(config.seed)) for name in plan):
         require_place(outdir)
-    found: dict[str, Any] = {}
+    found: dict[str, list[Played]] = {}
     for name, each in plan.items():
         for seed in range(config.seed, config.seed + config.seeds):
             directory = outdir / _folder(name) / str(seed)
@@ -200,9 +191,12 @@ def main(config: Config) -> dict[str, Any]:
             with stopwatch(directory) as spent:
                 run = run_experiment(build, "improved_gan", replace(each, outdir=directory, seed=seed))
             if run is not None and run.writes:
-                seconds = spent()
-                found.setdefault(name, []).append({"directory": str(directory), "seconds": seconds, "images": seen(each)})
-    return report(config, found, outdir) if found else {}
+                found.setdefault(name, []).append(Played(directory, spent(), seen(each)))
+    if not found:
+        return {}
+    dataset = next(iter(plan.values())).load()
+    paper = {name: printed for name, (_, printed) in TABLE3.items()} if config.table3 else {}
+    return report(found, dataset, config.open_features(dataset), config.eval_n, config.seed, outdir, paper)
 
 
 def planned(config: Config) -> dict[str, Config]:
@@ -308,71 +302,6 @@ def _burnt_in(config: Config, dataset: Dataset, game: Game) -> Game:
     if config.burn_in_augment:
         parts["augment"] = scheduled_ada(config.burn_in_augment, updates)
     return replace(game, objective=dcgan.objective(config, dataset, parts), tx=Players(gen=tx, disc=tx))
-
-
-def report(config: Config, found: Mapping[str, Sequence[dict[str, Any]]], outdir: Path) -> dict[str, Any]:
-    """Score the runs, and write table.md, results.json and samples.png; returns what results.json has."""
-    dataset = next(iter(planned(config).values())).load()
-    evaluators = _evaluators(config, dataset)
-    rows, sheet = {}, []
-    for name, runs in found.items():
-        each = []
-        for run in runs:
-            trained = open_trained(run["directory"])
-            samples = trained.draw(config.eval_n, seed=config.seed)
-            each.append({key: value for evaluator in evaluators for key, value in evaluator.score(samples).items()})
-            if run is runs[0]:
-                sheet.append(samples[:10])
-        scores = {key: mean_and_error(np.array([numbers[key] for numbers in each])) for key in each[0]}
-        seconds = float(np.mean([run["seconds"] for run in runs]))
-        rows[name] = {"scores": scores, "images": runs[0]["images"], "seconds": seconds, "seeds": len(runs), "runs": each}
-    floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
-    results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
-    table = _table(config, rows, floor)
-    print(f"\n{table}")
-    for path, text in ((outdir / "table.md", table), (outdir / "results.json", json.dumps(results))):
-        with whole(path) as unfinished:
-            unfinished.write_text(text + "\n")
-    pictures = np.concatenate(sheet)
-    images.save(images.grid(pictures, len(sheet[0])), outdir / "samples.png", images.enlargement(pictures.shape[1]))
-    print(f"written: {', '.join(str(outdir / name) for name in ('table.md', 'results.json', 'samples.png'))}")
-    return results
-
-
-def _evaluators(config: Config, dataset: Dataset) -> list[Evaluator]:
-    """KID and recall by the features that are asked for; Inception score and what is recognised by a classifier of the data."""
-
-    def by(network: Network, *metrics: str) -> Evaluator:
-        evaluator = Evaluator(dataset, network, metrics)
-        for reason in evaluator.drop_lacking(config.eval_n):
-            print(f"left out    {reason}")
-        return evaluator
-
-    network = config.open_features(dataset)
-    if network.logits_of == "classes":
-        return [by(network, "kid", "prdc", "is", "recognised", "diversity")]
-    found = [by(network, "kid", "prdc", *(["is"] if network.logits_of else []), "diversity")]
-    if dataset.class_names and dataset.held_out:
-        found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
-    return found
-
-
-COLUMNS = {"kid": "{:.4f}", "is": "{:.2f}", "recall": "{:.3f}", "recognised": "{:.3f}", "diversity": "{:.3f}"}
-
-
-def _table(config: Config, rows: Mapping[str, Any], floor: Numbers) -> str:
-    """A row a recipe: mean ± standard error over the seeds, in the words of the paper where it is its Table 3."""
-    first = next(iter(rows.values()))["scores"]
-    columns = {name: form for name, form in COLUMNS.items() if name in first}
-    paper = ["paper's IS"] if config.table3 else []
-    lines = [["", *(f"{name} ({BETTER[name]})" for name in columns), *paper, "images seen", "s"]]
-    for name, row in rows.items():
-        scores = [" ± ".join(form.format(x) for x in row["scores"][key]) for key, form in columns.items()]
-        printed = [TABLE3[name][1]] if config.table3 else []
-        lines.append([name, *scores, *printed, f"{row['images']:,}", f"{row['seconds']:.0f}"])
-    real = [form.format(floor[key]) if key in floor else "" for key, form in columns.items()]
-    lines.append(["real", *real, *(["11.24 ± 0.12"] if config.table3 else []), "", ""])
-    return markdown(lines)
 
 
 def _folder(name: str) -> str:

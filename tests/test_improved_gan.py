@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import dcgan, improved_gan
+from experiments import dcgan, improved_gan, improved_report
 from experiments.improved_gan import RECIPES, TABLE3, TRICKS, Config, build, main, planned, seen
 from gan_jax import core
 from gan_jax.data import load
@@ -170,7 +170,7 @@ def judged(monkeypatch):
         return Seen(images.reshape(len(images), -1)[:, ::16].astype(np.float32), logits)
 
     judge = Network({"features": "judge", "weights": "fixed"}, see, "classes", fixed_scale=True)
-    monkeypatch.setattr(improved_gan, "open_network", lambda name, dataset: judge)
+    monkeypatch.setattr(improved_report, "open_network", lambda name, dataset: judge)
 
 
 def table_of(outdir, names, **changes):

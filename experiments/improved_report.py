@@ -1,0 +1,98 @@
+"""What became of the runs of `experiments.improved_gan`: scores over the seeds, a table, a sheet."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.tables import markdown, mean_and_error
+from gan_jax import images
+from gan_jax.data import Dataset
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.scores import BETTER
+from gan_jax.files import whole
+from gan_jax.runs import open_trained
+
+COLUMNS = {"kid": "{:.4f}", "is": "{:.2f}", "recall": "{:.3f}", "recognised": "{:.3f}", "diversity": "{:.3f}"}
+SHOWN = 10  # samples of a recipe
+
+
+class Played(NamedTuple):
+    """A run that has been trained: its directory, the seconds that it took, and the real images that it saw."""
+
+    directory: Path
+    seconds: float
+    images: int
+
+
+def report(
+    found: Mapping[str, Sequence[Played]],
+    dataset: Dataset,
+    network: Network,
+    n: int,
+    seed: int,
+    outdir: Path,
+    paper: Mapping[str, str],
+) -> dict[str, Any]:
+    """Score n samples of each run, and write table.md, results.json and samples.png; returns what results.json has.
+
+    `paper` has the Inception scores that a paper prints for the rows, if any.
+    """
+    evaluators = _evaluators(dataset, network, n)
+    rows, sheet = {}, []
+    for name, runs in found.items():
+        each = []
+        for run in runs:
+            samples = open_trained(run.directory).draw(n, seed=seed)
+            each.append({key: value for evaluator in evaluators for key, value in evaluator.score(samples).items()})
+            if run is runs[0]:
+                sheet.append(samples[:SHOWN])
+        scores = {key: mean_and_error(np.array([numbers[key] for numbers in each])) for key in each[0]}
+        kept = [run._asdict() | {"directory": str(run.directory)} for run in runs]
+        seconds = float(np.mean([run.seconds for run in runs]))
+        rows[name] = {"scores": scores, "images": runs[0].images, "seconds": seconds, "seeds": len(runs), "runs": kept}
+    floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
+    results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
+    told = table(rows, floor, paper)
+    print(f"\n{told}")
+    for path, text in ((outdir / "table.md", told), (outdir / "results.json", json.dumps(results))):
+        with whole(path) as unfinished:
+            unfinished.write_text(text + "\n")
+    pictures = np.concatenate(sheet)
+    images.save(images.grid(pictures, len(sheet[0])), outdir / "samples.png", images.enlargement(pictures.shape[1]))
+    print(f"written: {', '.join(str(outdir / name) for name in ('table.md', 'results.json', 'samples.png'))}")
+    return results
+
+
+def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
+    """KID and recall by the features that are asked for; Inception score and what is recognised by a classifier of the data."""
+
+    def by(network: Network, *metrics: str) -> Evaluator:
+        evaluator = Evaluator(dataset, network, metrics)
+        for reason in evaluator.drop_lacking(n):
+            print(f"left out    {reason}")
+        return evaluator
+
+    if network.logits_of == "classes":
+        return [by(network, "kid", "prdc", "is", "recognised", "diversity")]
+    found = [by(network, "kid", "prdc", *(["is"] if network.logits_of else []), "diversity")]
+    if dataset.class_names and dataset.held_out:
+        found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
+    return found
+
+
+def table(rows: Mapping[str, Any], floor: Mapping[str, float], paper: Mapping[str, str]) -> str:
+    """A row a recipe: mean ± standard error over the seeds, beside what a paper prints; the last row is real pictures."""
+    first = next(iter(rows.values()))["scores"]
+    columns = {name: form for name, form in COLUMNS.items() if name in first}
+    lines = [["", *(f"{name} ({BETTER[name]})" for name in columns), *(["paper's IS"] if paper else []), "images seen", "s"]]
+    for name, row in rows.items():
+        scores = [" ± ".join(form.format(x) for x in row["scores"][key]) for key, form in columns.items()]
+        printed = [paper[name]] if paper else []
+        lines.append([name, *scores, *printed, f"{row['images']:,}", f"{row['seconds']:.0f}"])
+    real = [form.format(floor[key]) if key in floor else "" for key, form in columns.items()]
+    lines.append(["real", *real, *(["11.24 ± 0.12"] if paper else []), "", ""])
+    return markdown(lines)
