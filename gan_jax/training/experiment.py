@@ -45,6 +45,7 @@ from gan_jax.training.callbacks import (
 from gan_jax.training.conclusion import conclude
 from gan_jax.training.film import make_film
 from gan_jax.training.flags import ExperimentFlags
+from gan_jax.training.live import in_notebook, live_sheet
 from gan_jax.training.loop import Every
 from gan_jax.training.plateau import stop_of
 from gan_jax.training.report import Row
@@ -275,6 +276,8 @@ def _callbacks(
         evaluated = bool(metrics) or game.score is not None or game.measure is not None
         return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * evaluated)]
     calls = [Every(config.sample_every, sheets(config, run, game, dataset, asks))]
+    if in_notebook():
+        calls.append(Every(config.sample_every, live_sheet(run.directory)))
     return calls + [Every(config.eval_every, call) for call in scorers(config, game, dataset, asks, metrics, run.log)]
 
 

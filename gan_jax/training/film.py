@@ -1,7 +1,7 @@
 """The film of a run: the samples of the same noise over the rounds, with the curves of the run below them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +74,17 @@ def make_film(run: Run) -> list[Path]:
         return []
 
 
+def newest(directory: Path) -> np.ndarray | None:
+    """The newest sheet of a run as the film shows it, with the curves so far, uint8 (h, w, 3); None before the first."""
+    frames = _read(sheets_of(directory)[-1:], lambda told: None)
+    if not frames:
+        return None
+    (frame,) = frames
+    curves = _curves(directory)
+    below = plot(curves, _sheet_size(frame.sheet)[0], _CURVES, frame.step) if curves else None
+    return _composed(frame, below)
+
+
 def sheets_of(directory: Path) -> list[tuple[int, Path]]:
     """The sheets of samples of a run with their rounds, oldest first."""
     named = ((re.fullmatch("[0-9]+", path.stem), path) for path in directory.glob("samples/*.png"))
@@ -83,9 +94,12 @@ def sheets_of(directory: Path) -> list[tuple[int, Path]]:
 def frames_of(directory: Path, tell: Callable[[str], object], most: int) -> list[Frame]:
     """At most `most` sheets of a run, early ones more densely; what cannot be read is told."""
     sheets = sheets_of(directory)
-    chosen = [sheets[i] for i in geometrically(len(sheets), most)]
-    found = numbered_frames([[path] for _, path in chosen], tell)
-    return [Frame(chosen[number][0], sheet) for number, sheet in found]
+    return _read([sheets[i] for i in geometrically(len(sheets), most)], tell)
+
+
+def _read(sheets: Sequence[tuple[int, Path]], tell: Callable[[str], object]) -> list[Frame]:
+    found = numbered_frames([[path] for _, path in sheets], tell)
+    return [Frame(sheets[number][0], sheet) for number, sheet in found]
 
 
 def _curves(directory: Path) -> list[Panel]:
