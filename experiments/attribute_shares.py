@@ -18,7 +18,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from gan_jax import cli, images
-from gan_jax.commands.codes import Codes, open_codes
+from gan_jax.commands.codes import Codes, open_codes, results
 from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Count, checked
 from gan_jax.errors import InputError
@@ -27,6 +27,7 @@ from gan_jax.files import whole
 from gan_jax.metrics.intervals import Proportion, proportion
 from gan_jax.rows import evenly
 from gan_jax.runs.records import write_json
+from gan_jax.training.film import sheets_of
 
 Asked = Mapping[str, tuple[Wanted, ...]]
 Shares = Mapping[str, Proportion]
@@ -47,19 +48,24 @@ class Config:
 
 
 def main(config: Config) -> dict[str, Any]:
-    """Write shares.png and shares.json, and return what the latter has; raises `InputError` for what nothing reads."""
+    """Write shares.png and shares.json, and return what the latter has.
+
+    Raises `InputError` for what nothing reads, for runs without sheets, and for a folder that cannot be written.
+    """
     config = checked(config)
     if not config.runs:
         raise InputError("name a run or more")
+    if not config.attributes:
+        raise InputError("--attributes: name one or more, as in 'glasses' or '!male'")
     wanted = {word: parse_wanted(word) for word in config.attributes}
     found: dict[str, Any] = {}
-    for run in config.runs:
-        codes = open_codes(run, CodeFlags(ref=config.ref), "shares")
-        found[str(run)] = {"real": real_shares(codes, wanted, config.real), "rounds": shares_over_time(codes, wanted)}
-    out = config.out or config.runs[0]
-    out.mkdir(parents=True, exist_ok=True)
-    draw(found, config.attributes, out / "shares.png")
-    write_json(out / "shares.json", found)
+    with results(config.out or config.runs[0], ("shares.png", "shares.json"), (), config.runs) as out:
+        for run in config.runs:
+            codes = open_codes(run, CodeFlags(ref=config.ref), "shares")
+            rounds = shares_over_time(codes, wanted)
+            found[str(run)] = {"real": real_shares(codes, wanted, config.real), "rounds": rounds}
+        draw(found, config.attributes, out / "shares.png")
+        write_json(out / "shares.json", found)
     for name_of_run, of_run in found.items():
         last = max(of_run["rounds"])
         for name in config.attributes:
@@ -76,20 +82,19 @@ def real_shares(codes: Codes, wanted: Asked, most: int) -> Shares:
 
 
 def shares_over_time(codes: Codes, wanted: Asked) -> dict[int, Shares]:
-    """Of the samples on each sheet, by its round; raises `InputError` where there is none."""
-    sheets = sorted((codes.run / "samples").glob("[0-9]*.png"))
+    """Of the samples on each sheet, by its round; raises `InputError` where there is none, or one that cannot be read."""
+    sheets = sheets_of(codes.run)
     if not sheets:
         raise InputError(f"{codes.run} has no sheets of samples: it was trained without --sample-every")
-    return {int(path.stem): _shares(codes, wanted, _pictures(path, codes.shape)) for path in sheets}
+    return {step: _shares(codes, wanted, _pictures(path, codes.shape)) for step, path in sheets}
 
 
 def _pictures(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """The samples on a sheet; raises `InputError` for another picture."""
     scale = images.enlargement(shape[0])
     try:
-        (sheet,) = images.read_frames([[path]], print)
-        return images.cut(sheet[::scale, ::scale], shape[:2])[..., : shape[2]]
-    except ValueError as error:
+        return images.cut(images.read(path, shape[2])[::scale, ::scale], shape[:2])
+    except images.UNREADABLE as error:
         raise InputError(f"{path} is no sheet of samples: {error}") from error
 
 

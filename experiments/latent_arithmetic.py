@@ -41,12 +41,14 @@ from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import FREE, Count, Within, checked
 from gan_jax.errors import InputError
 from gan_jax.evaluation.attributes import AttributeReader, Readings, Wanted, all_hold, confidence_in, parse_wanted, transferred
+from gan_jax.evaluation.readers import READERS
 from gan_jax.files import whole
 from gan_jax.latents import Rescale, arithmetic, lerp, mean_code, rescaled, slerp
 from gan_jax.metrics.intervals import proportion
 from gan_jax.rows import evenly
 from gan_jax.runs.records import write_json
 
+NAMES = ("table.md", "results.json", "curve.png", "results.png", "walks.png")
 RESULT, ALONE = "a - b + c", "c alone"
 FRAMES = 33  # of a walk
 JUMP = 5.0  # a step so many times as long as the walk's median one
@@ -102,16 +104,20 @@ def main(config: Config) -> Numbers | None:
     Raises `InputError` for attributes that nothing reads or too few samples have, and as `experiments.dcgan`.
     """
     config = checked(config)
+    words = (config.a, config.b, config.c)
+    if config.run is None and config.data in READERS:  # before a run of hours
+        understood(AttributeReader(f"the reader of {config.data}", READERS[config.data].attributes, lambda images: {}), words)
     directory = config.run or dcgan.trained(config)
     if directory is None:
         return None
     flags: dict[str, Any] = {"search": config.search, "seed": config.seed, "ref": config.ref}
     seen: dict[str, Any] = {"features": config.features, "weights": config.weights, "resize": config.resize}
     codes = open_codes(directory, CodeFlags(**flags, **seen), "latent_arithmetic")
-    with results(codes, ()) as out:
-        task = understood(codes.reader, (config.a, config.b, config.c))
+    with results(codes.folder, NAMES, (), [codes.run]) as out:
+        task = understood(codes.reader, words)
         pools = exemplars(codes, task, config.sure)
-        transfers, strips = _transfers(codes, task, pools, config)
+        sizes = averaged(config.averaged, min(map(len, pools)))
+        transfers, strips = _transfers(codes, task, pools, sizes, config)
         walks, frames = _walks(codes, config)
         about = f"{codes.reader.about}; {config.triplets} triplets, {config.walks} walks, step {codes.trained.step}"
         told = tables(transfers, walks, about)
@@ -123,8 +129,11 @@ def main(config: Config) -> Numbers | None:
         draw_curve(transfers, out / "curve.png")
         draw_strips(strips, out / "results.png")
         draw_strips(frames, out / "walks.png")
-    figure.main(figure.Config(run=directory, a=config.a, b=config.b, c=config.c, rescale=config.rescale, **flags))
-    interpolate.main(interpolate.Config(run=directory, features="pixels", closed=True, **flags))
+    asked: dict[str, Any] = {"run": directory, **flags, **seen}
+    figure.of_codes(
+        figure.Config(a=config.a, b=config.b, c=config.c, rescale=config.rescale, **asked), codes, directory / "arithmetic"
+    )
+    interpolate.of_codes(interpolate.Config(closed=True, **asked), codes, directory / "interpolate")
     return found
 
 
@@ -161,13 +170,23 @@ def exemplars(codes: Codes, task: Task, sure: float) -> list[Int[np.ndarray, " m
     return pools
 
 
+def averaged(wanted: Sequence[int], there: int) -> list[int]:
+    """The numbers of exemplars that can be averaged, of which `there` are; raises `InputError` where none can."""
+    sizes = [k for k in wanted if k <= there]
+    if not sizes:
+        raise InputError(
+            f"--averaged {' '.join(map(str, wanted)) or 'names no number'}: there are {there} exemplars of the rarest kind; "
+            "average fewer, or raise --search"
+        )
+    if left_out := [str(k) for k in wanted if k not in sizes]:
+        print(f"left out    means of {', '.join(left_out)}: there are not so many exemplars; raise --search")
+    return sizes
+
+
 def _transfers(
-    codes: Codes, task: Task, pools: Sequence[np.ndarray], config: Config
+    codes: Codes, task: Task, pools: Sequence[np.ndarray], sizes: Sequence[int], config: Config
 ) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
     """A row for each number of exemplars and each kind of result, and the first pictures of each."""
-    sizes = [k for k in config.averaged if k <= min(map(len, pools))]
-    if left_out := [str(k) for k in config.averaged if k not in sizes]:
-        print(f"left out    means of {', '.join(left_out)}: there are not so many exemplars; raise --search")
     rows, strips = [], []
     for k in tqdm(sizes, desc="exemplars", leave=False, disable=None):
         chosen = [pool[subsets(len(pool), k, config.triplets, (config.seed, k, i))] for i, pool in enumerate(pools)]
@@ -234,6 +253,8 @@ def _walks(codes: Codes, config: Config) -> tuple[list[Numbers], list[tuple[str,
     """A row for each kind of walk between the same pairs of samples, and some of their frames."""
     valid = codes.reader.valid(codes.readings)
     usable = np.arange(config.search) if valid is None else np.flatnonzero(valid)
+    if len(usable) < 2:
+        raise InputError(f"a walk is between 2 samples, and {len(usable)} of {config.search:,} are valid: raise --search")
     ends = usable[subsets(len(usable), 2, config.walks, (config.seed,))]
     t = jnp.linspace(0.0, 1.0, FRAMES)
     rows, strips = [], []

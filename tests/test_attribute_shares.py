@@ -34,6 +34,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_shares_over_the_rounds(run, tmp_path, capsys):
+    Image.new("RGB", (7, 7)).save(run / "samples" / "000050-mine.png")  # no sheet of the run
     asked = {"attributes": ("bright", "!bright"), "ref": "lamps", "out": tmp_path / "out"}
     found = attribute_shares.main(Config(runs=(run,), **asked))[str(run)]
     assert {step: shares["bright"].share for step, shares in found["rounds"].items()} == {0: 0.0, 50: 0.25, 100: 0.75}
@@ -52,6 +53,15 @@ def test_what_cannot_be_counted(run, tmp_path):
         attribute_shares.main(Config(runs=(run,), attributes=("wings",), **asked))
     with pytest.raises(InputError, match="name a run or more"):
         attribute_shares.main(Config(runs=(), attributes=("bright",), **asked))
+    with pytest.raises(InputError, match="--attributes: name one or more"):
+        attribute_shares.main(Config(runs=(run,), attributes=(), **asked))
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(InputError, match="cannot write to .*mine: File exists; choose another --out"):
+        attribute_shares.main(Config(runs=(run,), attributes=("bright",), **{**asked, "out": tmp_path / "mine"}))
+    sheet = (run / "samples" / "000050.png").read_bytes()
+    (run / "samples" / "000050.png").write_bytes(sheet[:60])
+    with pytest.raises(InputError, match=r"000050.png is no sheet of samples: cannot identify image file"):
+        attribute_shares.main(Config(runs=(run,), attributes=("bright",), **asked))
     Image.new("RGB", (77, 30)).save(run / "samples" / "000050.png")
     with pytest.raises(InputError, match=r"000050.png is no sheet of samples"):
         attribute_shares.main(Config(runs=(run,), attributes=("bright",), **asked))

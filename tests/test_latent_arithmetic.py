@@ -143,9 +143,28 @@ def test_a_run_is_measured(run, halves, capsys):
     assert "valid       1.00" in capsys.readouterr().out
 
 
+def test_a_run_is_opened_once(run, halves, monkeypatch):
+    """The paper's figure and the film are of the samples that were read before."""
+    opened = []
+    open_codes = latent_arithmetic.open_codes
+    for module in (latent_arithmetic, latent_arithmetic.figure, latent_arithmetic.interpolate):
+        monkeypatch.setattr(module, "open_codes", lambda *args: opened.append(args) or open_codes(*args))
+    main(Config(run=run, a="upper,lower", b="!upper,lower", c="!upper,!lower", **ASKED))
+    assert len(opened) == 1
+
+
+def test_words_are_understood_before_a_run_is_trained(monkeypatch):
+    monkeypatch.setattr(latent_arithmetic.dcgan, "trained", lambda config: pytest.fail("it was trained"))
+    with pytest.raises(InputError, match="nothing reads 'glases' .* the reader of doodle_faces reads male, hat"):
+        main(Config(a="glases,male"))
+
+
 def test_too_few_exemplars(run, halves, capsys):
     names = {"a": "upper,lower", "b": "!upper,lower", "c": "!upper,!lower"}
     main(Config(run=run, **names, **{**ASKED, "averaged": (1, 39)}))
     assert "left out    means of 39: there are not so many exemplars" in capsys.readouterr().out
+    for wanted, message in (((39,), "--averaged 39: there are [0-9]+ exemplars of the rarest kind"), ((), "names no number")):
+        with pytest.raises(InputError, match=message):
+            main(Config(run=run, **names, **{**ASKED, "averaged": wanted}))
     with pytest.raises(InputError, match="none of 40 samples has upper and lower with a confidence of 1.0"):
         main(Config(run=run, **names, **{**ASKED, "sure": 1.0}))

@@ -25,6 +25,7 @@ from gan_jax.config import Weight, command
 from gan_jax.evaluation.attributes import Wanted, all_hold, holds, transferred
 from gan_jax.latents import arithmetic, mean_code, ring
 
+NAMES = ("figure.png", "codes.npz", "arithmetic.json")
 _SIDE = 3  # of the square of results
 _SHOWN = 5  # exemplars of a column
 _GAP = 16  # pixels between parts of the figure
@@ -56,11 +57,15 @@ def main(config: Config) -> dict[str, Any]:
     means; `control` the same arithmetic on the exemplars' pixels. Where A, B and C were found by attributes, `wanted` has what
     the result should show, and the shares that do. Raises `InputError` for what cannot be had.
     """
+    return of_codes(config, open_codes(config.run, config, "arithmetic"))
+
+
+def of_codes(config: Config, codes: Codes, folder: Path | None = None) -> dict[str, Any]:
+    """What `main` does, for a run that is open already; results go to `folder`, default that of the codes."""
     words = (config.a, config.b, config.c)
-    codes = open_codes(config.run, config, "arithmetic")
     norm = codes.trained.norms.typical
-    with results(codes, files_in(words)) as out:
-        found = [codes.exemplars(word, name) for word, name in zip(words, "ABC", strict=True)]
+    with results(folder or codes.folder, NAMES, files_in(words), [codes.run]) as out:
+        found = codes.exemplars(dict(zip("ABC", words, strict=True)))
         a, b, c = exemplars = [each.z for each in found]
         kept = None if config.rescale == "none" else norm
         code = arithmetic(a, b, c, kept, "result" if config.rescale == "result" else "means")

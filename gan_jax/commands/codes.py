@@ -3,9 +3,9 @@
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,49 +134,65 @@ class Codes:
         """(n, m)."""
         return self.network.look(pictures).features
 
-    def exemplars(self, word: str, what: str) -> Exemplars:
-        """What a word names: numbers of samples ("7", "seed:7,12"), attributes ("glasses,!male"), pictures or codes in files.
+    def exemplars(self, words: Mapping[str, str]) -> list[Exemplars]:
+        """What words name, each by what it is for: numbers of samples ("7", "seed:7,12"), attributes ("glasses,!male"), or
+        pictures or codes in files.
 
-        Says how they were found. Raises `InputError` for numbers beyond those that are searched, for attributes that nothing
-        reads or no sample has, and for files that cannot be read.
+        Says how they were found. What cannot be had is refused before any picture is inverted. Raises `InputError` for numbers
+        beyond those that are searched, for attributes that nothing reads or no sample has, and for files that cannot be read.
         """
+        waiting = {what: self._named(word, what) for what, word in words.items()}
+        found = []
+        for what, complete in waiting.items():
+            found.append(complete())
+            print(f"{what:12}{found[-1].told}", flush=True)
+        return found
+
+    def _named(self, word: str, what: str) -> Callable[[], Exemplars]:
+        """What gives the exemplars that a word names, once it is sure that they can be had."""
         parts = [part.strip() for part in word.split(",") if part.strip()]
         if not parts:
             raise InputError(f"{what} names nothing: give a number of a sample, attributes as in 'glasses,!male', or pictures")
         named = [given.is_file_name(part) for part in parts]
         if all(_SEED.fullmatch(part) for part in parts):
-            found = self._numbered([int(part.removeprefix("seed:")) for part in parts])
-        elif all(named):
-            found = self._of_files(parts)
-        elif any(named):
+            return self._numbered([int(part.removeprefix("seed:")) for part in parts])
+        if all(named):
+            return self._of_files(parts)
+        if any(named):
             raise InputError(f"{word!r} names files and other things: give either")
-        else:
-            found = self._with_attributes(attributes.parse_wanted(word))
-        print(f"{what:12}{found.told}", flush=True)
-        return found
+        return self._with_attributes(attributes.parse_wanted(word))
 
-    def _numbered(self, numbers: Sequence[int]) -> Exemplars:
+    def _numbered(self, numbers: Sequence[int]) -> Callable[[], Exemplars]:
         n = self.flags.search
         if wrong := [number for number in numbers if not 0 <= number < n]:
             raise InputError(f"there is no sample {wrong[0]}: {n:,} are drawn, 0 to {n - 1:,}; raise --search for more")
-        z = self.z[list(numbers)]
-        return Exemplars(z, self.render(z), (), f"{_samples(numbers)} of seed {self.flags.seed}")
+        return lambda: self._rendered(self.z[list(numbers)], f"{_samples(numbers)} of seed {self.flags.seed}")
 
-    def _with_attributes(self, wanted: Sequence[Wanted]) -> Exemplars:
+    def _with_attributes(self, wanted: Sequence[Wanted]) -> Callable[[], Exemplars]:
         understood = self.reader.understood(wanted)
         chosen = attributes.most_confident(understood, self.readings, self.flags.k)
         words = " and ".join(map(str, understood))
         if not len(chosen):
-            raise InputError(f"none of {self.flags.search:,} samples has {words}: raise --search, or name what they have")
+            there = attributes.values_of(understood, self.readings)
+            instead = f" ({listed(there, 10)})" if there else ""
+            raise InputError(
+                f"none of {self.flags.search:,} samples has {words}: raise --search, or name what they have{instead}"
+            )
         fewer = f" ({self.flags.k} were asked for)" if len(chosen) < self.flags.k else ""
         told = f"{_samples(chosen)}{fewer} of {self.flags.search:,}, {words} by {self.reader.about}"
-        return Exemplars(self.z[chosen], self.pictures[chosen], understood, told)
+        return partial(Exemplars, self.z[chosen], self.pictures[chosen], understood, told)
 
-    def _of_files(self, paths: Sequence[str]) -> Exemplars:
+    def _of_files(self, paths: Sequence[str]) -> Callable[[], Exemplars]:
         if (z := given.read_codes(paths, self.dim)) is not None:
-            return Exemplars(z, self.render(z), (), f"{len(z)} codes of {paths[0]}")
+            return lambda: self._rendered(z, f"{len(z)} code{'s' * (len(z) > 1)} of {listed(paths, 3)}")
         most = max(self.flags.k, len(paths))
-        pictures, names = given.read_pictures(paths, self.shape, self.flags.fit, most)
+        pictures, names = given.read_pictures(paths, self.shape, self.flags.fit, most, "--k")
+        return lambda: self._nearest(pictures, names)
+
+    def _rendered(self, z: np.ndarray, told: str) -> Exemplars:
+        return Exemplars(z, self.render(z), (), told)
+
+    def _nearest(self, pictures: np.ndarray, names: Sequence[str]) -> Exemplars:
         found = self.inverted(pictures)
         told = f"{len(names)} picture{'s' * (len(names) > 1)} ({listed(names, 3)}), inverted to {_decibels(found.psnr)}"
         return Exemplars(found.z, images.to_uint8(found.images), (), told)
@@ -241,14 +257,15 @@ def files_in(words: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def results(codes: Codes, inputs: Sequence[str]) -> Iterator[Path]:
-    """The folder for the results of a command, which is made.
+def results(out: Path, names: Sequence[str], inputs: Iterable[Path | str], runs: Iterable[Path]) -> Iterator[Path]:
+    """The folder `out` for results that are files of these names, which is made.
 
-    Raises `InputError` where it cannot be written, and where it is, or lies in, one of the `inputs` or the run's checkpoints
-    or sheets.
+    Raises `InputError` where it cannot be written, where it is, or lies in, one of the `inputs` or the runs' checkpoints or
+    sheets, and where one of the files is an input.
     """
-    out = codes.folder
-    check_apart(out / "codes.npz", [*inputs, codes.run / "checkpoints", codes.run / "samples"])
+    known = [*inputs, *(run / folder for run in runs for folder in ("checkpoints", "samples"))]
+    for name in names:
+        check_apart(out / name, known)
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)  # before what takes minutes

@@ -15,6 +15,7 @@ from gan_jax.directions import LEAST, along, principal_directions, probe_directi
 from gan_jax.errors import InputError
 from gan_jax.evaluation.attributes import all_hold, parse_wanted
 
+NAMES = ("walks.png", "codes.npz", "directions.json")
 _MEASURED = 100  # codes along whose walks an attribute is read
 
 
@@ -46,8 +47,8 @@ def main(config: Config) -> dict[str, Any]:
     if config.pca is not None and config.attribute is not None:
         raise InputError("--pca and --attribute: choose one of them")
     codes = open_codes(config.run, config, "directions")
-    with results(codes, files_in([config.start])) as out:
-        begin = codes.exemplars(config.start, "start").z
+    with results(codes.folder, NAMES, files_in([config.start]), [codes.run]) as out:
+        begin = codes.exemplars({"start": config.start})[0].z
         amounts = config.extent * np.linspace(-1, 1, config.columns, dtype=np.float32)
         amounts *= codes.trained.norms.typical / codes.dim**0.5
         if config.attribute is None:

@@ -24,12 +24,18 @@ def is_file_name(word: str) -> bool:
 
 
 def read_codes(paths: Sequence[str], dim: int) -> np.ndarray | None:
-    """The codes `z` (n, dim) of an .npz, if one path is given and it holds some; None for anything else.
+    """The codes `z` of .npz files, (n, dim), if these hold some; None where none does.
 
-    Raises `InputError` for codes of another length.
+    Raises `InputError` for codes of another length, and for codes beside pictures.
     """
-    path = place(paths[0])
-    if len(paths) > 1 or path.suffix.lower() != ".npz" or not path.is_file():
+    found = [codes for path in paths if (codes := _codes(place(path), dim)) is not None]
+    if found and len(found) < len(paths):
+        raise InputError(f"{', '.join(paths)}: codes and pictures are different exemplars, name either")
+    return np.concatenate(found) if found else None
+
+
+def _codes(path: Path, dim: int) -> np.ndarray | None:
+    if path.suffix.lower() != ".npz" or not path.is_file():
         return None
     headers = headers_of(path)
     if "z" not in headers:
@@ -42,14 +48,21 @@ def read_codes(paths: Sequence[str], dim: int) -> np.ndarray | None:
     return z.astype(np.float32)
 
 
-def read_pictures(paths: Sequence[str], shape: tuple[int, ...], fit: Fit, most: int) -> tuple[np.ndarray, list[str]]:
-    """At most `most` pictures in files, folders and .npz as uint8 (n, *shape), and their names; says how they were fitted.
+def read_pictures(paths: Sequence[str], shape: tuple[int, ...], fit: Fit, most: int, flag: str) -> tuple[np.ndarray, list[str]]:
+    """At most `most` pictures in files, folders and .npz as uint8 (n, *shape), and their names.
 
-    `shape` is (height, width, channels). Raises `InputError` for what is not there, holds no pictures, or cannot be read.
+    `shape` is (height, width, channels). Says how they were fitted, and where more are there than were read, which the user
+    chooses by `flag`. Raises `InputError` for what is not there, holds no pictures, or cannot be read.
     """
-    found = [picture for path in paths for picture in _pictures(place(path), most)][:most]
+    there, found = 0, []
+    for path in paths:
+        size, pictures = _pictures(place(path), most)
+        there += size
+        found += pictures
+    if there > most:
+        print(f"taken       the first {most:,} of {there:,} pictures ({flag})")
     fitted, others = [], []
-    for name, picture in found:
+    for name, picture in found[:most]:
         try:
             h, w = facts(picture)[:2]
             fitted.append(_decoded(picture, shape, fit))
@@ -61,18 +74,19 @@ def read_pictures(paths: Sequence[str], shape: tuple[int, ...], fit: Fit, most: 
     if others:
         more = f" and {len(others) - 1} more" * (len(others) > 1)
         print(f"fitted      {others[0]}{more} to the run's {shape[0]}x{shape[1]} pixels (--fit {fit})")
-    return np.stack(fitted), [name for name, _ in found]
+    return np.stack(fitted), [name for name, _ in found[:most]]
 
 
-def _pictures(path: Path, most: int) -> list[tuple[str, Picture]]:
+def _pictures(path: Path, most: int) -> tuple[int, list[tuple[str, Picture]]]:
+    """How many pictures a path has, and the first of them with their names."""
     if not exists(path):
         raise InputError(f"there is no {path}: name picture files, a folder of them or an .npz")
     if path.is_dir():
         inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
         if not inside:
             raise InputError(f"{path} holds no pictures: they end in {', '.join(SUFFIXES)}")
-        return [_file(each) for each in inside[:most]]
-    return _arrays(path, most) if path.suffix.lower() == ".npz" else [_file(path)]
+        return len(inside), [_file(each) for each in inside[:most]]
+    return _arrays(path, most) if path.suffix.lower() == ".npz" else (1, [_file(path)])
 
 
 def _file(path: Path) -> tuple[str, Picture]:
@@ -82,7 +96,7 @@ def _file(path: Path) -> tuple[str, Picture]:
         raise InputError(f"{error}: name a picture file") from error
 
 
-def _arrays(path: Path, most: int) -> list[tuple[str, Picture]]:
+def _arrays(path: Path, most: int) -> tuple[int, list[tuple[str, Picture]]]:
     headers = headers_of(path)
     name = next((name for name in FIELDS["image"] if name in headers), None)
     if name is None:
@@ -90,7 +104,7 @@ def _arrays(path: Path, most: int) -> list[tuple[str, Picture]]:
     images = read_arrays(path, headers, [name])[name]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
         raise InputError(f"{path}: {name} must be uint8 (n, h, w) or (n, h, w, c), not {images.dtype} {images.shape}")
-    return [(f"{path}[{i}]", picture) for i, picture in enumerate(images[:most])]
+    return len(images), [(f"{path}[{i}]", picture) for i, picture in enumerate(images[:most])]
 
 
 def _decoded(picture: Picture, shape: tuple[int, ...], fit: Fit) -> np.ndarray:

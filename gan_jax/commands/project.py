@@ -16,6 +16,8 @@ from gan_jax.config import Count, command
 from gan_jax.errors import InputError
 from gan_jax.runs.conditions import Rows
 
+NAMES = ("pairs.png", "styles.png", "codes.npz", "project.json")
+
 
 @dataclass(frozen=True)
 class Config(CodeFlags):
@@ -45,8 +47,8 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError("name picture files, a folder of them, or an .npz")
     codes = open_codes(config.run, config, "project")
     asked = [codes.trained.ask(1, caption=text) for text in config.to_caption]  # bad captions are refused before the search
-    with results(codes, config.pictures) as out:
-        targets, names = given.read_pictures(config.pictures, codes.shape, config.fit, config.n)
+    with results(codes.folder, NAMES, config.pictures, [codes.run]) as out:
+        targets, names = given.read_pictures(config.pictures, codes.shape, config.fit, config.n, "--n")
         found = codes.inverted(targets)
         made = images.to_uint8(found.images)
         images.save(_pairs(targets, made), out / "pairs.png")

@@ -125,16 +125,29 @@ def parse_wanted(text: str) -> tuple[Wanted, ...]:
 
 
 def holds(wanted: Wanted, readings: Readings) -> np.ndarray:
-    """Which pictures meet the condition, bool (n,); raises `InputError` for a value that must be said."""
+    """Which pictures meet the condition, bool (n,).
+
+    Raises `InputError` for a value that must be said, for another than true or false of a yes or no, and for an attribute that
+    is measured.
+    """
     values = readings[wanted.name].values
-    if wanted.value is None:
-        if values.dtype != bool:
-            seen = [str(value) for value in np.unique(values)]
-            raise InputError(f"{wanted.name} is no yes or no: say which value, as in {wanted.name}={listed(seen, 1)}")
-        right = values
-    else:
+    if values.dtype.kind == "f":
+        raise InputError(f"{wanted.name} is measured, {values.min():.3g} to {values.max():.3g}: no two pictures have it alike")
+    if values.dtype == bool and wanted.value is not None and wanted.value.lower() not in ("true", "false"):
+        raise InputError(f"{wanted.name} is a yes or no: ask for {wanted.name} or !{wanted.name}, not {wanted}")
+    if values.dtype != bool and wanted.value is None:
+        seen = [str(value) for value in np.unique(values)]
+        raise InputError(f"{wanted.name} is no yes or no: say which value, as in {wanted.name}={listed(seen, 1)}")
+    right = values
+    if wanted.value is not None:
         right = np.array([str(value).lower() == wanted.value.lower() for value in values.tolist()], bool)
     return ~right if wanted.negated else right
+
+
+def values_of(wanted: Sequence[Wanted], readings: Readings) -> list[str]:
+    """The values that were read of the attributes whose value is asked for, as "hair=red"."""
+    valued = dict.fromkeys(each.name for each in wanted if each.value is not None)
+    return [f"{name}={value}" for name in valued for value in np.unique(readings[name].values)]
 
 
 def all_hold(wanted: Sequence[Wanted], readings: Readings) -> np.ndarray:

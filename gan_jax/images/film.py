@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.files import whole
+from gan_jax.images.sheets import UNREADABLE, read
 
 
 def read_frames(rows: Sequence[Sequence[Path]], tell: Callable[[str], object]) -> list[np.ndarray]:
@@ -23,29 +24,25 @@ def numbered_frames(rows: Sequence[Sequence[Path]], tell: Callable[[str], object
     frames: list[tuple[int, np.ndarray]] = []
     for number, row in reversed(list(enumerate(rows))):
         try:
-            frame = np.concatenate([_read(path) for path in row], axis=1)
+            frame = np.concatenate([read(path) for path in row], axis=1)
             if frames and frame.shape != frames[0][1].shape:
                 raise ValueError("it has another size than the last sheet")
             frames.append((number, frame))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             tell(f"{', '.join(map(str, row))} is left out of the film: {error}")
     return frames[::-1]
 
 
-def _read(path: Path) -> np.ndarray:
-    with Image.open(path) as sheet:
-        return np.asarray(sheet.convert("RGB"))
-
-
-def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0, both: bool = True) -> list[Path]:
+def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0, both: bool = True, rest: float = 1.0) -> list[Path]:
     """Write frames (h, w, 1|3|4), uint8, as an animated WebP, and as mp4 beside it where imageio-ffmpeg is installed.
 
-    Unless `both`, there is no WebP where there is an mp4. The last frame stands for a second. Returns the files written.
+    Unless `both`, there is no WebP where there is an mp4. The last frame stands for `rest` seconds, and for at least as long as
+    the others: with 0 a walk that comes back to its first frame has no seam. Returns the files written.
     """
     pictures = [Image.fromarray(f[..., 0] if f.shape[-1] == 1 else f).convert("RGB") for f in frames]
     pause = max(round(1000 * seconds / len(pictures)), 20)
-    durations = [pause] * (len(pictures) - 1) + [1000]
-    mp4 = _mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause)
+    durations = [pause] * (len(pictures) - 1) + [max(round(1000 * rest), pause)]
+    mp4 = _mp4(pictures, path.with_suffix(".mp4"), fps=1000 / pause, rest=rest)
     if mp4 and not both:
         return mp4
     target = path.with_suffix(".webp")
@@ -55,7 +52,7 @@ def film(frames: Sequence[np.ndarray], path: Path, seconds: float = 8.0, both: b
     return [target, *mp4]
 
 
-def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
+def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float, rest: float) -> list[Path]:
     try:
         import imageio_ffmpeg
 
@@ -68,7 +65,7 @@ def _mp4(pictures: Sequence[Image.Image], path: Path, fps: float) -> list[Path]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # jax warns of every fork; the child only runs ffmpeg
             writer.send(None)
-        for picture in [*pictures, *[pictures[-1]] * round(fps)]:
+        for picture in [*pictures, *[pictures[-1]] * round(rest * fps)]:
             writer.send(np.ascontiguousarray(np.asarray(picture)[: size[1], : size[0]]))
         writer.close()
     return [path]

@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from gan_jax.files import exists, whole
 
 SIGNATURE = "Software", "gan_jax"  # a text in every PNG of ours
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises for what is no picture
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -45,6 +46,13 @@ def save(image: np.ndarray, path: Path, scale: int = 1) -> None:
         picture.save(unfinished, format=path.suffix[1:].upper().replace("JPG", "JPEG"), pnginfo=signature)
 
 
+def read(path: Path, channels: int = 3) -> np.ndarray:
+    """The picture in a file as uint8 (h, w, channels), 1, 3 or 4 of them; raises one of `UNREADABLE` where there is none."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    return pixels[..., None] if channels == 1 else pixels
+
+
 def default_place(path: Path) -> Path:
     """Where a picture goes that the user gave no place: `path`, unless a picture of somebody else's has that name.
 
@@ -64,7 +72,7 @@ def _is_ours(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return picture.info.get(SIGNATURE[0]) == SIGNATURE[1]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNREADABLE:
         return False
 
 

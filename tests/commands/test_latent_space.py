@@ -48,9 +48,14 @@ def reader(monkeypatch, run):
     def read(images):
         half = difference(images) - usual
         sure = 1 / (1 + np.exp(-np.abs(half)))
-        return {"left": half > 0, "left_confidence": sure, "wings": np.zeros(len(images), bool)}
+        return {
+            "left": half > 0,
+            "left_confidence": sure,
+            "wings": np.zeros(len(images), bool),
+            "kind": np.full(len(images), "blue"),
+        }
 
-    monkeypatch.setitem(READERS, "halves", Reader(("left", "wings"), lambda size: read))
+    monkeypatch.setitem(READERS, "halves", Reader(("left", "wings", "kind"), lambda size: read))
     return lambda images: read(images)["left"]
 
 
@@ -82,6 +87,12 @@ def test_a_walk_from_class_to_class(conditional, run, tmp_path):
         interpolate.main(interpolate.Config(run=run, to_label="c", **asked))
     with pytest.raises(InputError, match="no class 'd'"):
         interpolate.main(interpolate.Config(run=conditional, to_label="d", out=tmp_path / "d", **asked))
+    told = json.loads((tmp_path / "interpolate.json").read_text())
+    assert np.shape(told["steps"]) == (2, 2)
+    pixels = found["images"].astype(float).reshape(2, 3, -1) / 255
+    np.testing.assert_allclose(told["steps"], np.linalg.norm(np.diff(pixels, axis=1), axis=2), rtol=1e-4)
+    alone = interpolate.main(interpolate.Config(run=conditional, to_label="c", out=tmp_path, **{**asked, "through": ("3",)}))
+    np.testing.assert_array_equal(alone["images"][0], found["images"][0])
 
 
 def test_embeddings_are_mixed_and_other_classes_are_not(conditional):
@@ -133,12 +144,24 @@ def test_a_walk(run, tmp_path):
         assert film.n_frames == 9
     assert (tmp_path / "out" / "strip.png").is_file()
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "codes.npz")["z"], found["z"])
+    assert durations(tmp_path / "out" / "walk.webp")[-1] == 1000
     again = interpolate.main(
         interpolate.Config(run=run, through=(str(tmp_path / "out" / "codes.npz"), "3"), frames=2, closed=True, **QUICK)
     )
     mean = found["z"].mean(axis=0)
     np.testing.assert_allclose(again["z"][0], mean * trained.norms.typical / np.linalg.norm(mean), atol=1e-5)
-    assert (run / "interpolate" / "walk.webp").is_file()
+    assert durations(run / "interpolate" / "walk.webp") == [4000, 4000]  # no pause where it begins again
+
+
+def durations(path: Path) -> list[int]:
+    """Of each frame, in milliseconds."""
+    found = []
+    with Image.open(path) as film:
+        for i in range(film.n_frames):
+            film.seek(i)
+            film.load()
+            found.append(film.info["duration"])
+    return found
 
 
 def test_arithmetic_by_attributes(run, tmp_path, reader, capsys):
@@ -241,7 +264,7 @@ def interpolated(run, *through, **changes):
         (("1", "-1"), "there is no sample -1"),
         (("1", ","), "stop 2 names nothing"),
         (("1", "left,x.png"), "names files and other things"),
-        (("1", "beard"), "nothing reads 'beard' in pictures of this run: the reader of halves reads left, wings"),
+        (("1", "beard"), "nothing reads 'beard' in pictures of this run: the reader of halves reads left, wings, kind"),
         (("1", "1,left"), "nothing reads '1' in pictures"),
         (("1", "wings"), "none of 40 samples has wings: raise --search"),
         (("1", "nosuch.png"), "there is no nosuch.png"),
@@ -249,6 +272,8 @@ def interpolated(run, *through, **changes):
         (("1", "torn.png"), "torn.png cannot be read: not a picture of a known kind"),
         (("1", "other.npz"), r"has codes z float64 \(2, 7\), and this run takes finite ones \(n, 5\)"),
         (("1", "none.npz"), "none.npz has no array `image`"),
+        (("1", "codes.npz,torn.png"), "codes.npz, torn.png: codes and pictures are different exemplars, name either"),
+        (("1", "kind=red"), r"none of 40 samples has kind=red: raise --search, or name what they have \(kind=blue\)"),
     ],
 )
 def test_bad_exemplars(run, tmp_path, monkeypatch, reader, through, message):
@@ -256,9 +281,56 @@ def test_bad_exemplars(run, tmp_path, monkeypatch, reader, through, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "torn.png").write_bytes(b"torn")
     np.savez("other.npz", z=np.zeros((2, 7)))
+    np.savez("codes.npz", z=np.ones((2, 5)))
     np.savez("none.npz", x2=np.zeros((2, 7)))
     with pytest.raises(InputError, match=message):
         interpolated(run, *through, ref="halves", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_exemplars_are_refused_before_pictures_are_inverted(run, tmp_path, pictures, monkeypatch):
+    monkeypatch.setattr("gan_jax.commands.codes.invert", lambda *args, **kwargs: pytest.fail("a search was begun"))
+    with pytest.raises(InputError, match="there is no sample 40"):
+        interpolated(run, f"{pictures}/", "40", out=tmp_path / "out")
+    with pytest.raises(InputError, match="there is no nosuch.png"):
+        arithmetic.main(arithmetic.Config(run=run, a=f"{pictures}/", b="1", c="nosuch.png", out=tmp_path / "out", **QUICK))
+
+
+def test_codes_of_several_files(run, tmp_path):
+    z = np.asarray(open_trained(run).inputs(3)["z"])
+    np.savez(tmp_path / "one.npz", z=z[:1])
+    np.savez(tmp_path / "two.npz", z=z[1:])
+    found = interpolated(run, f"{tmp_path / 'one.npz'},{tmp_path / 'two.npz'}", "0", out=tmp_path / "out")
+    mean = z.mean(axis=0)
+    np.testing.assert_allclose(found["stops"][0], mean * open_trained(run).norms.typical / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_pictures_beyond_the_largest_number_are_told(run, tmp_path, pictures, capsys):
+    project.main(project.Config(run=run, pictures=(str(pictures),), n=1, out=tmp_path / "out", **QUICK))
+    assert "taken       the first 1 of 2 pictures (--n)" in capsys.readouterr().out
+    interpolated(run, "0", f"{pictures}/", k=1, out=tmp_path / "out")
+    assert "taken       the first 1 of 2 pictures (--k)" in capsys.readouterr().out
+
+
+def test_results_do_not_replace_an_input(run, tmp_path, pictures):
+    (pictures / "0.png").rename(tmp_path / "pairs.png")
+    before = (tmp_path / "pairs.png").read_bytes()
+    with pytest.raises(InputError, match=r"pairs.png would overwrite the input .*pairs.png: choose another place with --out"):
+        project.main(project.Config(run=run, pictures=(str(tmp_path / "pairs.png"),), out=tmp_path, **QUICK))
+    assert (tmp_path / "pairs.png").read_bytes() == before
+
+
+def test_walks_between_classes_or_captions_that_cannot_be(run, conditional, tmp_path, pictures):
+    for more, message in (
+        ({"to_caption": "a face"}, "was trained without captions: there are no embeddings of them"),
+        ({"to_label": "b", "to_caption": "a face"}, "--to-label and --to-caption: choose one of them"),
+        ({"to_label": "b", "closed": True}, "--closed is for walks through stops, and --to-label ends"),
+    ):
+        for of in (run, conditional):
+            with pytest.raises(InputError, match=message):
+                interpolated(of, "1", "2", out=tmp_path / "out", **more)
+    with pytest.raises(InputError, match="this generator cannot be asked by caption: it makes samples of noise alone"):
+        project.main(project.Config(run=run, pictures=(str(pictures),), to_caption=("a face",), out=tmp_path / "out", **QUICK))
     assert not (tmp_path / "out").exists()
 
 

@@ -55,6 +55,16 @@ def test_a_value_must_be_said():
         attributes.all_hold(parse_wanted("hair"), READINGS)
 
 
+def test_values_that_no_picture_can_have():
+    assert attributes.all_hold(parse_wanted("glasses=false"), READINGS).tolist() == [False, False, True, False]
+    with pytest.raises(InputError, match="glasses is a yes or no: ask for glasses or !glasses, not !glasses=yes"):
+        attributes.all_hold(parse_wanted("!glasses=yes"), READINGS)
+    for word in ("yaw", "yaw=0.5"):
+        with pytest.raises(InputError, match="yaw is measured, -20 to 31: no two pictures have it alike"):
+            attributes.all_hold(parse_wanted(word), {"yaw": reading([0.5, -20.0, 31.0])})
+    assert attributes.values_of(parse_wanted("male,hair=blond,!hair=grey"), READINGS) == ["hair=grey", "hair=red"]
+
+
 def test_what_nothing_reads_is_told_with_what_can_be():
     reader = AttributeReader("the reader of faces", ("glasses", "male"), lambda images: {})
     assert reader.understood(parse_wanted("male,!glasses")) == parse_wanted("male,!glasses")
