@@ -14,8 +14,8 @@ from gan_jax.errors import InputError
 
 T = TypeVar("T")
 
-# What reading a missing, torn or foreign file raises, in NumPy, zipfile and msgpack.
-DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+# What reading a missing, torn or foreign file raises, in NumPy, zipfile (RuntimeError: "encrypted") and msgpack.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile)
 
 
 def default_cache() -> Path:

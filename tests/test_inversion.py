@@ -1,5 +1,6 @@
 """Inversion of generators whose codes are known, and searches that are interrupted."""
 
+import re
 from functools import partial
 
 import jax
@@ -119,11 +120,22 @@ def test_an_interrupted_search_goes_on_to_the_bit(codes, tmp_path, monkeypatch):
     assert stretches[done] == 0
 
 
-def test_a_damaged_state_is_begun_anew(codes, tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:100],
+        lambda whole: re.sub(rb"(PK\x01\x02.{4}).", rb"\1" + b"\x01", whole, flags=re.DOTALL),
+        lambda whole: whole.replace(b"done.npy", b"gone.npy"),
+    ],
+    ids=["cut off", "as if encrypted", "an array lacks"],
+)
+def test_a_damaged_state_is_begun_anew(codes, tmp_path, damage):
     search = partial(invert, LINEAR, VARIABLES, made(codes), jax.random.key(0), restarts=2, steps=10, directory=tmp_path)
     first = search()
     (path,) = tmp_path.glob("inversion-*.npz")
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert path.read_bytes() != whole
     np.testing.assert_array_equal(search().z, first.z)
 
 
