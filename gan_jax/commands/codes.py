@@ -141,12 +141,20 @@ class Codes:
         Says how they were found. What cannot be had is refused before any picture is inverted. Raises `InputError` for numbers
         beyond those that are searched, for attributes that nothing reads or no sample has, and for files that cannot be read.
         """
+        return self.prepared(words)()
+
+    def prepared(self, words: Mapping[str, str]) -> Callable[[], list[Exemplars]]:
+        """What gives the `exemplars` of words: they were looked up, and all that is left to do is to invert pictures."""
         waiting = {what: self._named(word, what) for what, word in words.items()}
-        found = []
-        for what, complete in waiting.items():
-            found.append(complete())
-            print(f"{what:12}{found[-1].told}", flush=True)
-        return found
+
+        def complete() -> list[Exemplars]:
+            found = []
+            for what, one in waiting.items():
+                found.append(one())
+                print(f"{what:12}{found[-1].told}", flush=True)
+            return found
+
+        return complete
 
     def _named(self, word: str, what: str) -> Callable[[], Exemplars]:
         """What gives the exemplars that a word names, once it is sure that they can be had."""

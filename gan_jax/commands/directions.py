@@ -48,14 +48,15 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError("--pca and --attribute: choose one of them")
     codes = open_codes(config.run, config, "directions")
     with results(codes.folder, NAMES, files_in([config.start]), [codes.run]) as out:
-        begin = codes.exemplars({"start": config.start})[0].z
+        start = codes.prepared({"start": config.start})
         amounts = config.extent * np.linspace(-1, 1, config.columns, dtype=np.float32)
         amounts *= codes.trained.norms.typical / codes.dim**0.5
         if config.attribute is None:
             vectors, numbers = _principal(codes, config.pca or 5)
-            begin = np.repeat(begin[:1], len(vectors), axis=0)
         else:
             vectors, numbers = _probed(codes, config.attribute, amounts)
+        begin = start()[0].z
+        begin = begin if config.attribute else np.repeat(begin[:1], len(vectors), axis=0)
         each = np.broadcast_to(vectors, begin.shape)
         z = np.stack([np.asarray(along(code, vector, amounts)) for code, vector in zip(begin, each, strict=True)])
         walks = codes.render(z.reshape(-1, codes.dim)).reshape(*z.shape[:2], *codes.shape)

@@ -81,8 +81,9 @@ def _require_walk(config: Config) -> None:
 def of_codes(config: Config, codes: Codes, out: Path | None = None) -> dict[str, Any]:
     """What `main` does, for a run that is open already; results go to `out`, default the folder of the codes."""
     with results(out or codes.folder, NAMES, files_in(config.through), [codes.run]) as folder:
+        network = codes.network  # what it lacks is told before pictures are inverted
         made = _walk_of(config, codes)
-        told = {**made.asked, **_measured(codes, made.frames, config.closed), "features": str(codes.network)}
+        told = {**made.asked, **_measured(codes, made.frames, config.closed), "features": str(network)}
         files = [*_shown(config, made.frames, folder), folder / "codes.npz", folder / "interpolate.json"]
         write_codes(folder / "codes.npz", **made.arrays)
         write_numbers(folder / "interpolate.json", codes, told)

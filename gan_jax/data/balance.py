@@ -108,7 +108,7 @@ def _part(dataset: Dataset, name: str) -> _Part:
 def _lacks(dataset: Dataset, name: str) -> str:
     there = [*dataset.attribute_names, *([LABEL] if LABEL in dataset.train else [])]
     if not there:
-        return f"{dataset.name} has no attributes and no labels"
+        return dataset.with_left_out(f"{dataset.name} has no attributes and no labels")
     near = difflib.get_close_matches(name.lower(), [each.lower() for each in there], n=1)
     nearest = "".join(f"; the nearest is {each}" for each in there if each.lower() in near)
     return f"{dataset.name} has no such attribute. It has {listed(there, 2 * _NAMED)}{nearest}"

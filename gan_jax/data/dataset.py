@@ -66,8 +66,11 @@ class Dataset:
         try:
             require(self.train, name, self.name)
         except InputError as error:
-            left_out = [note for note in self.notes if "left out" in note][:3]
-            raise InputError("; ".join([str(error), *left_out])) from None
+            raise InputError(self.with_left_out(str(error))) from None
+
+    def with_left_out(self, message: str) -> str:
+        """A message about what the data lack, with the notes on files beside the pictures that could not be used."""
+        return "; ".join([message, *[note for note in self.notes if "left out" in note][:3]])
 
 
 _CURES = {

@@ -131,7 +131,8 @@ def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[st
     attributes = np.asarray(dataset.train.get("attributes", np.zeros((1, 0))))
     columns = [i for i in range(attributes.shape[1]) if set(np.unique(attributes[:, i])) == {0.0, 1.0}]
     if not columns:
-        raise InputError(f"{dataset.name} has no labels and no attributes of 0 and 1: nothing can judge its samples")
+        message = f"{dataset.name} has no labels and no attributes of 0 and 1: nothing can judge its samples"
+        raise InputError(dataset.with_left_out(message))
     names = tuple(dataset.attribute_names[i] for i in columns)
     return lambda arrays: np.asarray(arrays["attributes"])[:, columns], names, False
 

@@ -294,6 +294,12 @@ def test_bad_exemplars_are_refused_before_pictures_are_inverted(run, tmp_path, p
         interpolated(run, f"{pictures}/", "40", out=tmp_path / "out")
     with pytest.raises(InputError, match="there is no nosuch.png"):
         arithmetic.main(arithmetic.Config(run=run, a=f"{pictures}/", b="1", c="nosuch.png", out=tmp_path / "out", **QUICK))
+    with pytest.raises(InputError, match="inception needs its weights"):
+        interpolated(run, f"{pictures}/", "1", features="inception", out=tmp_path / "out")
+    with pytest.raises(InputError, match="1 to 5 directions, not 9"):
+        directions.main(directions.Config(run=run, pca=9, start=f"{pictures}/", out=tmp_path / "out", **QUICK))
+    with pytest.raises(InputError, match="there is no sample 40"):  # first
+        directions.main(directions.Config(run=run, pca=9, start="40", out=tmp_path / "out", **QUICK))
 
 
 def test_codes_of_several_files(run, tmp_path):

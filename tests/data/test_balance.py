@@ -123,6 +123,11 @@ def test_classes() -> None:
         ("age", {}, "only attributes of 0 and 1 can be balanced, and this one has the values 30, 40, 50 and 2 more"),
         (" , ", {}, "names nothing"),
         ("Male", {"attribute_names": ()}, "faces has no attributes and no labels"),
+        (
+            "Male",
+            {"attribute_names": (), "notes": ("left out: a.csv names 60 pictures that are not there",)},
+            "no attributes and no labels; left out: a.csv names 60 pictures that are not there",
+        ),
         ("Male", {"drawn": Drawn({})}, "drawn anew in each round"),
         (",".join(f"a{i}" for i in range(13)), {"attribute_names": tuple(f"a{i}" for i in range(13))}, "8,192 combinations"),
         ("Male", {"train": {"attributes": np.ones((5, 3), np.float32)}}, "all training pictures are Male=1"),

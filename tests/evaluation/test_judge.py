@@ -172,6 +172,9 @@ def test_needs_something_to_recognise_and_a_held_out_part(dataset):
     for missing in ({"class_names": ()}, {"held_out": {}}):
         with pytest.raises(InputError, match="nothing can judge"):
             train_judge(replace(dataset, **missing), steps=1)
+    unused = "left out: a.csv names 60 pictures that are not there"
+    with pytest.raises(InputError, match=f"nothing can judge its samples; {unused}"):
+        train_judge(replace(dataset, class_names=(), notes=("drawn", unused)), steps=1)
 
 
 def test_sees_pictures_of_any_size(tmp_path):
