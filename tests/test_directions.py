@@ -54,6 +54,13 @@ def test_a_probe_finds_the_normal_of_a_plane():
     assert noise.chance == 0.5
 
 
+def test_a_rare_attribute_counts_as_much_as_its_absence():
+    """Of codes that tell nothing a fit to frequencies would call all the commoner one; a balanced one does not."""
+    found = probe_direction(codes(), np.arange(400) % 8 == 0)
+    assert found.chance == pytest.approx(0.88)
+    assert found.accuracy < 0.75
+
+
 def test_a_probe_of_too_few():
     with pytest.raises(InputError, match="7 of 400 codes have the attribute"):
         probe_direction(codes(), np.arange(400) < 7)

@@ -121,6 +121,12 @@ class Codes:
             print(f"features    of pixels, since no classifier can be had: {error}")
             return dataclasses.replace(self.flags, features="pixels").open_features(Dataset(str(self.run), {}))
 
+    @property
+    def asked_words(self) -> dict[str, str]:
+        """The class and the caption that all pictures are asked for, in words, where the run has them."""
+        label = {"label": self.trained.classes[int(self.asked["label"][0])]} if self.trained.classes else {}
+        return label | ({"caption": captions.decode(self.asked["caption"][0])} if "caption" in self.asked else {})
+
     def rows(self, n: int) -> Rows:
         """What n pictures are asked by."""
         return {name: np.repeat(row, n, axis=0) for name, row in self.asked.items()}
@@ -249,11 +255,11 @@ def open_codes(run: Path, flags: CodeFlags, name: str) -> Codes:
     words = {name: word for name, word in (("label", flags.label), ("caption", flags.caption)) if word is not None}
     rows = trained.ask(1, **words)
     asked = {name: rows[name] for name in trained.sampler.needs}
-    if trained.classes and flags.label is None:
-        print(f"asked for   class {trained.classes[int(asked['label'][0])]!r}: choose another one by --label")
-    if "caption" in asked and flags.caption is None:
-        print(f"asked for   {captions.decode(asked['caption'][0])!r}: choose another caption by --caption")
     codes = Codes(run, flags, flags.out or run / name, trained, asked)
+    if "label" in codes.asked_words and flags.label is None:
+        print(f"asked for   class {codes.asked_words['label']!r}: choose another one by --label")
+    if "caption" in codes.asked_words and flags.caption is None:
+        print(f"asked for   {codes.asked_words['caption']!r}: choose another caption by --caption")
     _ = trained.norms, codes.shape  # they raise where there are no codes or no pictures
     return codes
 
@@ -300,6 +306,7 @@ def write_numbers(path: Path, codes: Codes, numbers: dict[str, Any]) -> None:
         "generator_weights": "averaged" if trained.averaged else "newest",
         "statistics": trained.statistics,
         "seed": flags.seed,
+        **codes.asked_words,
     }
     write_json(path, {**about, **numbers})
 

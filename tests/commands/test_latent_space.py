@@ -245,6 +245,7 @@ def test_all_pictures_of_a_conditional_run_are_asked_for_one_class(conditional, 
     trained = open_trained(conditional)
     np.testing.assert_array_equal(found["images"], trained.render(z=found["z"], label=np.zeros(2, np.int32)))
     assert np.load(tmp_path / "codes.npz")["label"].tolist() == [0, 0]
+    assert json.loads((tmp_path / "interpolate.json").read_text())["label"] == "a"
 
 
 def test_fewer_exemplars_than_asked_for_are_told(run, tmp_path, reader, capsys):
