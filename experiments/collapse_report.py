@@ -43,7 +43,7 @@ def tabulate(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Pat
     """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
     rows = [["", "seeds", "rounds", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
-        scores = [" ± ".join(form.format(x) for x in row[key]) for key, (form, _) in benchmark.columns.items()]
+        scores = [_told(form, row[key]) for key, (form, _) in benchmark.columns.items()]
         modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
         size = [str(row["seeds"]), f"{row['rounds']:,}"]
         rows.append([name, *size, str(Proportion(*row["lost_share"])), *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
@@ -56,6 +56,11 @@ def tabulate(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Pat
         unfinished.write_text(table + "\n")
     with whole(outdir / "results.json") as unfinished:
         unfinished.write_text(json.dumps(found) + "\n")
+
+
+def _told(form: str, score: list[float | None]) -> str:
+    """A mean and its error; a line where no seed has such a number."""
+    return "-" if None in score else " ± ".join(form.format(x) for x in score)
 
 
 def visited(looks: list[Look]) -> list[float]:

@@ -116,6 +116,8 @@ class Config:
 def main(config: Config) -> dict[str, dict[str, Any]]:
     """Train every cure's seeds, and write and return what became of them; raises `InputError` for what does not fit."""
     config = checked(config)
+    if not config.cures:
+        raise InputError("--cures: name one or more, such as plain")
     benchmark = BENCHMARKS[config.benchmark]()
     if benchmark.real == "point" and (normed := [name for name in config.cures if CURES[name].norm]):
         raise InputError(f"{normed[0]} changes networks of pictures: choose --benchmark digits, flowers or a stacked one")
@@ -128,7 +130,7 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
             population = play(config, benchmark, name, outdir / name)
         found[name] = summary(population, benchmark) | {
             "visited": visited(looks_of(outdir / name)),
-            "rounds": config.steps,
+            "rounds": max(config.steps, int(population.states.step.max())),
             "seconds_a_seed": spent() / config.seeds,
         }
     found = {name: found[name] for name in CURES if name in found}
@@ -167,7 +169,7 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
 
 def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tuple[Objective, Players]:
     """The game of a cure."""
-    loss = cure.loss or benchmark.loss
+    loss, (disc_steps, gen_steps, _) = cure.loss or benchmark.loss, order_of_play(config, benchmark)
     generator, discriminator = benchmark.generator, benchmark.discriminator.clone(minibatch=cure.minibatch)
     if cure.norm:
         generator = generator.clone(norm=cure.norm)
@@ -180,12 +182,11 @@ def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tup
         benchmark.latent,
         penalties=[(benchmark.penalty, penalties.PENALTIES[name]) for name in cure.penalties],
         real=benchmark.real,
-        augment=instance_noise(cure.noise, config.steps) if cure.noise else None,
+        augment=instance_noise(cure.noise, config.steps * disc_steps) if cure.noise else None,
         pack=cure.pack,
         feature_matching=cure.feature_matching,
     )
     gen_lr, disc_lr = (config.lr or rate for rate in benchmark.rates)
-    disc_steps, gen_steps, _ = order_of_play(config, benchmark)
     return objective, Players(
         gen=optimizer(benchmark, cure, gen_lr, config.steps * gen_steps),
         disc=optimizer(benchmark, cure, config.disc_lr or disc_lr, config.steps * disc_steps),
@@ -218,9 +219,15 @@ def summary(population: Population, benchmark: Benchmark) -> dict[str, Any]:
         "lost": lost,
         "lost_share": list(proportion(lost, len(last))),
         "modes": mean_and_error(covered),
-        **{name: mean_and_error(values[np.isfinite(values)]) for name, values in numbers.items()},
+        **{name: _finite_mean(values) for name, values in numbers.items()},
         "curves": [[[row["step"], row["modes"]] for row in scores] for scores in population.scores],
     }
+
+
+def _finite_mean(values: np.ndarray) -> list[float] | list[None]:
+    """Mean and error of what is finite; a reverse KL without a good sample is not."""
+    finite = values[np.isfinite(values)]
+    return mean_and_error(finite) if len(finite) else [None, None]
 
 
 if __name__ == "__main__":

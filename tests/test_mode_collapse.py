@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import collapse_benchmarks, mode_collapse
+from experiments import collapse_benchmarks, collapse_report, mode_collapse
 from experiments.collapse_benchmarks import BENCHMARKS
 from experiments.collapse_report import visited
 from experiments.mode_collapse import CURES, Config, main
@@ -69,6 +69,37 @@ def test_pictures_and_a_cure_by_their_networks(tmp_path):
         assert look["samples"].shape == (1, 36, 32, 32, 1)
     with pytest.raises(InputError, match="virtual_norm changes networks of pictures: choose --benchmark digits"):
         main(Config(outdir=tmp_path, **{**small, "benchmark": "ring"}))
+
+
+def test_what_is_played_is_what_was_asked(monkeypatch, tmp_path):
+    """The order of play reaches the step; noise fades within the run, whatever number of updates a round has."""
+    asked = {}
+    monkeypatch.setattr(mode_collapse, "train_population", lambda *_, **given: asked.update(given))
+    for inner, order in (("gen", (1, 2)), ("disc", (2, 1))):
+        config = Config(outdir=tmp_path, **{**SMALL, "inner": inner})
+        mode_collapse.play(config, BENCHMARKS["unrolled"](), "plain", tmp_path)
+        step = asked["make"].keywords
+        assert (step["disc_steps"], step["gen_steps"]) == order
+        assert step["schedule"] == mode_collapse.order_of_play(config, BENCHMARKS["unrolled"]())[2]
+    updates = []
+    monkeypatch.setattr(mode_collapse, "instance_noise", lambda stddev, n: updates.append(n))
+    mode_collapse.build(config, BENCHMARKS["unrolled"](), CURES["instance_noise"], {"seed": 0})
+    assert updates == [2 * SMALL["steps"]]
+
+
+def test_no_cures_and_no_number(tmp_path):
+    with pytest.raises(InputError, match="--cures: name one or more"):
+        main(Config(cures=(), outdir=tmp_path / "run", **SMALL))
+    assert not (tmp_path / "run").exists()
+    lost = population(0)
+    lost.scores[0][0]["reverse_kl"] = float("inf")
+    found = {
+        "plain": mode_collapse.summary(lost, BENCHMARKS["unrolled"]()) | {"visited": [0, 0], "rounds": 1, "seconds_a_seed": 1}
+    }
+    collapse_report.tabulate(found, BENCHMARKS["unrolled"](), tmp_path)
+    row = (tmp_path / "table.md").read_text().splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")][8] == "-"  # the reverse KL
+    assert "NaN" not in (tmp_path / "results.json").read_text()
 
 
 def population(*modes: int, died: tuple[int, ...] = ()) -> Population:

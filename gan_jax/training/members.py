@@ -1,9 +1,10 @@
 """The program of a population: rounds of many members at once, as pure functions of states, settings, data and plans."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,8 @@ class Program:
         self.whole, self.each, self.plans = whole, each, whole if share_batches else orders
         placed: Any = (whole, each, each)
         self.members = Members(*placed)
-        self.begin = jax.jit(partial(_begin, build, rounds.shapes), out_shardings=self.members)
+        self.start = partial(_begin, build, rounds.shapes)
+        self.begin = jax.jit(self.start, out_shardings=self.members)
         self.play = jax.jit(
             partial(_play, build, make, rounds.finish, share_batches),
             donate_argnums=0,
@@ -74,6 +76,21 @@ class Program:
         self.look = jax.jit(partial(_measured, build, measure.call), out_shardings=whole) if measure else None
         self.compiled: dict[tuple[int, int], Any] = {}
         self.data: Any = None
+
+    def require_room(self, setting: Setting, members: int) -> None:
+        """Raises `InputError` where the states of so many members alone take more memory than there is."""
+        one = jax.eval_shape(self.start, jax.tree.map(lambda x: np.asarray(x)[None], setting), jax.random.key(0)[None])
+        each = sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(one.games))
+        free = free_memory(self.devices)
+        if each * members / self.devices > free:
+            self._refuse(members, each * members / self.devices, int(free / each) * self.devices)
+
+    def _refuse(self, members: int, needed: float, fit: int) -> NoReturn:
+        cure = f"train {fit} together" if fit else "and not even one a device fits: choose a smaller batch or networks"
+        raise InputError(
+            f"{members} members take {needed / 2**20:,.0f} MiB on each of {self.devices} devices, "
+            f"and {free_memory(self.devices) / 2**20:,.0f} MiB are free: {cure}"
+        )
 
     def prepare(self, chunk: "Chunk") -> None:
         """Compile the rounds of the chunk, and place the data; raises `InputError` for more memory than there is."""
@@ -91,12 +108,7 @@ class Program:
         if peak > free:
             data = sum(array.nbytes for array in self.rounds.arrays.values())
             share = 0.9 * max(free - data, 0) / (peak - data)  # of these members; 0.9 since the peak does not grow quite evenly
-            fit = int(share * chunk.size) // self.devices * self.devices
-            cure = f"train {fit} together" if fit else "and not even one a device fits: choose a smaller batch or networks"
-            raise InputError(
-                f"{chunk.size} members take {peak / 2**20:,.0f} MiB on each of {self.devices} devices, "
-                f"and {free / 2**20:,.0f} MiB are free: {cure}"
-            )
+            self._refuse(chunk.size, float(peak), int(share * chunk.size) // self.devices * self.devices)
         return compiled
 
 

@@ -114,6 +114,8 @@ def train_population(
     steps = checked_steps(steps)
     if min(steps, dispatch, *intervals) < 1:
         raise InputError("steps, and intervals of logging, measuring and saving, must be at least 1")
+    program = Program(build, make, rounds, share_batches, measure, mesh)
+    program.require_room(settings[0], min(size, len(settings)))
     run = None
     if directory:
         order: int | str = rounds.order.seed if share_batches else "own"
@@ -123,7 +125,6 @@ def train_population(
     show = run.log if run else show
     parts, states = [], []
     with run or nullcontext():
-        program = Program(build, make, rounds, share_batches, measure, mesh)
         for chosen in chunks(len(settings), size):
             chunk = Chunk(program, settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
             kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)

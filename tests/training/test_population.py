@@ -345,6 +345,14 @@ def test_more_than_fits_in_memory_is_refused(monkeypatch):
         train()
 
 
+def test_states_that_cannot_fit_are_refused_before_anything_is_compiled(monkeypatch, tmp_path):
+    monkeypatch.setattr(members, "free_memory", lambda devices: 5_000)
+    monkeypatch.setattr(Program, "_compile", lambda *_: pytest.fail("it cannot fit"))
+    with pytest.raises(InputError, match=r"16 members take .* MiB on each of 1 devices, .*: train \d together"):
+        train(SETTINGS * 4, directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_memory_is_that_of_the_devices():
     assert memory.free_memory(4) < memory.free_memory(1) / 2
 
