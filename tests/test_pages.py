@@ -166,6 +166,10 @@ def test_commands_parse(page):
             pytest.fail(f"{name_of(page)} shows python {shlex.join(words)}, which is refused")
 
 
+def test_readme_shows_commands():
+    assert len(commands(README.read_text())) > 20
+
+
 def test_a_command_that_does_not_parse():
     with pytest.raises(SystemExit):
         parsed(("-m", "experiments.dcgan", "--no-such-flag", "1"))
