@@ -56,7 +56,7 @@ def card_of(
         "licence": licence,
         "scores": scores_of(run, trained.step),
         "command": command_of(run, flags, facts.get("script")),
-        "trained_with": {"python": env.get("python"), **(env.get("versions") or {}), "device": env.get("device")},
+        "trained_with": {"python": env.get("python"), **_versions(env.get("versions")), "device": env.get("device")},
         "exported_with": {name: _version(name) for name in _VERSIONS},
     }
 
@@ -74,6 +74,11 @@ def _meaning(name: str, facts: Mapping[str, Any]) -> str:
         return f"latent codes, {_DRAWN.get(str(kind), str(kind))}"
     told = {"label": "numbers of classes", "text": "embeddings of captions", "low": "pictures to enlarge, of even sides"}
     return told.get(name, "")
+
+
+def _versions(found: Any) -> Row:
+    """The versions that env.json names, {} where it is damaged."""
+    return found if isinstance(found, dict) else {}
 
 
 def _version(name: str) -> str:

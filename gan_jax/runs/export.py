@@ -26,7 +26,8 @@ from gan_jax.runs.records import json_default
 from gan_jax.runs.trained import Trained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-CARD, WEIGHTS, LOADER = "card.json", "weights.safetensors", Path(__file__).with_name("load_exported.py")
+CARD, PAGE, WEIGHTS = "card.json", "README.md", "weights.safetensors"
+LOADER = Path(__file__).with_name("load_exported.py")
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal generators give equal files
 _STORED = {"f": "F", "i": "I", "u": "U"}  # kinds of NumPy, as safetensors calls them
 
@@ -40,11 +41,11 @@ class Program(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        """What `jax.export.deserialize` reads; raises `InputError` where a package is missing that jax writes it by."""
+        """What `jax.export.deserialize` reads; raises `InputError` without the package that jax writes it by."""
         try:
             return bytes(self.exported.serialize())
-        except ModuleNotFoundError as error:
-            raise InputError(f"jax.export needs {error.name}, which is not installed: pip install {error.name}") from error
+        except ImportError as error:
+            raise InputError("jax.export needs the package flatbuffers: pip install flatbuffers") from error
 
 
 def write_exported(trained: Trained, out: Path, licence: str = "not stated", batch: int | None = None) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def write_exported(trained: Trained, out: Path, licence: str = "not stated", bat
     loader = LOADER.read_text(encoding="utf-8")
     members: dict[str, bytes] = {
         CARD: (json.dumps(card, indent=2, default=json_default) + "\n").encode(),
-        "README.md": as_markdown(card, loader).encode("utf-8", "backslashreplace"),
+        PAGE: as_markdown(card, loader).encode("utf-8", "backslashreplace"),
         "load.py": loader.encode(),
         **{f"{name}.jaxexport": program.content for name, program in programs.items()},
         WEIGHTS: safetensors(weights),
