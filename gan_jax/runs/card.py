@@ -16,6 +16,7 @@ from gan_jax.errors import InputError
 from gan_jax.runs.records import Row, json_default, read_json, read_rows
 from gan_jax.runs.spec import open_script
 from gan_jax.runs.trained import Trained
+from gan_jax.scripts import PACKAGE
 
 FORMAT = 1  # of the exported file
 _PLACES = ("outdir", "init_from", "coordinator", "processes", "process")  # flags that mean something on one machine alone
@@ -107,7 +108,8 @@ def command_of(run: Path, flags: Row, script: Any) -> str:
     defaults: Row = {}
     with contextlib.suppress(InputError):  # a script of others is not imported
         defaults = _defaults(open_script(script)[1])
-    words = ["python", "-m", script["build"].partition(":")[0]]
+    package, _, name = script["build"].partition(":")[0].partition(".")
+    words = ["gan_jax", "run", name] if package == PACKAGE else ["python", "-m", script["build"].partition(":")[0]]
     for name, value in flags.items():
         if name not in _PLACES and (name not in defaults or defaults[name] != value):
             words += _words(name.replace("_", "-"), value)

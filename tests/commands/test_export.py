@@ -84,7 +84,7 @@ def test_the_command_has_the_flags_that_are_no_defaults(tmp_path):
     flags = json.loads(json.dumps(asdict(config), default=json_default))
     script = {"build": "experiments.dcgan:build", "config": "experiments.dcgan:Config"}
     command = command_of(tmp_path, flags, script)
-    assert command.startswith("python -m experiments.dcgan --")
+    assert command.startswith("gan_jax run dcgan --")
     assert set(command.split()[3:]) == {"--data", "mnist", "--batch", "32", "--mirror", "--lr", "0.5"}
     others = {"build": "mine.script:build", "config": "mine.script:Config"}
     assert command_of(tmp_path, {"a": [1, 2], "b": False, "c": "x y"}, others) == (
