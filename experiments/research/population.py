@@ -1,4 +1,4 @@
-"""Hyper-parameters as an axis of arrays: 16 learning rates are 16 games of one program, by `jax.vmap`.
+"""Hyper-parameters as an axis of arrays: 8 learning rates are 8 games of one program, by `jax.vmap`.
 
 python -m experiments.research.population    # a ring of 8 Gaussians; a line for each rate
 """
@@ -13,10 +13,10 @@ from gan_jax.data.mixtures import ring
 from gan_jax.metrics.modes import mode_coverage
 from gan_jax.models.mlp import Discriminator, Generator
 
-RATES = np.geomspace(1e-5, 1e-1, 16)
+RATES = np.geomspace(1e-5, 1e-1, 8)
 
 
-def main(steps: int = 1500, batch: int = 128, width: int = 64) -> np.ndarray:
+def main(steps: int = 1500, batch: int = 128, width: int = 32) -> np.ndarray:
     """Play all rates at once; returns the number of modes that each covers."""
     gan = image_gan(
         Generator(width=width),

@@ -24,6 +24,5 @@ def main(config: Config) -> dict[str, str]:
     if config.name is not None:
         raise InputError(f"an experiment is a program of its own: gan_jax run {config.name}, or gan_jax.scripts.start")
     found = scripts.names()
-    for name, about in found.items():
-        print(f"{name:32}{about}")
+    print("\n".join(f"{name:32}{about}" for name, about in found.items()))
     return found
