@@ -100,7 +100,7 @@ def _hub() -> Any:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise InputError("the hub needs the package huggingface_hub: pip install 'gan_jax[hub]'") from error
+        raise InputError("the hub needs the package huggingface_hub: pip install huggingface_hub") from error
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
     return huggingface_hub
 
