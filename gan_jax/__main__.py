@@ -1,8 +1,9 @@
-"""What is done before and after training: `python -m gan_jax data check PATH`, `sample RUN`, `evaluate RUN`, ..."""
+"""All that is done from a command line: `gan_jax run dcgan`, `data check PATH`, `sample RUN`, `evaluate RUN`, ..."""
 
+import sys
 from typing import Any
 
-from gan_jax import cli
+from gan_jax import cli, scripts
 from gan_jax.commands import (
     arithmetic,
     compare,
@@ -10,11 +11,14 @@ from gan_jax.commands import (
     directions,
     doctor,
     evaluate,
+    export,
     film,
     fork,
+    hub,
     interpolate,
     project,
     report,
+    run,
     sample,
     upscale,
     weights,
@@ -27,16 +31,27 @@ COMMANDS: dict[str, Any] = {
     "directions": (directions.main, directions.Config),
     "doctor": (doctor.main, doctor.Config),
     "evaluate": (evaluate.main, evaluate.Config),
+    "export": (export.main, export.Config),
     "film": (film.main, film.Config),
     "fork": (fork.main, fork.Config),
+    "hub": (hub.main, hub.Config),
     "interpolate": (interpolate.main, interpolate.Config),
     "project": (project.main, project.Config),
     "report": (report.main, report.Config),
+    "run": (run.main, run.Config),
     "sample": (sample.main, sample.Config),
     "upscale": (upscale.main, upscale.Config),
     "weights": (weights.main, weights.Config),
 }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The program: ends the process. What follows the name of an experiment is for that alone."""
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] == "run" and not words[1].startswith("-"):
+        sys.exit(cli.guarded(lambda: scripts.start(words[1], words[2:])))
     cli.run_subcommand(COMMANDS, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()

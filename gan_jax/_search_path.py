@@ -10,7 +10,7 @@ _left_out: list[str] = []
 
 
 def program() -> str:
-    """The module that Python was started with by -m (also as in -um NAME, -mNAME), if it is one of ours."""
+    """The module that Python was started with by -m (also as in -um NAME, -mNAME) or by the command gan_jax, if it is ours."""
     words = iter(sys.orig_argv[1:])
     for word in words:
         if word.startswith("--") and word != "--":
@@ -22,7 +22,7 @@ def program() -> str:
             name = value or next(words, "")
             return name if name.split(".")[0] in ("gan_jax", "experiments") else ""
         if letter not in ("W", "X", ""):  # what follows is for a script
-            return ""
+            return "gan_jax" if letter == "-" and word.endswith("/gan_jax") else ""
         if letter and not value:
             next(words, "")
     return ""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from gan_jax import _startup, interrupts
+from gan_jax import _startup, interrupts, scripts
 from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.parallel import host, processes
 
@@ -70,7 +70,9 @@ def _told(hook: Callable[[Any], object], lost: Any) -> None:
 
 
 def _program() -> str | None:
-    """ "python -m PACKAGE" if the program was started so."""
+    """ "gan_jax run NAME" or "python -m PACKAGE" if the program was started so."""
+    if (experiment := scripts.started()) is not None:
+        return experiment
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
 

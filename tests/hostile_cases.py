@@ -121,6 +121,7 @@ COMMANDS: dict[str, list[str]] = {
     "evaluate": ["evaluate", "run", "--n", "20", "--metrics", "kid", "--features", "pixels", "--repeats", "1"],
     "compare": ["compare", "run", "other"],
     "doctor": ["doctor", "run"],
+    "export": ["export", "run", "--out", "made/generator.zip"],
 }
 MAY_CHANGE = {"evaluate": ("eval.jsonl", "diagnosis.jsonl"), "go on": ("run/",)}
 

@@ -22,6 +22,7 @@ BASE = {
     "locks",
     "progress",
     "rows",
+    "scripts",
 }
 ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import beside BASE and itself
     "arrays": set(),
@@ -37,6 +38,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
     "keys": set(),
     "progress": set(),
     "rows": set(),
+    "scripts": set(),
     "batch_axis": set(),
     "losses": set(),
     "matching": set(),

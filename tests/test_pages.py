@@ -88,7 +88,8 @@ def commands(text: str) -> list[list[str]]:
     text = without_python(text)
     lines = re.sub(r"\\\n\s*", " ", text).splitlines()
     shown = [line.strip() for line in lines] + spans(text)
-    found = [re.search(r"(?:^|[\s/])python3? (-m (?:gan_jax|experiments)\b.*)", line) for line in shown]
+    named = [re.sub(r"^gan_jax (?=\w)", "python -m gan_jax ", line) for line in shown]  # the command of an installation
+    found = [re.search(r"(?:^|[\s/])python3? (-m (?:gan_jax|experiments)\b.*)", line) for line in named]
     words = [shlex.split(match[1], comments=True) for match in found if match]
     return [[word for word in command if word != "..."] for command in words]
 

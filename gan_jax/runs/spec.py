@@ -20,6 +20,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import scripts
 from gan_jax._search_path import search_present_folder
 from gan_jax.core import Sampler
 from gan_jax.errors import InputError
@@ -271,6 +272,8 @@ def _found(name: str, trust: bool) -> Any:
     module, _, attribute = name.partition(":")
     if trust:
         search_present_folder()
+    if module.split(".")[0] == scripts.PACKAGE:
+        scripts.provide()
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # what a module of somebody's raises

@@ -1,6 +1,6 @@
 """Ways to compute a convolution and its two gradients; all are equal up to rounding."""
 
-from gan_jax.layers.lowerings.form import Form
+from gan_jax.layers.lowerings.form import Form, Side
 from gan_jax.layers.lowerings.grouped import grouped, packing
 from gan_jax.layers.lowerings.patches import patches
 from gan_jax.layers.lowerings.per_image import per_image
@@ -11,7 +11,7 @@ from gan_jax.layers.lowerings.winograd import tiling, winograd
 __all__ = ["Form", "for_cpu", "grouped", "patches", "per_image", "plain", "subpixel", "tiling", "winograd"]
 
 
-def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...], groups: int = 1) -> Form:
+def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1) -> Form:
     """The fastest form on a CPU for kernels of `shape` (k, l, c, groups o) and images of `outputs` (height, width)."""
     if groups > 1:
         pack = packing(min(shape[2], shape[3] // groups), groups)

@@ -1,9 +1,11 @@
 """The interface of an implementation of convolutions."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax import Array
+
+Side = Any  # of an image: an int, or what `jax.export` has for any number
 
 
 class Form(NamedTuple):

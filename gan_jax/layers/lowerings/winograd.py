@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.errors import InputError
-from gan_jax.layers.lowerings.form import Form, padding
+from gan_jax.layers.lowerings.form import Form, Side, padding
 
 Matrix = tuple[tuple[float | int, ...], ...]
 
@@ -65,7 +65,7 @@ class Tiling(NamedTuple):
         return _TRANSFORMS[self.m, self.r]
 
 
-def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling | None:
+def tiling(shape: tuple[int, ...], stride: int, outputs: tuple[Side, ...]) -> Tiling | None:
     """The tiling for kernels of `shape` (k, l, c, o) and `outputs` (height, width); None if there is none or it is slower."""
     size, taps = shape[0], -(-shape[0] // stride)
     if shape[0] != shape[1] or min(shape[2:]) < 32:  # the transforms cost more than narrow products save
@@ -99,7 +99,7 @@ def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
 winograd = Form(conv, adjoint, correlate)
 
 
-def _required(shape: tuple[int, ...], stride: int, outputs: tuple[int, ...]) -> Tiling:
+def _required(shape: tuple[int, ...], stride: int, outputs: tuple[Side, ...]) -> Tiling:
     cut = tiling(shape, stride, outputs)
     if cut is None:
         raise InputError(f"kernels {shape} of stride {stride} have no Winograd form: ask `tiling` first")
@@ -142,7 +142,7 @@ def _image_points(x: Array, cut: Tiling) -> list[Array]:
     return points
 
 
-def _image(products: Sequence[Array], y_shape: tuple[int, ...], cut: Tiling) -> Array:
+def _image(products: Sequence[Array], y_shape: tuple[Side, ...], cut: Tiling) -> Array:
     """The transpose of `_image_points`: overlapping tiles are added."""
     m, r, stride, low = cut
     b, t, u = y_shape[0], y_shape[1] // m, y_shape[2] // m
@@ -193,7 +193,7 @@ def _output_points(y: Array, cut: Tiling) -> list[Array]:
     return [p.reshape(b * (i // m) * (j // m), o) for p in points]
 
 
-def _output(products: Sequence[Array], x_shape: tuple[int, ...], cut: Tiling) -> Array:
+def _output(products: Sequence[Array], x_shape: tuple[Side, ...], cut: Tiling) -> Array:
     """The transpose of `_output_points`."""
     (b, h, w, _), m, o = x_shape, cut.m, products[0].shape[-1]
     t, u = h // (m * cut.stride), w // (m * cut.stride)
