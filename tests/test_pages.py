@@ -87,10 +87,10 @@ def commands(text: str) -> list[list[str]]:
     """The arguments of `python` in each command that a page shows, in a block or within a sentence."""
     text = without_python(text)
     lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    lines = [re.sub(r"^    gan_jax ", "python -m gan_jax ", line) for line in lines]  # the command of an installation
     shown = [line.strip() for line in lines] + spans(text)
-    named = [re.sub(r"^gan_jax (?=\w)", "python -m gan_jax ", line) for line in shown]  # the command of an installation
-    found = [re.search(r"(?:^|[\s/])python3? (-m (?:gan_jax|experiments)\b.*)", line) for line in named]
-    words = [shlex.split(match[1], comments=True) for match in found if match]
+    found = [re.search(r"(?:^|[\s/])python3? (-m (?:gan_jax|experiments)\b.*)", line) for line in shown]
+    words = [shlex.split(match[1], comments=True) for match in found if match and match[1] != "-m gan_jax"]
     return [[word for word in command if word != "..."] for command in words]
 
 
@@ -120,13 +120,14 @@ def numbers(text: str) -> set[str]:
 
 def test_what_a_page_shows():
     page = (
-        "# Of `x`, twice\n\n    python -m gan_jax film runs/demo   # a film\n\n"
+        "# Of `x`, twice\n\n    python -m gan_jax film runs/demo   # a film\n    gan_jax hub pull A/B\n\n"
         "```sh\nsrun -n 2 python -m experiments.dcgan ... --data a \\\n    --steps 3\n```\n\n"
         "Take `python -m gan_jax doctor\nRUN`, `--lr 1`; 0.5 and 7 of 8 in 3 s, [see](a.md#b), 12 %.\n\n"
         "```python\npython -m gan_jax nothing\n```\n<!-- README: 0.7 -->\n"
     )
     assert commands(page) == [
         ["-m", "gan_jax", "film", "runs/demo"],
+        ["-m", "gan_jax", "hub", "pull", "A/B"],
         ["-m", "experiments.dcgan", "--data", "a", "--steps", "3"],
         ["-m", "gan_jax", "doctor", "RUN"],
     ]
