@@ -9,16 +9,17 @@
 Radford et al. 2015 (arXiv:1511.06434, section 6.3.2) show one sheet of it. Here --triplets sets of exemplars are drawn among
 --search samples that have the attributes, for each number of exemplars to be averaged; a - b + c of their mean codes is
 rendered and read by the reader of drawn faces, or else by a classifier of the run's data. A result is right if it has what a
-has and b has not, and else what c has; and valid, where it is known what a picture must show (two eyes, one nose, one mouth,
-every attribute read with confidence). Beside it three controls: c alone, c with a step of the same length in a random
-direction, and the same arithmetic on the exemplars' pixels. Then walks between samples: how evenly they move, how often they
-leave the set of valid pictures, beside a cross-fade of the two pictures.
+has and b has not, and else what c has; and valid: where it is known what a picture must show, if it shows that (two eyes, one
+nose, one mouth, every attribute read with confidence), else if it lies among real pictures in --features (nearer to one of
+them than its third neighbour is, as precision has it: Kynkaanniemi et al. 2019, arXiv:1904.06991). Beside it three controls: c
+alone, c with a step of the same length in a random direction, and the same arithmetic on the exemplars' pixels. Then walks
+between samples: how evenly they move, how often they leave the set of valid pictures, beside a cross-fade of the two pictures.
 
 Written to latent_arithmetic of the run: table.md and results.json with Wilson intervals, curve.png, results.png (results and
 controls of the first triplets), walks.png; by `python -m gan_jax arithmetic` and `interpolate` the paper's figure and a film.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -27,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from experiments import dcgan
@@ -45,6 +46,7 @@ from gan_jax.evaluation.readers import READERS
 from gan_jax.files import whole
 from gan_jax.latents import Rescale, arithmetic, lerp, mean_code, rescaled, slerp
 from gan_jax.metrics.intervals import proportion
+from gan_jax.metrics.prdc import among
 from gan_jax.rows import evenly
 from gan_jax.runs.records import write_json
 
@@ -52,6 +54,7 @@ NAMES = ("table.md", "results.json", "curve.png", "results.png", "walks.png")
 RESULT, ALONE = "a - b + c", "c alone"
 FRAMES = 33  # of a walk
 JUMP = 5.0  # a step so many times as long as the walk's median one
+REAL = 2000  # pictures that results are to lie among, at most
 SHOWN = 10  # triplets, and frames of a walk, on a sheet
 WALKS_SHOWN = 3
 
@@ -98,6 +101,16 @@ class Task(NamedTuple):
     kept: tuple[Wanted, ...]
 
 
+class Validity(NamedTuple):
+    """`of(pictures, readings, features)`, of which the latter two may be None, tells which are valid, bool (n,).
+
+    `about` says how it is told, where it is not known what a picture must show.
+    """
+
+    of: Callable[[np.ndarray, Readings | None, np.ndarray | None], np.ndarray]
+    about: str
+
+
 def main(config: Config) -> Numbers | None:
     """Train or open the run, measure, and write tables and pictures; returns what results.json has, None after a dry run.
 
@@ -117,9 +130,12 @@ def main(config: Config) -> Numbers | None:
         task = understood(codes.reader, words)
         pools = exemplars(codes, task, config.sure)
         sizes = averaged(config.averaged, min(map(len, pools)))
-        transfers, strips = _transfers(codes, task, pools, sizes, config)
-        walks, frames = _walks(codes, config)
-        about = f"{codes.reader.about}; {config.triplets} triplets, {config.walks} walks, step {codes.trained.step}"
+        validity = validity_of(codes)
+        transfers, strips = _transfers(codes, task, pools, sizes, validity, config)
+        walks, frames = _walks(codes, validity, config)
+        about = (
+            f"{codes.reader.about}; {validity.about}{config.triplets} triplets, {config.walks} walks, step {codes.trained.step}"
+        )
         told = tables(transfers, walks, about)
         print(f"\n{told}")
         with whole(out / "table.md") as unfinished:
@@ -135,6 +151,27 @@ def main(config: Config) -> Numbers | None:
     )
     interpolate.of_codes(interpolate.Config(closed=True, **asked), codes, directory / "interpolate")
     return found
+
+
+def validity_of(codes: Codes) -> Validity:
+    """By the reader, where it knows what pictures must show, else by the real pictures that they are to lie among."""
+    reader = codes.reader
+    if reader.counts:
+
+        def shown(pictures: np.ndarray, readings: Readings | None, _: np.ndarray | None) -> np.ndarray:
+            return np.asarray(reader.valid(reader.read(pictures) if readings is None else readings))
+
+        return Validity(shown, "")
+    train, held_out = (arrays.get("image", np.zeros(0)) for arrays in (codes.data.train, codes.data.held_out))
+    real = codes.features(np.asarray(train[evenly(len(train), REAL)]))
+
+    def near(pictures: np.ndarray, _: Readings | None, features: np.ndarray | None) -> np.ndarray:
+        return among(codes.features(pictures) if features is None else features, real)
+
+    told = f"valid if among {len(real):,} real pictures in features of {codes.network}"
+    if len(held_out):
+        told += f", as {np.mean(near(np.asarray(held_out[evenly(len(held_out), REAL)]), None, None)):.0%} of held-out ones are"
+    return Validity(near, f"{told}; ")
 
 
 def understood(reader: AttributeReader, words: Sequence[str]) -> Task:
@@ -184,7 +221,7 @@ def averaged(wanted: Sequence[int], there: int) -> list[int]:
 
 
 def _transfers(
-    codes: Codes, task: Task, pools: Sequence[np.ndarray], sizes: Sequence[int], config: Config
+    codes: Codes, task: Task, pools: Sequence[np.ndarray], sizes: Sequence[int], validity: Validity, config: Config
 ) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
     """A row for each number of exemplars and each kind of result, and the first pictures of each."""
     rows, strips = [], []
@@ -193,7 +230,9 @@ def _transfers(
         pictures = transferred_pictures(codes, chosen, config.rescale, config.seed)
         readings = {name: codes.reader.read(each) for name, each in pictures.items()}
         for name, each in pictures.items():
-            rows.append({"exemplars": k, "result": name} | judged(codes.reader, task, readings[name], readings[ALONE]))
+            valid = validity.of(each, readings[name], None)
+            found = judged(codes.reader, task, readings[name], readings[ALONE], valid)
+            rows.append({"exemplars": k, "result": name} | found)
             strips.append((f"{name}, {k}", each[:SHOWN]))
     return rows, strips
 
@@ -231,17 +270,14 @@ def combined(
     }
 
 
-def judged(reader: AttributeReader, task: Task, readings: Readings, alone: Readings) -> Numbers:
+def judged(reader: AttributeReader, task: Task, readings: Readings, alone: Readings, valid: Bool[np.ndarray, " n"]) -> Numbers:
     """How many results gained and kept what they should, both (right), are valid, and the share of other attributes kept.
 
     Others are kept if they are read as in the picture of c alone; numbers, such as an angle, are left out.
     """
     n = len(next(iter(readings.values())).values)
     gained, kept = all_hold(task.gained, readings), all_hold(task.kept, readings) if task.kept else np.ones(n, bool)
-    held = {"gained": gained, "kept": kept, "right": gained & kept}
-    valid = reader.valid(readings)
-    if valid is not None:
-        held |= {"valid": valid, "right and valid": held["right"] & valid}
+    held = {"gained": gained, "kept": kept, "right": gained & kept, "valid": valid, "right and valid": gained & kept & valid}
     asked = {each.name for each in (*task.gained, *task.kept)} | reader.counts.keys()
     others = [name for name in reader.names if name not in asked and readings[name].values.dtype.kind != "f"]
     same = [np.mean(readings[name].values == alone[name].values) for name in others]
@@ -249,17 +285,17 @@ def judged(reader: AttributeReader, task: Task, readings: Readings, alone: Readi
     return {**shares, "others": float(np.mean(same)) if same else None}
 
 
-def _walks(codes: Codes, config: Config) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
-    """A row for each kind of walk between the same pairs of samples, and some of their frames."""
-    valid = codes.reader.valid(codes.readings)
-    usable = np.arange(config.search) if valid is None else np.flatnonzero(valid)
+def _walks(codes: Codes, validity: Validity, config: Config) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
+    """A row for each kind of walk between the same pairs of valid samples, and some of their frames."""
+    usable = np.flatnonzero(validity.of(codes.pictures, codes.readings, None))
     if len(usable) < 2:
         raise InputError(f"a walk is between 2 samples, and {len(usable)} of {config.search:,} are valid: raise --search")
     ends = usable[subsets(len(usable), 2, config.walks, (config.seed,))]
     t = jnp.linspace(0.0, 1.0, FRAMES)
     rows, strips = [], []
     for name, frames in _frames(codes, ends, t):
-        rows.append({"walk": name} | paced(codes.features(frames)) | _left(codes.reader, frames))
+        seen = codes.features(frames)
+        rows.append({"walk": name} | paced(seen) | left(validity.of(frames, None, seen)))
         of_walks = frames.reshape(len(ends), FRAMES, *frames.shape[1:])[:WALKS_SHOWN]
         strips += [(f"{name} {i + 1}", each[evenly(FRAMES, SHOWN)]) for i, each in enumerate(of_walks)]
     return rows, strips
@@ -288,12 +324,9 @@ def paced(features: Float[np.ndarray, "n m"]) -> Numbers:
     }
 
 
-def _left(reader: AttributeReader, frames: np.ndarray) -> Numbers:
-    """How many frames between the ends are valid, and how many walks have one that is not."""
-    if not reader.counts:  # reading would take minutes and tell nothing
-        return {}
-    valid = reader.valid(reader.read(frames))
-    between = np.asarray(valid).reshape(-1, FRAMES)[:, 1:-1]
+def left(valid: Bool[np.ndarray, " n"]) -> Numbers:
+    """Of walks of `FRAMES` frames each: how many frames between the ends are valid, how many walks have one that is not."""
+    between = valid.reshape(-1, FRAMES)[:, 1:-1]
     return {
         "valid frames": proportion(int(between.sum()), between.size),
         "left the valid": proportion(int((~between.all(axis=1)).sum()), len(between)),

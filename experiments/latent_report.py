@@ -22,7 +22,7 @@ def tables(transfers: Sequence[Mapping[str, Any]], walks: Sequence[Mapping[str, 
 
 
 def _of_transfers(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    shares = [name for name in ("gained", "kept", "right", "valid", "right and valid") if name in rows[0]]
+    shares = ("gained", "kept", "right", "valid", "right and valid")
     found = [["exemplars", "result", *shares, "others as in c"]]
     for row in rows:
         others = "" if row["others"] is None else f"{row['others']:.2f}"
@@ -31,27 +31,26 @@ def _of_transfers(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _of_walks(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    known = [name for name in ("valid frames", "left the valid") if name in rows[0]]
-    found = [["walk", "largest step / median", "with a jump", *known]]
+    shares = ("jumps", "valid frames", "left the valid")
+    found = [["walk", "largest step / median", "with a jump", *shares[1:]]]
     for row in rows:
         low, median, high = row["largest over median"]
-        found.append([row["walk"], f"{median:.2f} ({low:.2f} to {high:.2f})", str(row["jumps"]), *(str(row[x]) for x in known)])
+        found.append([row["walk"], f"{median:.2f} ({low:.2f} to {high:.2f})", *(str(row[name]) for name in shares)])
     return found
 
 
 def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """How often results are right (and valid, where that is known), over the number of exemplars, with intervals."""
+    """How often results are right and valid, over the number of exemplars, with intervals."""
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()
-    wanted = "right and valid" if "right and valid" in rows[0] else "right"
     for colour, name in zip(COLOURS, dict.fromkeys(row["result"] for row in rows), strict=True):
         of_kind = [row for row in rows if row["result"] == name]
-        shares: list[Proportion] = [row[wanted] for row in of_kind]
+        shares: list[Proportion] = [row["right and valid"] for row in of_kind]
         middle = np.array([each.share for each in shares])
         ends = np.abs(np.array([[each.low for each in shares], [each.high for each in shares]]) - middle[None])
         k = [row["exemplars"] for row in of_kind]
         axes.errorbar(k, middle, ends, color=colour, label=name, marker="o", markersize=3, capsize=3)
-    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="exemplars averaged", ylabel=f"share of results {wanted}")
+    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="exemplars averaged", ylabel="share of results right and valid")
     axes.set_xticks(k, list(map(str, k)))
     axes.minorticks_off()
     axes.legend(fontsize=8)

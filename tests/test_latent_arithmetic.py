@@ -1,6 +1,7 @@
 """How often arithmetic on codes gives what it should: the controls, the judgement by hand, and the whole experiment."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,7 @@ def test_results_are_judged_by_hand():
         "eyes": reading(2, 2, 2, 3),
     }
     alone = {**readings, "hat": reading(True, True, True, True), "yaw": reading(0.0, 0.0, 0.0, 0.0)}
-    found = latent_arithmetic.judged(reader, task, readings, alone)
+    found = latent_arithmetic.judged(reader, task, readings, alone, np.array([True, True, True, False]))
     shares = {name: value.share for name, value in found.items() if name != "others"}
     assert shares == {"gained": 0.75, "kept": 0.75, "right": 0.5, "valid": 0.75, "right and valid": 0.25}
     assert found["others"] == 0.5  # of hats; the angle is no yes or no
@@ -116,12 +117,32 @@ def test_a_jump_is_found():
 
 
 def test_walks_that_leave_the_valid_pictures():
-    frames = np.zeros((2 * FRAMES, 2, 2, 1), np.uint8)
-    frames[[0, FRAMES - 1, FRAMES + 3, FRAMES + 4]] = 9  # the ends of one walk do not count; two frames of the other
-    reader = AttributeReader("", ("n",), lambda images: {"n": reading(*images[:, 0, 0, 0])}, counts={"n": 0})
-    found = latent_arithmetic._left(reader, frames)
+    valid = np.ones(2 * FRAMES, bool)
+    valid[[0, FRAMES - 1, FRAMES + 3, FRAMES + 4]] = False  # the ends of one walk do not count; two frames of the other
+    found = latent_arithmetic.left(valid)
     assert found["left the valid"].share == 0.5
     assert found["valid frames"].share == pytest.approx(1 - 2 / (2 * (FRAMES - 2)))
+
+
+def codes_of(reader, train, held_out):
+    """What validity is told by, with the pictures' own pixels as features."""
+    data = SimpleNamespace(train={"image": train}, held_out={"image": held_out})
+    features = lambda images: images.reshape(len(images), -1).astype(float)  # noqa: E731
+    return SimpleNamespace(reader=reader, data=data, features=features, network="pixels")
+
+
+def test_valid_is_what_shows_all_parts_or_lies_among_real_pictures():
+    pictures = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    counting = AttributeReader("", ("n",), lambda images: {"n": reading(*images[:, 0, 0, 0])}, counts={"n": 4})
+    shown = latent_arithmetic.validity_of(codes_of(counting, pictures, pictures))
+    assert not shown.about
+    assert np.flatnonzero(shown.of(pictures, None, None)).tolist() == [4]
+    blind = AttributeReader("", ("n",), lambda images: {})
+    near = latent_arithmetic.validity_of(codes_of(blind, pictures, pictures[:4]))  # those at the ends reach 3 further
+    others = np.array([5, 12, 13, 200], np.uint8).reshape(4, 1, 1, 1)
+    assert near.of(others, None, None).tolist() == [True, True, False, False]
+    assert near.of(others, None, np.array([[200.0]])).tolist() == [False]  # of features that are known already
+    assert "among 10 real pictures in features of pixels, as 100% of held-out ones are" in near.about
 
 
 def test_a_run_is_measured(run, halves, capsys):

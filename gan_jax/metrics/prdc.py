@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gan_jax.metrics.checks import require_features
 from gan_jax.metrics.neighbours import in_blocks, nearer, neighbour_radii
@@ -35,10 +35,15 @@ def precision_recall(
     examples. Differs: on the features given, not necessarily VGG-16's.
     """
     require_features("precision and recall", k + 1, real, fake)
-    real_radii, fake_radii = neighbour_radii(real, k), neighbour_radii(fake, k, centre=real)
-    recall = in_blocks(_covered, real, fake, fake_radii)
-    precision = in_blocks(_covered, fake, real, real_radii, centre=real)
-    return PrecisionRecall(float(np.mean(precision)), float(np.mean(recall)))
+    recall = in_blocks(_covered, real, fake, neighbour_radii(fake, k, centre=real))
+    return PrecisionRecall(float(np.mean(among(fake, real, k))), float(np.mean(recall)))
+
+
+def among(x: Float[np.ndarray | Array, "m d"], real: Float[np.ndarray | Array, "n d"], k: int = 3) -> Bool[np.ndarray, " m"]:
+    """Which of x lie in a ball of the reals, as `precision_recall` counts them; raises `InputError` for too few reals."""
+    require_features("being among real examples", k + 1, real)
+    inside: np.ndarray = in_blocks(_covered, x, real, neighbour_radii(real, k), centre=real)
+    return inside
 
 
 @jax.jit
