@@ -1,6 +1,7 @@
 """What became of the populations of `experiments.mode_collapse`: tables, curves, samples and films."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gan_jax.files import whole
 from gan_jax.images import film
 from gan_jax.metrics.intervals import Proportion
 from gan_jax.rows import evenly
+from gan_jax.runs.records import read_json
 
 FRAMES = 120
 PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
@@ -21,13 +23,15 @@ PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inche
 Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
 
 
-def earlier(outdir: Path) -> dict[str, dict[str, Any]]:
-    """What earlier commands found for cures whose populations are still there, by name."""
-    try:
-        found = json.loads((outdir / "results.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return {name: row for name, row in found.items() if looks_of(outdir / name)}
+def earlier(outdir: Path, facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What earlier commands found for cures, by name, if their populations have the same `facts`: of the same game."""
+    rows = read_json(outdir / "results.json") or {}
+    return {name: row for name, row in rows.items() if "rounds" in row and _same_game(outdir / name, facts)}
+
+
+def _same_game(population: Path, facts: Mapping[str, Any]) -> bool:
+    known = (read_json(population / "config.json") or {}).get("facts", {})
+    return all(name in known and known[name] == value for name, value in facts.items())
 
 
 def report(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Path) -> None:

@@ -123,7 +123,7 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
         raise InputError(f"{normed[0]} changes networks of pictures: choose --benchmark digits, flowers or a stacked one")
     order = "" if config.inner == "none" else f"-inner-{config.inner}"
     outdir = config.outdir or Path("runs") / f"collapse-{config.benchmark}{order}"
-    found = earlier(outdir)
+    found = earlier(outdir, facts_of(config))
     for name in config.cures:
         print(f"\n{name}: {config.seeds} seeds, {config.steps} rounds")
         with stopwatch(outdir / name) as spent:
@@ -156,15 +156,16 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
         together=config.together or (1 if one_by_one else None),
         directory=directory,
         facts={
-            "benchmark": config.benchmark,
+            **facts_of(config),
             "cure": name,
-            "inner": config.inner,
-            "k": config.k,
-            "lr": config.lr,
-            "disc_lr": config.disc_lr,
             **({"over": config.steps} if cure.noise or benchmark.decay != "constant" else {}),  # what falls over the run
         },
     )
+
+
+def facts_of(config: Config) -> dict[str, Any]:
+    """What tells the game of all cures from others."""
+    return {name: getattr(config, name) for name in ("benchmark", "inner", "k", "lr", "disc_lr")}
 
 
 def build(config: Config, benchmark: Benchmark, cure: Cure, setting: Any) -> tuple[Objective, Players]:

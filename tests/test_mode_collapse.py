@@ -53,6 +53,8 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert len(read_rows(tmp_path / "plain" / "members" / "001" / "eval.jsonl")) == 3
     assert {name: row["rounds"] for name, row in again.items()} == {"plain": 3, "pac2": 2}  # the table is of all played there
     assert (tmp_path / "table.md").read_text().count("\n") == 5
+    other = main(Config(cures=("stddev",), outdir=tmp_path, **{**SMALL, "k": 3}))
+    assert list(other) == ["stddev"]  # but not of another game
 
 
 @pytest.mark.parametrize("name", sorted(name for name in CURES.keys() - {"plain", "pac2"} if not CURES[name].norm))
