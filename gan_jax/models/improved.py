@@ -23,6 +23,7 @@ from gan_jax.layers.conv import Conv, ConvTranspose, conv, conv_transpose
 from gan_jax.layers.head import DISCRIMINATIONS, Minibatch
 from gan_jax.layers.minibatch import append_stddev
 from gan_jax.layers.norm import VirtualBatchNorm, batch_norm
+from gan_jax.models import sizes
 
 SIZES = (32, 128)
 _CHANNELS = {32: (4, 2, 1), 128: (8, 4, 2, 1, 1, 1)}  # of the generator at 4x4, 8x8, ... in widths
@@ -213,10 +214,4 @@ class WeightNorm(nn.Module):
 
 def side_of(height: int, width: int) -> int:
     """The side of the images, 32 or 128; raises `InputError` for other sizes."""
-    if height != width or height not in SIZES:
-        near = min(SIZES, key=lambda side: abs(side - min(height, width)))
-        raise InputError(
-            f"image size {height}x{width} is not one of Improved GAN's networks, which are for 32x32 and 128x128; "
-            f"the nearest is {near}x{near}, and gan_jax.models.dcgan has more"
-        )
-    return height
+    return sizes.side_of(height, width, SIZES, "Improved GAN's")

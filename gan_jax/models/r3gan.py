@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv
 from gan_jax.layers.norm import require_labels
+from gan_jax.models import sizes
 
 _WIDTHS = {  # channels at 4x4, 8x8, ... in widths, and the paper's width: 768 channels up to 32x32, then half at each doubling
     32: ((1, 1, 1, 1), 768),
@@ -195,11 +196,5 @@ def require_size(height: int, width: int) -> None:
 
 def _channels(height: int, width: int, channels: int | None) -> Sequence[int]:
     """Channels at 4x4, 8x8, ..., with `channels` next to the image."""
-    if height != width or height not in _WIDTHS:
-        near = min(_WIDTHS, key=lambda side: abs(side - min(height, width)))
-        raise InputError(
-            f"image size {height}x{width} is not one of R3GAN's networks, which are for 32x32, 64x64, 128x128 and 256x256; "
-            f"the nearest is {near}x{near}, and gan_jax.models.dcgan has more"
-        )
-    widths, papers = _WIDTHS[height]
+    widths, papers = _WIDTHS[sizes.side_of(height, width, _WIDTHS, "R3GAN's")]
     return [(channels or papers) * n for n in widths]

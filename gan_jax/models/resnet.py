@@ -15,10 +15,10 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
-from gan_jax.errors import InputError
 from gan_jax.layers.conv import Conv, conv, conv_transpose
 from gan_jax.layers.head import Minibatch, head
 from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral, require_labels
+from gan_jax.models import sizes
 
 _GENERATOR = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}  # channels at 4x4, 8x8, ... in widths
 _DISCRIMINATOR = {32: (1, 1, 1, 1), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}  # channels of each block in widths
@@ -198,10 +198,4 @@ def require_size(height: int, width: int) -> None:
 
 
 def _side(height: int, width: int) -> int:
-    if height != width or height not in _GENERATOR:
-        near = min(_GENERATOR, key=lambda side: abs(side - min(height, width)))
-        raise InputError(
-            f"image size {height}x{width} is not one of SNGAN's residual networks, which are for 32x32, 64x64 and 128x128; "
-            f"the nearest is {near}x{near}, and gan_jax.models.dcgan has more"
-        )
-    return height
+    return sizes.side_of(height, width, _GENERATOR, "SNGAN's residual")

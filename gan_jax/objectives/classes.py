@@ -14,7 +14,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Turn, Variables
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
-from gan_jax.objectives.critic import Critic, Judged, game_metrics, generator_cost, require_alike
+from gan_jax.objectives.critic import Critic, Judged, game_metrics, generator_cost, judges_in_one_batch, require_alike
 from gan_jax.objectives.image import image_sampler
 from gan_jax.objectives.networks import AnyNetwork, Network, network, sown_loss
 
@@ -60,11 +60,7 @@ def class_gan(
     if pack != 1:
         raise InputError(f"examples have one class each, and packs of {pack} have not: use pack=1")
     terms = penalty.terms(penalties)
-    joint = getattr(discriminator, "minibatch", "") == "discrimination_groups"
-    if joint and terms:
-        raise InputError(
-            "penalties are on one kind of examples, and this discriminator judges both in one batch: leave one out"
-        )
+    joint = judges_in_one_batch(discriminator, terms)
     player, critic = network(generator), Critic(_telling(discriminator, classes), augment, 1, joint)
     sampler = image_sampler(generator, latent, ())
 

@@ -1,6 +1,6 @@
 """What every objective does with a discriminator: show it examples, and say what it makes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +35,17 @@ class Judged(NamedTuple):
     features: Float[Array, "n f"] | None
     loss: Float[Array, ""]
     variables: Variables
+
+
+def judges_in_one_batch(discriminator: Any, terms: Sequence[Any]) -> bool:
+    """Whether it compares real with generated examples in one batch; raises `InputError` if penalties are on it then."""
+    joint = getattr(discriminator, "minibatch", "") == "discrimination_groups"
+    if joint and terms:
+        raise InputError(
+            "a discriminator that judges real and generated examples in one batch has no slope at one kind alone, which "
+            "penalties are on: choose another minibatch feature, or no penalty"
+        )
+    return joint
 
 
 @dataclass(frozen=True)

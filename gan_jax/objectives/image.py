@@ -16,7 +16,7 @@ from gan_jax.core import Batch, Metrics, Objective, Players, Sampler, Turn, Vari
 from gan_jax.errors import InputError
 from gan_jax.latents import Latent
 from gan_jax.losses import Loss
-from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, require_alike
+from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, judges_in_one_batch, require_alike
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 
@@ -53,12 +53,7 @@ def image_gan(
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
     terms = penalty.terms(penalties)
-    joint = getattr(discriminator, "minibatch", "") == "discrimination_groups"
-    if joint and terms:
-        raise InputError(
-            "a discriminator that judges real and generated examples in one batch has no slope at one kind alone, which "
-            "penalties are on: choose another minibatch feature, or no penalty"
-        )
+    joint = judges_in_one_batch(discriminator, terms)
     player, critic = network(generator), Critic(network(discriminator), augment, pack, joint)
     sampler = image_sampler(generator, latent, needs)
 
