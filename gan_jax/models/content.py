@@ -106,12 +106,15 @@ else:  # a command line offers what the tables have
     ContentName = Literal[NAMES]
 
 
-def content_loss(name: ContentName, weights: Path | None = None) -> Content:
-    """The loss of this name: mse, l1, vgg22 and vgg54 (VGG-19's relu2_2 and relu5_4), lpips.
+def content_loss(name: ContentName, weights: Path | None = None, pixel: float = 0.0) -> Content:
+    """The loss of this name: mse, l1, vgg22 and vgg54 (VGG-19's relu2_2 and relu5_4), lpips; plus `pixel` times l1.
 
     Those by features need `weights`, an .npz of VGG-19 (plain, or for vgg22 the normalised one) or of LPIPS' VGG. Raises
     `InputError` without them, with where to get them, and for those of another network.
     """
+    if pixel:
+        features = content_loss(name, weights)
+        return lambda x, y: features(x, y) + pixel * l1(x, y)
     if name in _OF_PIXELS:
         return _OF_PIXELS[name]
     network, make = _OF_WEIGHTS[name]

@@ -33,6 +33,9 @@ def test_pixels():
     x, y = pair()
     np.testing.assert_allclose(content_loss("mse")(x, y), np.mean((np.asarray(x) - y) ** 2), rtol=1e-5)
     np.testing.assert_allclose(content_loss("l1")(x, y), np.mean(np.abs(np.asarray(x) - y)), rtol=1e-5)
+    np.testing.assert_allclose(
+        content_loss("mse", pixel=0.5)(x, y), content_loss("mse")(x, y) + 0.5 * content_loss("l1")(x, y), rtol=1e-6
+    )
 
 
 def test_vgg22_is_of_activations_scaled_as_in_the_paper(tmp_path):
