@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from jaxtyping import PyTree
 
 from gan_jax import images
 from gan_jax.commands import given
@@ -14,6 +15,8 @@ from gan_jax.commands.codes import Codes, enlarged, open_codes, results, write_c
 from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Count, command
 from gan_jax.errors import InputError
+from gan_jax.evaluation.restoration import feature_distance
+from gan_jax.models.pretrained import how_to_get, read_weights
 from gan_jax.runs.conditions import Rows
 
 NAMES = ("pairs.png", "styles.png", "codes.npz", "project.json")
@@ -40,12 +43,14 @@ def main(config: Config) -> dict[str, Any]:
 
     `given` are the pictures as fitted, `images` the nearest ones of the generator, uint8, `z` their codes, `psnr` how near
     each is in dB, `losses` those of all restarts (n, restarts). A search that was interrupted goes on where it was kept.
+    With `features` squeezenet also `features`, how different each looks from the given one to SqueezeNet (of `weights`).
     With `to_caption` also styles.png and `styles` (n, captions, h, w, c), each picture's code with each of these captions.
     Raises `InputError` for what cannot be had.
     """
     if not config.pictures:
         raise InputError("name picture files, a folder of them, or an .npz")
     codes = open_codes(config.run, config, "project")
+    squeezenet = _squeezenet(config)
     asked = [codes.trained.ask(1, caption=text) for text in config.to_caption]  # bad captions are refused before the search
     with results(codes.folder, NAMES, config.pictures, [codes.run]) as out:
         targets, names = given.read_pictures(config.pictures, codes.shape, config.fit, config.n, "--n")
@@ -61,15 +66,30 @@ def main(config: Config) -> dict[str, Any]:
         write_codes(out / "codes.npz", **arrays, **codes.rows(len(found.z)))
         search = {name: getattr(config, name) for name in ("match", "restarts", "inversion_steps", "inversion_rate", "norm")}
         rows = [{"picture": name, "psnr": float(value)} for name, value in zip(names, found.psnr, strict=True)]
+        means = {"psnr": float(np.mean(found.psnr))}
+        if squeezenet is not None:
+            arrays["features"] = feature_distance(squeezenet, made, targets)
+            rows = [row | {"features": float(value)} for row, value in zip(rows, arrays["features"], strict=True)]
+            means["features"] = float(np.mean(arrays["features"]))
         told = {"to_caption": list(config.to_caption)} if config.to_caption else {}
-        numbers = {**search, **told, "pictures": rows, "psnr": float(np.mean(found.psnr))}
+        numbers = {**search, **told, "pictures": rows, **means}
         write_numbers(out / "project.json", codes, numbers)
     for row in rows:
-        print(f"{row['psnr']:6.1f} dB   {row['picture']}")
+        features = f", features {row['features']:.3f}" if "features" in row else ""
+        print(f"{row['psnr']:6.1f} dB{features}   {row['picture']}")
     print(f"written: {out / 'pairs.png'} (given above, the generator's below), {out / 'codes.npz'}, {out / 'project.json'}")
     if config.to_caption:
         print(f"written: {out / 'styles.png'}: given, the generator's, and with the captions {', '.join(config.to_caption)}")
     return {"given": targets, "images": made, **arrays, **({"styles": styles} if config.to_caption else {})}
+
+
+def _squeezenet(config: Config) -> PyTree | None:
+    """SqueezeNet's variables if it is named; raises `InputError` without weights or for another network's."""
+    if config.features != "squeezenet":
+        return None
+    if config.weights is None:
+        raise InputError(f"squeezenet needs its weights. {how_to_get('squeezenet', Path('squeezenet.npz'))}")
+    return read_weights(config.weights, "squeezenet")[0]
 
 
 def _styles(codes: Codes, z: np.ndarray, asked: Sequence[Rows]) -> np.ndarray:

@@ -16,6 +16,7 @@ from gan_jax.metrics.restoration import fidelity
 from gan_jax.models.content import squeezenet_distance
 from gan_jax.models.pretrained import read_weights
 
+_LEAST = 31  # pixels that SqueezeNet needs
 Restore = Callable[[np.ndarray], np.ndarray]  # a low picture uint8 (h, w, c) -> the high one
 
 
@@ -30,13 +31,20 @@ class Measures(NamedTuple):
         x, y = restored[None], original[None]
         found = _fidelity(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), self.border)
         if self.squeezenet is not None:
-            found["features"] = _distance(self.squeezenet, *(_coloured(to_float(each)) for each in (x, y)))
+            found["features"] = feature_distance(self.squeezenet, x, y)
         return {name: float(value[0]) for name, value in found.items()}
 
 
 def open_measures(factor: int, squeezenet: Path | None = None) -> Measures:
     """The custom for an enlargement by `factor`; raises `InputError` for weights that are not SqueezeNet's."""
     return Measures(factor, None if squeezenet is None else read_weights(squeezenet, "squeezenet")[0])
+
+
+def feature_distance(squeezenet: PyTree, restored: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """`gan_jax.models.content.squeezenet_distance` of uint8 pictures (n, h, w, c), (n,); each pixel repeated below 31x31."""
+    times = -(-_LEAST // min(original.shape[1:3]))
+    shown = [_coloured(to_float(each.repeat(times, axis=1).repeat(times, axis=2))) for each in (restored, original)]
+    return np.asarray(_distance(squeezenet, *shown))
 
 
 def score_sets(restore: Restore, sets: Sequence[PairSet], measures: Measures) -> dict[str, float]:

@@ -220,6 +220,19 @@ def test_projection(run, tmp_path, pictures, capsys):
     assert f"{rows[0]['psnr']:6.1f} dB" in said
 
 
+def test_projection_by_squeezenet(run, tmp_path, pictures, real_data, capsys):
+    """How different the nearest pictures look: less for a sample of the run itself."""
+    asked = {**QUICK, "features": "squeezenet", "inversion_steps": 200}
+    with pytest.raises(InputError, match="squeezenet needs its weights"):
+        project.main(project.Config(run=run, pictures=(str(pictures),), out=tmp_path / "out", **asked))
+    weights = real_data / "weights" / "squeezenet11_imagenet_notop_hwio.npz"
+    found = project.main(project.Config(run=run, pictures=(str(pictures),), out=tmp_path / "out", weights=weights, **asked))
+    assert 0 <= found["features"][0] < found["features"][1]
+    told = json.loads((tmp_path / "out" / "project.json").read_text())
+    assert told["features"] == pytest.approx(found["features"].mean())
+    assert f"features {found['features'][1]:.3f}" in capsys.readouterr().out
+
+
 def test_directions(run, tmp_path, reader):
     found = directions.main(directions.Config(run=run, pca=2, columns=3, start="7", out=tmp_path, **QUICK))
     assert found["images"].shape == (2, 3, 16, 16, 1)
