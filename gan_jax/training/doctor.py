@@ -67,7 +67,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "D-slow": (
         Cure(
-            "a higher learning rate for the discriminator, if it is below the generator's", "disc_lr", tries=_times(3.0, 10.0)
+            "a higher learning rate for the discriminator, if it is below the generator's", "disc_lr", tries=_times(10.0, 100.0)
         ),
         _MORE_DISC,
         _ONE_GEN,
