@@ -208,6 +208,7 @@ def linear_classifier(
     """A classifier of features, and the weight of its loss against the L2 penalty, the best of `WEIGHTS` in 5 folds.
 
     They are tried from the smallest on, until the accuracy has fallen twice: large ones need many times as long to converge.
+    Fewer pictures than features: a penalised solution lies in the span of the pictures, so these are written in a basis of it.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -220,6 +221,8 @@ def linear_classifier(
         return LinearSVC(C=weight, random_state=0, max_iter=ITERATIONS)
 
     x, folds = (features - centre) / scale, StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else np.eye(x.shape[1], dtype=x.dtype)  # d min(n, d)
+    x = x @ basis
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores: list[float] = []
@@ -229,7 +232,7 @@ def linear_classifier(
                 break
         best = WEIGHTS[int(np.argmax(scores))]
         fitted = make(best).fit(x, y)
-    return lambda others: fitted.predict((others - centre) / scale), best
+    return lambda others: fitted.predict((others - centre) / scale @ basis), best
 
 
 def table(found: Mapping[str, Any]) -> str:

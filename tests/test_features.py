@@ -74,6 +74,10 @@ def test_the_weight_of_the_penalty_is_chosen_without_held_out_pictures() -> None
     unscaled, same = features.linear_classifier(x[:300], y[:300])
     assert same == weight == min(features.WEIGHTS)  # 58 of 60 numbers are noise
     np.testing.assert_array_equal(unscaled(x), predict(x * 1e4 + 7))
+    wide = np.concatenate([x, np.zeros((900, 300))], axis=1)  # more features than pictures, and nothing more in them
+    predict_wide, same = features.linear_classifier(wide[:300], y[:300])
+    assert same == weight
+    np.testing.assert_array_equal(predict_wide(wide), unscaled(x))
     noise, _ = features.linear_classifier(x[:300, 2:], y[:300])
     assert np.mean(noise(x[300:, 2:]) == y[300:]) < 0.45
 
