@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from gan_jax import core, latents, losses, penalties
 from gan_jax.augment import Augment, ada, diffaugment
-from gan_jax.core import Objective, Players
+from gan_jax.core import Objective, Players, Sampler
 from gan_jax.layers.minibatch import MinibatchDiscrimination, append_stddev
 from gan_jax.layers.norm import ConditionalBatchNorm, batch_norm, maybe_spectral
 from gan_jax.models import dcgan
@@ -174,3 +174,25 @@ def flags_of(devices: int) -> str:
     """XLA_FLAGS of a process of its own, with so many devices."""
     others = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
     return " ".join([*others, f"--xla_force_host_platform_device_count={devices}"])
+
+
+def images(n=8, seed=0):
+    """A batch of `batches` on the device."""
+    return jax.tree.map(jnp.asarray, batches(seed + 1, size=n)[seed])
+
+
+def linear_gan() -> Objective:
+    """G has one parameter g and makes the fake g; D has one parameter d: V = d (x - g) - d^2 / 2, which D maximises."""
+
+    def init(key, batch):
+        return Players(gen={"params": {"w": jnp.full((), 0.5)}}, disc={"params": {"w": jnp.full((), 0.25)}})
+
+    def disc_loss(disc_vars, fake, turn):
+        d = disc_vars["params"]["w"]
+        return d**2 / 2 - d * (jnp.mean(turn.batch["x"]) - fake), ({}, {})
+
+    def gen_loss(disc_vars, fake, turn):
+        return disc_vars["params"]["w"] * (jnp.mean(turn.batch["x"]) - fake), {}
+
+    sampler = Sampler(lambda key, batch: {}, lambda gen_vars, inputs, key, train: (gen_vars["params"]["w"], {}))
+    return Objective(init, sampler, disc_loss, gen_loss)
