@@ -47,7 +47,10 @@ def tabulate(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Pat
     """The table in Markdown, printed and written, and the numbers as JSON; the last line is what real examples score."""
     rows = [["", "seeds", "rounds", "lost a mode", "modes", "visited", *benchmark.columns, "s a seed"]]
     for name, row in found.items():
-        scores = [_told(form, row[key]) for key, (form, _) in benchmark.columns.items()]
+        finite = row.get("finite", {})  # not in the rows of earlier versions
+        scores = [
+            _told(form, row[key], finite.get(key, row["seeds"]), row["seeds"]) for key, (form, _) in benchmark.columns.items()
+        ]
         modes = ["{:.1f} ± {:.1f}".format(*row[key]) for key in ("modes", "visited")]
         size = [str(row["seeds"]), f"{row['rounds']:,}"]
         rows.append([name, *size, str(Proportion(*row["lost_share"])), *modes, *scores, f"{row['seconds_a_seed']:.1f}"])
@@ -62,9 +65,12 @@ def tabulate(found: dict[str, dict[str, Any]], benchmark: Benchmark, outdir: Pat
         unfinished.write_text(json.dumps(found) + "\n")
 
 
-def _told(form: str, score: list[float | None]) -> str:
-    """A mean and its error; a line where no seed has such a number."""
-    return "-" if None in score else " ± ".join(form.format(x) for x in score)
+def _told(form: str, score: list[float | None], finite: int, seeds: int) -> str:
+    """A mean and its error, and of how many seeds where others have no such number; a line where none has."""
+    if None in score:
+        return "-"
+    of = "" if finite == seeds else f" ({finite} of {seeds} seeds)"
+    return " ± ".join(form.format(x) for x in score) + of
 
 
 def visited(looks: list[Look]) -> list[float]:
@@ -88,10 +94,12 @@ def looks_of(directory: Path) -> list[Look]:
 def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> None:
     """Modes over the rounds: a panel a cure, a line a seed."""
     figure = Figure(figsize=(2.6 * len(found), 2.4), layout="constrained")
-    for axes, (name, row) in zip(np.atleast_1d(figure.subplots(1, len(found), sharey=True)), found.items(), strict=True):
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharex=True, sharey=True))
+    for axes, (name, row) in zip(panels, found.items(), strict=True):
         for curve in row["curves"]:
-            axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.35, linewidth=0.8)
+            axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.5, linewidth=1.0)
         axes.set(title=name, xlabel="rounds", ylim=(-0.3, modes + 0.5))
+    panels[0].set_ylabel("modes")
     with whole(path) as unfinished:
         figure.savefig(unfinished, dpi=110)
 

@@ -221,6 +221,7 @@ def summary(population: Population, benchmark: Benchmark) -> dict[str, Any]:
         "lost_share": list(proportion(lost, len(last))),
         "modes": mean_and_error(covered),
         **{name: _finite_mean(values) for name, values in numbers.items()},
+        "finite": {name: int(np.isfinite(values).sum()) for name, values in numbers.items()},
         "curves": [[[row["step"], row["modes"]] for row in scores] for scores in population.scores],
     }
 

@@ -106,6 +106,8 @@ def test_sample_says_what_it_cannot_do(run, changes, message):
         sample.main(sample.Config(**{"run": run, **changes}))
     with pytest.raises(InputError, match="no model.json"):
         sample.main(sample.Config(run=run / "samples"))
+    with pytest.raises(InputError, match="--out is a folder for sheet.png and samples.npz, not a file such as one.png"):
+        sample.main(sample.Config(run=run, out=Path("one.png")))
     for place in ("checkpoints", "samples"):
         with pytest.raises(InputError, match=f"samples.npz lies in the input .*{place}: choose another place with --out"):
             sample.main(sample.Config(run=run, n=2, out=run / place))

@@ -102,6 +102,14 @@ def test_no_cures_and_no_number(tmp_path):
     row = (tmp_path / "table.md").read_text().splitlines()[2]
     assert [cell.strip() for cell in row.split("|")][8] == "-"  # the reverse KL
     assert "NaN" not in (tmp_path / "results.json").read_text()
+    lost = population(8, 0)
+    lost.scores[1][0]["reverse_kl"] = float("inf")
+    found["plain"] |= mode_collapse.summary(lost, BENCHMARKS["unrolled"]())
+    collapse_report.tabulate(found, BENCHMARKS["unrolled"](), tmp_path)
+    assert " (1 of 2 seeds) |" in (tmp_path / "table.md").read_text()
+    found["plain"].pop("finite")  # as earlier versions wrote it
+    collapse_report.tabulate(found, BENCHMARKS["unrolled"](), tmp_path)
+    assert "of 2 seeds" not in (tmp_path / "table.md").read_text()
 
 
 def population(*modes: int, died: tuple[int, ...] = ()) -> Population:

@@ -69,7 +69,8 @@ def main(config: Config) -> dict[str, Any]:
 
 def _principal(codes: Codes, k: int) -> tuple[np.ndarray, dict[str, Any]]:
     found = principal_directions(codes.features(codes.pictures), codes.z, k)
-    print(f"directions  explain {', '.join(f'{share:.0%}' for share in found.shares)} of the variance of {codes.network}")
+    shares = ", ".join(f"{share:.0%}" for share in found.shares)
+    print(f"directions  explain {shares} of the variance of the features ({codes.network})")
     return found.vectors, {"shares": found.shares.tolist(), "features": str(codes.network)}
 
 

@@ -88,7 +88,8 @@ def of_codes(config: Config, codes: Codes, out: Path | None = None) -> dict[str,
         write_codes(folder / "codes.npz", **made.arrays)
         write_numbers(folder / "interpolate.json", codes, told)
     ratio = told["largest_over_median"]
-    print(f"a step      moves the picture by {told['median']:.3g} (median), at most by {ratio:.2f} times that")
+    step = f"by {told['median']:.3g} in the median, at most by {ratio:.2f} times that"
+    print(f"a step      moves the features ({codes.network}) {step}")
     print(f"written: {', '.join(map(str, files))}")
     return {"images": made.frames, **made.arrays, **told}
 

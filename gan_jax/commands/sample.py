@@ -46,6 +46,8 @@ def main(config: Config) -> dict[str, Any]:
     Raises `InputError` for what cannot be had, and for a place among the run's own checkpoints or sheets.
     """
     out = config.out or config.run / "generated"
+    if out.suffix.lower() in (".png", ".npz") and not out.is_dir():
+        raise InputError(f"--out is a folder for sheet.png and samples.npz, not a file such as {out.name}")
     for name in ("samples.npz", "sheet.png"):
         check_apart(out / name, [config.run / "checkpoints", config.run / "samples"])
     trained = config.open_generator(config.run)

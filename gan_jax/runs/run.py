@@ -30,6 +30,7 @@ from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import Row, json_default, read_json, read_rows
 from gan_jax.runs.spec import difference, lost_later, sampler_spec, without_later
 
+LOCK = ".lock"  # in a run's directory, from its first moment on
 FORMAT = 2  # of model.json; 1, which has no number, keeps latents and labels as a pair
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _OF_DATA = ("data",)  # flags that say where the data are: equal fingerprints mean the same data
@@ -53,7 +54,7 @@ class Run:
         self._asked = json.loads(json.dumps(values_of(config), default=json_default))
         self._free = may_change(config)
         self.flags = dict(self._asked)
-        self._accepted, self._lock = False, Lock(self.directory / ".lock")
+        self._accepted, self._lock = False, Lock(self.directory / LOCK)
         self._lines: list[str] = []  # logged before
         self._model: dict[str, Any] = {}
         self._rows: dict[str, Any] = {}
@@ -253,11 +254,11 @@ def is_run(directory: Path) -> bool:
 
 
 def require_place(directory: Path) -> None:
-    """Raises `InputError` unless a run may be written to the directory: new, empty, or a run."""
+    """Raises `InputError` unless a run may be written to the directory: new, empty, or a run, even one just begun."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file: choose another directory")
     visible = directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir())
-    if visible and not is_run(directory):
+    if visible and not is_run(directory) and not (directory / LOCK).exists():
         raise InputError(f"{directory} is not empty and is no run: choose another directory")
 
 

@@ -1,6 +1,7 @@
 """The directory of a run: who may write it, when, and with what configuration."""
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from gan_jax.config import FREE
 from gan_jax.errors import InputError
 from gan_jax.latents import Normal
+from gan_jax.locks import Lock
 from gan_jax.models import mlp
 from gan_jax.objectives import image_sampler
 from gan_jax.runs import Run
@@ -125,6 +127,17 @@ def test_a_folder_of_somebody_else_is_no_run(tmp_path, content):
     with pytest.raises(InputError, match="is not empty and is no run"):
         Run(tmp_path, Config(), "f")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_that_is_just_beginning(tmp_path):
+    """Files are there, and no env.json yet: the holder of the lock is named; a run that was killed then is begun anew."""
+    lock = Lock(tmp_path / ".lock")
+    assert lock.acquire()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"process {os.getpid()} on"):
+        Run(tmp_path, Config(), "f")
+    lock.release()
+    Run(tmp_path, Config(), "f").close()
 
 
 def test_metrics_without_checkpoints_are_not_begun_anew_with_other_flags(tmp_path):
