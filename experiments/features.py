@@ -14,8 +14,7 @@ the run's directory.
 MNIST with 1,000 labels, 3 draws, 10,000 test digits: 96.98 % ± 0.40 on the 1,792 features of the discriminator of
 `experiments.dcgan --data mnist` (defaults, width 16, 3,000 rounds, seed 0), 91.39 % ± 0.24 untrained, 87.37 % ± 0.58 on raw
 pixels. At width 32 96.88 % ± 0.26 (untrained 94.21 %), and there by the paper's recipe (--disc-norm batch --r1 0 --lr 2e-4
---b1 0.5 --b2 0.999), for as many rounds, 95.11 % ± 0.53. The classifiers take one to two minutes a draw and kind on a core
-that much else shares.
+--b1 0.5 --b2 0.999), for as many rounds, 95.11 % ± 0.53.
 
 Differs: the paper scales nothing; here features are centred and divided by one number, so that one range of weights serves all.
 """
@@ -207,8 +206,8 @@ def linear_classifier(
 ) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     """A classifier of features, and the weight of its loss against the L2 penalty, the best of `WEIGHTS` in 5 folds.
 
-    They are tried from the smallest on, until the accuracy has fallen twice: large ones need many times as long to converge.
-    Fewer pictures than features: a penalised solution lies in the span of the pictures, so these are written in a basis of it.
+    Large weights need many times as long to converge: see `first_best`. With fewer pictures than features a penalised solution
+    lies in the span of the pictures, and these are written in a basis of it.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -221,18 +220,27 @@ def linear_classifier(
         return LinearSVC(C=weight, random_state=0, max_iter=ITERATIONS)
 
     x, folds = (features - centre) / scale, StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else np.eye(x.shape[1], dtype=x.dtype)  # d min(n, d)
-    x = x @ basis
+    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else None  # d n
+
+    def written(x: np.ndarray) -> np.ndarray:
+        return x if basis is None else x @ basis
+
+    x = written(x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scores: list[float] = []
-        for weight in WEIGHTS:
-            scores.append(cross_val_score(make(weight), x, y, cv=folds).mean())
-            if len(scores) > 2 and scores[-1] < scores[-2] < scores[-3]:
-                break
-        best = WEIGHTS[int(np.argmax(scores))]
+        best = first_best(WEIGHTS, lambda weight: cross_val_score(make(weight), x, y, cv=folds).mean())
         fitted = make(best).fit(x, y)
-    return lambda others: fitted.predict((others - centre) / scale @ basis), best
+    return lambda others: fitted.predict(written((others - centre) / scale)), best
+
+
+def first_best(values: Sequence[float], score: Callable[[float], float]) -> float:
+    """The value of the highest score, of those tried one after the other until the score has fallen twice in a row."""
+    scores: list[float] = []
+    for value in values:
+        scores.append(score(value))
+        if len(scores) > 2 and scores[-1] < scores[-2] < scores[-3]:
+            break
+    return values[int(np.argmax(scores))]
 
 
 def table(found: Mapping[str, Any]) -> str:

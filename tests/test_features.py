@@ -82,6 +82,18 @@ def test_the_weight_of_the_penalty_is_chosen_without_held_out_pictures() -> None
     assert np.mean(noise(x[300:, 2:]) == y[300:]) < 0.45
 
 
+def test_values_are_tried_until_the_score_has_fallen_twice() -> None:
+    for scores, best, tried in (([1, 3, 2, 1, 9], 1, 4), ([1, 2, 1, 2, 3], 4, 5), ([3, 2, 2, 1, 0], 0, 5)):
+        seen: list[float] = []
+
+        def score(value: float, scores: list[int] = scores, seen: list[float] = seen) -> float:
+            seen.append(value)
+            return scores[int(value)]
+
+        assert features.first_best(range(5), score) == best
+        assert len(seen) == tried
+
+
 def test_kinds_of_features_are_compared_on_the_same_pictures(dataset) -> None:
     def raw(images):
         seen.append(images)

@@ -43,7 +43,8 @@ class Config(TrainedFlags):
 def main(config: Config) -> dict[str, Any]:
     """Write sheet.png and samples.npz (uint8 images, inputs), and return these; of samples that are no images only the latter.
 
-    Raises `InputError` for what cannot be had, and for a place among the run's own checkpoints or sheets.
+    Raises `InputError` for what cannot be had, for a file in place of a folder, and for a place among the run's own
+    checkpoints or sheets.
     """
     out = config.out or config.run / "generated"
     if out.suffix.lower() in (".png", ".npz") and not out.is_dir():

@@ -18,6 +18,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import Reliability, train_judge
 from gan_jax.evaluation.pictures import Rows
 from gan_jax.evaluation.seen import LogitsOf, Seen, joined
+from gan_jax.images.convert import to_rgb
 from gan_jax.images.resize import resize
 from gan_jax.models import squeezenet
 from gan_jax.models.imagenet import inception_input
@@ -108,7 +109,7 @@ def feature_function(
     if weights is None:
         raise InputError(f"{name} needs its weights. {how_to_get(name, Path(f'{name}.npz'))}")
     variables, _ = read_weights(weights, name)
-    return lambda images: _squeezenet(_LAYOUTS[name], variables, _coloured((images + 1) * 127.5), resize)[0]
+    return lambda images: _squeezenet(_LAYOUTS[name], variables, to_rgb((images + 1) * 127.5), resize)[0]
 
 
 def _pixels(images: np.ndarray) -> Seen:
@@ -132,7 +133,7 @@ _LAYOUTS: dict[str, squeezenet.Layout] = {"squeezenet": "caffe", "squeezenet_tor
 
 def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables: PyTree) -> Callable[[np.ndarray], Seen]:
     """`forward` on RGB images in chunks of equal size, the last one padded, so that it is compiled once."""
-    compiled = jax.jit(lambda v, x: forward(v, _coloured(x)))
+    compiled = jax.jit(lambda v, x: forward(v, to_rgb(x)))
     size = CHUNKS["cpu" if jax.default_backend() == "cpu" else "other"]
 
     def see(images: np.ndarray) -> Seen:
@@ -144,14 +145,3 @@ def _in_chunks(forward: Callable[[PyTree, Array], tuple[Array, ...]], variables:
         return joined(parts)
 
     return see
-
-
-def _coloured(images: Array) -> Array:
-    """RGB images in float32: grey repeated, transparent ones composed over white."""
-    x = images.astype(jnp.float32)
-    if x.shape[-1] == 1:
-        return jnp.repeat(x, 3, axis=-1)
-    if x.shape[-1] == 4:
-        alpha = x[..., 3:] / 255
-        return x[..., :3] * alpha + 255 * (1 - alpha)
-    return x

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gan_jax.data.pairs import PairSet
-from gan_jax.images.convert import to_float
+from gan_jax.images.convert import to_rgb
 from gan_jax.images.imresize import imresize
 from gan_jax.metrics.restoration import fidelity
 from gan_jax.models.content import squeezenet_distance
@@ -41,9 +41,12 @@ def open_measures(factor: int, squeezenet: Path | None = None) -> Measures:
 
 
 def feature_distance(squeezenet: PyTree, restored: np.ndarray, original: np.ndarray) -> np.ndarray:
-    """`gan_jax.models.content.squeezenet_distance` of uint8 pictures (n, h, w, c), (n,); each pixel repeated below 31x31."""
+    """`gan_jax.models.content.squeezenet_distance` of uint8 pictures (n, h, w, c), (n,).
+
+    Grey and transparent ones as `gan_jax.images.to_rgb` shows them; below 31x31 each pixel is repeated.
+    """
     times = -(-_LEAST // min(original.shape[1:3]))
-    shown = [_coloured(to_float(each.repeat(times, axis=1).repeat(times, axis=2))) for each in (restored, original)]
+    shown = [to_rgb(each.repeat(times, axis=1).repeat(times, axis=2)) / 127.5 - 1 for each in (restored, original)]
     return np.asarray(_distance(squeezenet, *shown))
 
 
@@ -63,7 +66,3 @@ def bicubic(factor: int) -> Restore:
 
 _fidelity = jax.jit(fidelity, static_argnums=2)
 _distance = jax.jit(squeezenet_distance)
-
-
-def _coloured(x: jax.Array) -> jax.Array:
-    return jnp.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x

@@ -113,8 +113,8 @@ def content_loss(name: ContentName, weights: Path | None = None, pixel: float = 
     `InputError` without them, with where to get them, and for those of another network.
     """
     if pixel:
-        features = content_loss(name, weights)
-        return lambda x, y: features(x, y) + pixel * l1(x, y)
+        content = content_loss(name, weights)
+        return lambda x, y: content(x, y) + pixel * l1(x, y)
     if name in _OF_PIXELS:
         return _OF_PIXELS[name]
     network, make = _OF_WEIGHTS[name]

@@ -254,11 +254,11 @@ def is_run(directory: Path) -> bool:
 
 
 def require_place(directory: Path) -> None:
-    """Raises `InputError` unless a run may be written to the directory: new, empty, or a run, even one just begun."""
+    """Raises `InputError` unless a run may be written to the directory: new, empty, or a run, even one that just begins."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file: choose another directory")
     visible = directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir())
-    if visible and not is_run(directory) and not (directory / LOCK).exists():
+    if visible and not is_run(directory) and Lock(directory / LOCK).holder() is None:
         raise InputError(f"{directory} is not empty and is no run: choose another directory")
 
 

@@ -32,13 +32,15 @@ def _instead(*values: Any) -> Tries:
 class Cure(NamedTuple):
     """Something to try, and the flag (with a value) that does it in experiments that have the flag.
 
-    `tries(present value)` are values to try on copies of the run: only where they leave the kind of its state as it is.
+    `tries(present value)` are values to try on copies of the run: only where they leave the kind of its state as it is, and
+    none above the present value of the flag `most`.
     """
 
     text: str
     flag: str = ""
     value: str = ""
     tries: Tries = _instead()
+    most: str = ""
 
 
 _PENALTY = Cure("a gradient penalty, or ten times the present one", "r1", tries=_times(10.0, first=(1.0,)))
@@ -67,7 +69,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "D-slow": (
         Cure(
-            "a higher learning rate for the discriminator, if it is below the generator's", "disc_lr", tries=_times(10.0, 100.0)
+            "a higher learning rate for the discriminator, if it is below the generator's",
+            "disc_lr",
+            tries=_times(10.0, 100.0),
+            most="lr",
         ),
         _MORE_DISC,
         _ONE_GEN,
@@ -107,9 +112,9 @@ def advice(state: str, flags: Collection[str] = ()) -> str:
 def told(cures: Sequence[Cure], flags: Collection[str] = ()) -> str:
     """The cures in words, each with the flag that does it, if the experiment has that flag."""
     words = []
-    for text, flag, value, _ in cures:
-        given = " ".join(filter(None, [f"--{flag.replace('_', '-')}", value]))
-        words.append(f"{text} ({given})" if flag in flags else text)
+    for cure in cures:
+        given = " ".join(filter(None, [f"--{cure.flag.replace('_', '-')}", cure.value]))
+        words.append(f"{cure.text} ({given})" if cure.flag in flags else cure.text)
     return ", or ".join(words)
 
 
@@ -121,6 +126,7 @@ def trial(state: str, config: Mapping[str, Any], run: object, saved: Sequence[in
     changes = []
     for cure in CURES[state]:
         values = cure.tries(config[cure.flag]) if cure.flag in config else []
+        values = [value for value in values if not cure.most or value <= config[cure.most]]
         if values:
             changes.append(f"{cure.flag}={','.join(_short(value) for value in values)}")
     if not changes or not saved:

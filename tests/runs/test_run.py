@@ -15,7 +15,7 @@ import pytest
 from gan_jax.config import FREE
 from gan_jax.errors import InputError
 from gan_jax.latents import Normal
-from gan_jax.locks import Lock
+from gan_jax.locks import Holder, Lock
 from gan_jax.models import mlp
 from gan_jax.objectives import image_sampler
 from gan_jax.runs import Run
@@ -133,10 +133,13 @@ def test_a_run_that_is_just_beginning(tmp_path):
     """Files are there, and no env.json yet: the holder of the lock is named; a run that was killed then is begun anew."""
     lock = Lock(tmp_path / ".lock")
     assert lock.acquire()
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "looks").mkdir()
     with pytest.raises(InputError, match=f"process {os.getpid()} on"):
         Run(tmp_path, Config(), "f")
     lock.release()
+    with pytest.raises(InputError, match="is not empty and is no run"):  # nobody's lock may lie in anybody's folder
+        Run(tmp_path, Config(), "f")
+    lock.path.write_bytes(Holder(os.uname().nodename, 2**22 + 1, "then", "then").line())  # of a process that is gone
     Run(tmp_path, Config(), "f").close()
 
 

@@ -196,6 +196,9 @@ def test_the_doctor_names_the_fork():
     assert trial("D-winning", flags, "runs/x", [10, 20]) == wanted
     assert trial("D-winning", flags, "runs/x", []) == trial("ok", flags, "runs/x", [10]) == trial("nan", {}, "x", [1]) == ""
     assert "--set lr=0.001,0.0004 r1=1 " in trial("oscillating", {"lr": 0.002, "r1": 0.0, "b1": 0.0}, "x", [1])
+    assert "--set disc_lr=1e-05,0.0001 " in trial("D-slow", {"lr": 1e-3, "disc_lr": 1e-6}, "x", [1])
+    assert "--set disc_lr=0.001 " in trial("D-slow", {"lr": 1e-3, "disc_lr": 1e-4}, "x", [1])  # not above the generator's
+    assert trial("D-slow", {"lr": 1e-3, "disc_lr": 1e-3}, "x", [1]) == ""
 
 
 @pytest.mark.parametrize("state", sorted(CURES.keys() - {"ok", "G-winning"}))
