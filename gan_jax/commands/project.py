@@ -16,7 +16,7 @@ from gan_jax.commands.flags import CodeFlags
 from gan_jax.config import Count, command
 from gan_jax.errors import InputError
 from gan_jax.evaluation.restoration import feature_distance
-from gan_jax.models.pretrained import how_to_get, read_weights
+from gan_jax.models.pretrained import read_weights
 from gan_jax.runs.conditions import Rows
 
 NAMES = ("pairs.png", "styles.png", "codes.npz", "project.json")
@@ -85,11 +85,7 @@ def main(config: Config) -> dict[str, Any]:
 
 def _squeezenet(config: Config) -> PyTree | None:
     """SqueezeNet's variables if it is named; raises `InputError` without weights or for another network's."""
-    if config.features != "squeezenet":
-        return None
-    if config.weights is None:
-        raise InputError(f"squeezenet needs its weights. {how_to_get('squeezenet', Path('squeezenet.npz'))}")
-    return read_weights(config.weights, "squeezenet")[0]
+    return read_weights(config.weights, "squeezenet")[0] if config.features == "squeezenet" else None
 
 
 def _styles(codes: Codes, z: np.ndarray, asked: Sequence[Rows]) -> np.ndarray:

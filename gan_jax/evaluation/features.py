@@ -23,7 +23,7 @@ from gan_jax.images.resize import resize
 from gan_jax.models import squeezenet
 from gan_jax.models.imagenet import inception_input
 from gan_jax.models.inception import INPUT_SIZE, InceptionV3
-from gan_jax.models.pretrained import how_to_get, read_weights
+from gan_jax.models.pretrained import read_weights
 from gan_jax.rows import chunks
 
 Name = Literal["auto", "inception", "squeezenet", "squeezenet_torchvision", "judge", "pixels"]
@@ -80,8 +80,6 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
         return Network(identity, judge.see, logits_of, fixed_scale=True, reliability=reliability)  # scaled already
     if name == "pixels":
         return Network({"features": "pixels"}, _pixels)
-    if weights is None:
-        raise InputError(f"{name} needs its weights. {how_to_get(name, Path(f'{name}.npz'))}")
     variables, digest = read_weights(weights, name)
     forward = _inception if name == "inception" else partial(_squeezenet, _LAYOUTS[name])
     identity = {"features": name, "weights": digest, "resize": resize}
@@ -106,8 +104,6 @@ def feature_function(
             raise InputError("a judge is trained on data: name them")
         judge = train_judge(dataset)
         return lambda images: judge.network(judge.params, images)[0]
-    if weights is None:
-        raise InputError(f"{name} needs its weights. {how_to_get(name, Path(f'{name}.npz'))}")
     variables, _ = read_weights(weights, name)
     return lambda images: _squeezenet(_LAYOUTS[name], variables, to_rgb((images + 1) * 127.5), resize)[0]
 

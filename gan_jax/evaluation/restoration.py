@@ -15,8 +15,8 @@ from gan_jax.images.imresize import imresize
 from gan_jax.metrics.restoration import fidelity
 from gan_jax.models.content import squeezenet_distance
 from gan_jax.models.pretrained import read_weights
+from gan_jax.models.squeezenet import LEAST
 
-_LEAST = 31  # pixels that SqueezeNet needs
 Restore = Callable[[np.ndarray], np.ndarray]  # a low picture uint8 (h, w, c) -> the high one
 
 
@@ -45,7 +45,7 @@ def feature_distance(squeezenet: PyTree, restored: np.ndarray, original: np.ndar
 
     Grey and transparent ones as `gan_jax.images.to_rgb` shows them; below 31x31 each pixel is repeated.
     """
-    times = -(-_LEAST // min(original.shape[1:3]))
+    times = -(-LEAST["caffe"] // min(original.shape[1:3]))
     shown = [to_rgb(each.repeat(times, axis=1).repeat(times, axis=2)) / 127.5 - 1 for each in (restored, original)]
     return np.asarray(_distance(squeezenet, *shown))
 

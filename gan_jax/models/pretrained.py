@@ -41,13 +41,15 @@ class Network(NamedTuple):
         return {name: leaf.shape for name, leaf in flatten_dict(variables["params"], sep="/").items()}
 
 
-def read_weights(path: Path, network: str) -> tuple[PyTree, str]:
+def read_weights(path: Path | None, network: str) -> tuple[PyTree, str]:
     """The variables of one of `NETWORKS`, from an .npz file, and their `digest`.
 
-    Raises `InputError` for an unknown network, for a missing file, with the place to get it from, and for a damaged file or
-    one of another network, naming the wrong array.
+    Raises `InputError` for an unknown network, without a file (None: none was named) with the place to get it from, and for a
+    damaged file or one of another network, naming the wrong array.
     """
     known = find_network(network)
+    if path is None:
+        raise InputError(f"{network} needs its weights. {how_to_get(network, Path(f'{network}.npz'))}")
     if not path.exists():
         raise InputError(f"there is no {path}. {how_to_get(network, path)}")
     if not path.is_file():  # a pipe would be waited for

@@ -14,6 +14,7 @@ from gan_jax.models.imagenet import caffe_input, torchvision_input
 
 FEATURES_SIZE = 96  # pixels a side to which small images are enlarged
 Layout = Literal["caffe", "torchvision"]
+LEAST: dict[Layout, int] = {"caffe": 31, "torchvision": 17}  # pixels a side that the pools leave something of
 
 _conv = partial(nn.Conv, conv_general_dilated=convolve, precision=lax.Precision.HIGHEST)  # alike on every device
 
@@ -30,7 +31,7 @@ class SqueezeNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> dict[str, Float[Array, "b _ _ _"]]:
-        least = 31 if self.layout == "caffe" else 17
+        least = LEAST[self.layout]
         if min(x.shape[1:3]) < least:
             raise InputError(f"SqueezeNet needs images of {least}x{least} or more, not {x.shape[1]}x{x.shape[2]}: resize them")
         conv1 = _conv(64, (3, 3), 2, padding="VALID", name="conv1")

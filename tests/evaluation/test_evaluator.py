@@ -340,6 +340,7 @@ def test_features_for_a_loss_are_those_for_scores(dataset, monkeypatch):
     expected = open_network("squeezenet", dataset, Path("weights.npz")).see(images).features
     np.testing.assert_allclose(function(x), expected, atol=1e-3)
     np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(function(x)))(x), np.full(x.shape, 3 * 127.5))
+    monkeypatch.undo()
     with pytest.raises(InputError, match="squeezenet needs its weights"):
         features.feature_function("squeezenet")
     with pytest.raises(InputError, match="trained on data"):
