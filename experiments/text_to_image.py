@@ -51,6 +51,8 @@ class Config(VariationFlags, CaptionFlags, ExperimentFlags):
     """Share of wrong captions among what the discriminator is to refuse, with cls."""
     interpolation: Weight = 1.0
     """Weight of the captions half way in the generator's cost, with int."""
+    agreement: Weight = 0.0
+    """Weight of AttnGAN's cost in the generator's: the encoder is to find a sample's caption among the batch's, and reverse."""
     text: Literal["concat", "projection"] = "concat"
     """How the discriminator is told the caption: beside its features at each place, or by an inner product with them."""
     conditioning: Weight = 0.0
@@ -161,6 +163,9 @@ def build(config: Config, dataset: Dataset) -> Game:
             latent=latent,
             encoder=encoder.text if encoder else None,
             encoder_variables=encoder.params["text"] if encoder else None,
+            pictures=encoder.picture if encoder else None,
+            picture_variables=encoder.params["picture"] if encoder else None,
+            agreement=config.agreement,
             mismatch=config.mismatch if cls else 0.0,
             interpolation=config.interpolation if interpolates else 0.0,
             **config.parts(),

@@ -1,4 +1,4 @@
-"""Text to image: GAN-CLS and GAN-INT (Reed et al. 2016, arXiv:1605.05396)."""
+"""Text to image: GAN-CLS and GAN-INT (Reed et al. 2016, arXiv:1605.05396), and AttnGAN's cost of whole sentences."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,6 +21,9 @@ from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, requ
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 ENCODER = "text_encoder"  # the generator's collection of the encoder's variables, which are never trained
+PICTURES = "picture_encoder"  # and of those of its partner for pictures
+FROZEN = (ENCODER, PICTURES)
+SHARPNESS = 10.0  # factor on the cosines of samples and captions (AttnGAN: gamma_3)
 
 
 def text_gan(
@@ -30,7 +33,10 @@ def text_gan(
     latent: Latent,
     encoder: nn.Module | None = None,
     encoder_variables: PyTree = None,
+    pictures: nn.Module | None = None,
+    picture_variables: PyTree = None,
     *,
+    agreement: float = 0.0,
     mismatch: float = 0.5,
     interpolation: float = 0.0,
     beta: float = 0.5,
@@ -55,17 +61,24 @@ def text_gan(
     none is judged with a = 0. The paper's costs are those of `losses.non_saturating` with a = 1/2.
     GAN-INT (eq. 5): `interpolation` times loss.gen of G(z, h) judged with h = `beta` t_i + (1 - `beta`) t_j is added to the
     generator's cost, for every second row. The rest of it is as in `image_gan`, by `feature_matching` and `adversarial`.
+    `agreement` times the contrastive cost (`gan_jax.matching.contrastive`) of 10 cos(e(G(z, t)), t) over the batch is added to
+    it too, e being the encoder's partner `pictures` with `picture_variables`, which travel and stay as the encoder's: AttnGAN's
+    cost of whole sentences (Xu et al. 2018, arXiv:1711.10485, eq. 11 and 12). Differs: captions that fit take no part as wrong.
 
-    Metrics: as `image_gan`, and `disc/wrong`, the mean D(x, t') as a probability. Raises `InputError` for what is no network,
-    loss, latent or penalty, for an encoder without variables, for weights that cannot be, for `pack` above 1 and features that
-    compare real with generated examples, and where the batch is not of the generator's size.
+    Metrics: as `image_gan`, `disc/wrong`, the mean D(x, t') as a probability, and the weighted costs `gen/interpolated` and
+    `gen/agreement` without their weights. Raises `InputError` for what is no network, loss, latent or penalty, for an encoder
+    without variables, agreement without `pictures`, weights that cannot be, `pack` above 1 and features that compare real
+    with generated examples, and where the batch is not of the generator's size.
     """
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
     if (encoder is None) != (encoder_variables is None):
         raise InputError("an encoder and its variables go together: give both, or none and embeddings `text`")
-    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and interpolation >= 0):
-        raise InputError(f"mismatch {mismatch}, beta {beta}, interpolation {interpolation}: a share below 1, a share, a weight")
+    if agreement and (pictures is None or picture_variables is None):
+        raise InputError("agreement needs the encoder of pictures and its variables: what was trained with that of captions")
+    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and interpolation >= 0 and agreement >= 0):
+        asked = f"mismatch {mismatch}, beta {beta}, interpolation {interpolation}, agreement {agreement}"
+        raise InputError(f"{asked}: a share below 1, a share, and weights")
     terms = penalty.terms(penalties)
     if getattr(discriminator, "minibatch", "") == "discrimination_groups":
         raise InputError("real and generated examples of text to image are not judged in one batch: choose another minibatch")
@@ -77,6 +90,7 @@ def text_gan(
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         frozen = {} if encoder is None else {ENCODER: encoder_variables}
+        frozen |= {PICTURES: picture_variables} if agreement else {}
         t = told(frozen, inputs)
         gen_vars = {**player.start(key_gen, inputs["z"], t), **frozen}
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
@@ -111,6 +125,9 @@ def text_gan(
         fakes = critic.show(disc_vars, fake, t, key=key_fake)
         value, metrics = generator_cost(loss, reals, fakes, feature_matching, adversarial)
         value += sown_loss(player, _own(turn.gen), turn.inputs["z"], t)
+        if agreement:
+            cost = _agreement(pictures.apply(turn.gen[PICTURES], fake), t, *_captions(turn.batch, t))  # type: ignore[union-attr]
+            value, metrics = value + agreement * cost, {**metrics, "gen/agreement": cost}
         if not interpolation:
             return value, metrics
         h = _mixed(t, beta)
@@ -139,7 +156,7 @@ def text_sampler(generator: AnyNetwork, latent: Latent, encoder: nn.Module | Non
     ) -> tuple[Float[Array, "b h w c"], PyTree]:
         t = embedding(encoder, gen_vars, inputs)
         images, new, _ = player.forward(_own(gen_vars), inputs["z"], t, train=train)
-        frozen = {name: value for name, value in gen_vars.items() if name == ENCODER}
+        frozen = {name: value for name, value in gen_vars.items() if name in FROZEN}
         return images, split_variables({**new, **frozen})[1]
 
     def embed(gen_vars: Variables, rows: Array) -> Array:
@@ -157,8 +174,14 @@ def embedding(encoder: nn.Module | None, gen_vars: Variables, inputs: dict[str, 
 
 
 def _own(gen_vars: Variables) -> Variables:
-    """The generator's variables without the encoder's."""
-    return {name: value for name, value in gen_vars.items() if name != ENCODER}
+    """The generator's variables without the encoders'."""
+    return {name: value for name, value in gen_vars.items() if name not in FROZEN}
+
+
+def _agreement(seen: Any, t: Array, captions: Array, shown: Array) -> Float[Array, ""]:
+    """The contrastive cost of the pictures' embeddings (b, t) and the captions' over the whole batch."""
+    seen, t, captions, shown = map(batch_axis.gather, (seen, t, captions, shown))
+    return matching.contrastive(SHARPNESS * matching.similarity(seen, t), matching.fits(captions, shown))
 
 
 def _captions(batch: Batch, t: Array) -> tuple[Array, Array]:

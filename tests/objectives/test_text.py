@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import flax.jax_utils
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,8 @@ from gan_jax.errors import InputError
 from gan_jax.latents import Normal
 from gan_jax.models.text_encoders import CharTransformer
 from gan_jax.objectives import text_gan
-from gan_jax.objectives.text import ENCODER
-from gan_jax.parallel import jit_step
+from gan_jax.objectives.text import ENCODER, PICTURES
+from gan_jax.parallel import jit_step, pmap_step
 
 TEXTS = ["red", "green", "blue", "red"]
 ROWS = captions.encode([(text,) for text in TEXTS])  # b 1 t
@@ -148,6 +149,61 @@ def test_the_encoder_travels_with_the_generator_and_is_never_trained():
     assert (same[0] != same[1]).any()
 
 
+class See(nn.Module):
+    """Embeddings (b, 6) of images (b, 2, 2, 3)."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(6)(x.reshape(len(x), -1))
+
+
+SEEN = See().init(jax.random.key(6), np.zeros((1, 2, 2, 3)))
+
+
+def agreeing(**options):
+    return make(pictures=See(), picture_variables=SEEN, agreement=3.0, **options)
+
+
+def test_the_agreement_is_the_contrastive_cost_of_samples_and_captions():
+    """By hand: the two "red" take no part as wrong ones of each other."""
+    _, plain, *_ = judged(make())
+    _, gen, metrics, _, fakes, t = judged(agreeing())
+    seen = np.asarray(See().apply(SEEN, fakes), np.float64)
+    seen, told = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (seen, np.asarray(t, np.float64)))
+    s = 10 * seen @ told.T
+    cost = 0.0
+    for i, own in enumerate(TEXTS):
+        others = [j for j, text in enumerate(TEXTS) if j == i or text != own]
+        cost += (np.log(np.exp(s[i, others]).sum()) + np.log(np.exp(s[others, i]).sum()) - 2 * s[i, i]) / 8
+    assert metrics["gen/agreement"] == pytest.approx(cost, rel=1e-4)
+    assert float(gen) == pytest.approx(float(plain) + 3 * cost, rel=1e-4)
+
+
+def test_agreement_makes_samples_be_found_and_leaves_the_encoder_of_pictures_alone():
+    gan = agreeing(mismatch=0.0, adversarial=0.0)
+    tx = Players(gen=optax.adam(1e-2), disc=optax.sgd(0.1))
+    state = core.init_state(gan, tx, jax.random.key(0), batch())
+    step, costs = jit_step(core.make_step(gan, tx)), []
+    for _ in range(100):
+        state, metrics = step(state, batch())
+        costs.append(float(metrics["gen/agreement"]))
+    assert np.mean(costs[-10:]) < 0.5 * np.mean(costs[:10])
+    jax.tree.map(np.testing.assert_array_equal, state.gen.stats[PICTURES], SEEN)
+
+
+def test_several_devices_equal_one():
+    """Every term couples the rows: captions of other rows as mismatches, half way between, and among which one is found."""
+    gan, devices = agreeing(mismatch=0.5, interpolation=1.0), jax.devices()[:2]
+    step = core.make_step(gan, TX)
+    start = core.init_state(gan, TX, jax.random.key(0), batch())
+    parts = {name: np.asarray(value).reshape(2, 2, *value.shape[1:]) for name, value in batch().items()}
+    whole, metrics = jax.jit(step)(start, batch())
+    shared, told = pmap_step(step, devices)(flax.jax_utils.replicate(start, devices), parts)
+    for a, b in zip(jax.tree.leaves(whole.gen.params), jax.tree.leaves(shared.gen.params), strict=True):
+        np.testing.assert_allclose(a, np.asarray(b)[0], rtol=1e-5, atol=1e-6)
+    assert metrics["gen/agreement"] == pytest.approx(float(told["gen/agreement"]), rel=1e-5)
+
+
 def test_embeddings_computed_before_give_the_same():
     given = batch() | {"text": np.asarray(ENCODED.apply(WEIGHTS, ROWS[:, 0]))}
     gan = make(interpolation=1.0)
@@ -207,6 +263,8 @@ def test_d_learns_which_captions_belong():
         ({"mismatch": 1.0}, "mismatch 1.0"),
         ({"beta": 2.0}, "beta 2.0"),
         ({"interpolation": -1.0}, "interpolation -1.0"),
+        ({"agreement": 1.0}, "agreement needs the encoder of pictures"),
+        ({"agreement": -1.0, "pictures": See(), "picture_variables": SEEN}, "agreement -1.0"),
     ],
 )
 def test_says_what_cannot_be(options, message):
