@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments import text_to_image
+from experiments.caption_sheet import draw_caption_sheet
 from experiments.tables import markdown, mean_and_error
-from gan_jax import cli, images
+from gan_jax import cli
 from gan_jax.config import FREE, Count, checked
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
@@ -45,7 +45,7 @@ COLUMNS = {  # of `measure`
 }
 REAL = {"match": "match_real", "r_precision": "r_precision_real"}
 ANOTHER = 1  # seed of the encoder that measures
-SHOWN = (5, 6)  # captions, and samples of each
+SHOWN = (6, 5)  # captions, and samples of each
 
 Numbers = dict[str, float]
 
@@ -150,16 +150,12 @@ def table(found: Mapping[str, Mapping[str, Sequence[float]]], seeds: int) -> str
 
 
 def draw_samples(opened: Mapping[str, Trained], data: str, path: Path) -> None:
-    """Samples of the same captions, a panel a recipe, a row a caption."""
+    """Samples of the same captions, a block a recipe, a row a caption."""
     captions, n = asked(data, SHOWN[0], combinations=False).captions, SHOWN[1]
-    figure = Figure(figsize=(2.4 * len(opened), 2.6), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(opened)))
-    for axes, (recipe, trained) in zip(panels, opened.items(), strict=True):
-        axes.imshow(images.grid(trained.draw(caption=[text for text in captions for _ in range(n)]), n))
-        axes.set(title=recipe, xticks=[], yticks=[])
-    figure.supxlabel("\n".join(captions), fontsize=6)
-    with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=130)
+    rows = [text for text in captions for _ in range(n)]
+    drawn = {recipe: trained.draw(caption=rows) for recipe, trained in opened.items()}
+    blocks = {recipe: samples.reshape(len(captions), n, *samples.shape[1:]) for recipe, samples in drawn.items()}
+    draw_caption_sheet(captions, blocks, path)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class Config(VariationFlags, CaptionFlags, ExperimentFlags):
     int asks the generator for captions half way between two."""
     mismatch: Share = 0.5
     """Share of wrong captions among what the discriminator is to refuse, with cls."""
+    hardness: Weight = 0.0
+    """Above 0 wrong captions are drawn that are nearly right, with a chance in proportion to exp(hardness * cosine)."""
     interpolation: Weight = 1.0
     """Weight of the captions half way in the generator's cost, with int."""
     agreement: Weight = 0.0
@@ -167,6 +169,7 @@ def build(config: Config, dataset: Dataset) -> Game:
             picture_variables=encoder.params["picture"] if encoder else None,
             agreement=config.agreement,
             mismatch=config.mismatch if cls else 0.0,
+            hardness=config.hardness,
             interpolation=config.interpolation if interpolates else 0.0,
             **config.parts(),
         ),

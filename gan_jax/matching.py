@@ -22,19 +22,23 @@ def fits(captions: Captions, shown: Shown) -> Bool[Array, "n m"]:
 
 
 def mismatched(
-    key: Array, captions: Shaped[Array, "b k t"], shown: Shaped[Array, "b s t"]
+    key: Array,
+    captions: Shaped[Array, "b k t"],
+    shown: Shaped[Array, "b s t"],
+    nearness: Float[Array, "b n"] | float = 0.0,
 ) -> tuple[Int[Array, " b"], Bool[Array, " b"]]:
     """For each picture another row of the whole batch, at random, whose captions do not fit it; and whether there is one.
 
-    Rows are numbered over all parts of the batch (`gan_jax.batch_axis`).
+    Row j of the n is drawn with a chance in proportion to exp(nearness_j). Rows are numbered over all parts of the batch
+    (`gan_jax.batch_axis`).
     """
     wrong = ~fits(captions, batch_axis.gather(shown))  # b n
-    chance = batch_axis.draw(partial(_uniform, key, wrong.shape[1]), len(wrong))
-    return jnp.argmax(jnp.where(wrong, chance, -1.0), axis=1), jnp.any(wrong, axis=1)
+    chance = batch_axis.draw(partial(_gumbel, key, wrong.shape[1]), len(wrong))
+    return jnp.argmax(jnp.where(wrong, chance + nearness, -jnp.inf), axis=1), jnp.any(wrong, axis=1)
 
 
-def _uniform(key: Array, columns: int, rows: int) -> Float[Array, "rows columns"]:
-    return jax.random.uniform(key, (rows, columns))
+def _gumbel(key: Array, columns: int, rows: int) -> Float[Array, "rows columns"]:
+    return jax.random.gumbel(key, (rows, columns))
 
 
 def similarity(pictures: Float[Array, "n d"], texts: Float[Array, "m d"]) -> Float[Array, "n m"]:

@@ -29,6 +29,16 @@ def test_a_mismatch_is_never_a_caption_that_also_fits():
     assert not mismatched(jax.random.key(0), same, same)[1].any()
 
 
+def test_near_mismatches_are_drawn_more_often():
+    """With chances in proportion to exp(0), exp(log 3): of the two rows that do not fit, 1/4 and 3/4; never one that fits."""
+    own, shown = jnp.asarray(ALL), jnp.asarray(ALL[:, :1])
+    nearness = jnp.zeros((4, 4)).at[:, 3].set(jnp.log(3.0)).at[0, 1].set(50.0)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    rows = np.asarray(jax.vmap(lambda key: mismatched(key, own, shown, nearness)[0])(keys))
+    assert np.mean(rows[:, 0] == 3) == pytest.approx(0.75, abs=0.03)
+    assert set(rows[:, 0].tolist()) == {2, 3}
+
+
 def test_similarity_is_the_cosine():
     x, y = jnp.array([[3.0, 4.0], [1.0, 0.0]]), jnp.array([[0.0, 2.0], [5.0, 0.0], [0.0, 0.0]])
     np.testing.assert_allclose(similarity(x, y), [[0.8, 0.6, 0], [0, 1, 0]], atol=1e-6)

@@ -38,6 +38,7 @@ def text_gan(
     *,
     agreement: float = 0.0,
     mismatch: float = 0.5,
+    hardness: float = 0.0,
     interpolation: float = 0.0,
     beta: float = 0.5,
     penalties: Sequence[penalty.Term | tuple[Any, ...]] = (),
@@ -58,7 +59,8 @@ def text_gan(
 
     s_r = D(x, t), s_w = D(x, t') with t' of another row whose captions `batch["shown"]` (b, s, bytes) are not all among the
     picture's `batch["captions"]` (b, k, bytes); of data without these two, whose `caption` differs. A row for which there is
-    none is judged with a = 0. The paper's costs are those of `losses.non_saturating` with a = 1/2.
+    none is judged with a = 0. The paper's costs are those of `losses.non_saturating` with a = 1/2. The other row is drawn with
+    a chance in proportion to exp(`hardness` cos(t, t')): above 0 captions that are nearly right come more often.
     GAN-INT (eq. 5): `interpolation` times loss.gen of G(z, h) judged with h = `beta` t_i + (1 - `beta`) t_j is added to the
     generator's cost, for every second row. The rest of it is as in `image_gan`, by `feature_matching` and `adversarial`.
     `agreement` times the contrastive cost (`gan_jax.matching.contrastive`) of 10 cos(e(G(z, t)), t) over the batch is added to
@@ -76,8 +78,8 @@ def text_gan(
         raise InputError("an encoder and its variables go together: give both, or none and embeddings `text`")
     if agreement and (pictures is None or picture_variables is None):
         raise InputError("agreement needs the encoder of pictures and its variables: what was trained with that of captions")
-    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and interpolation >= 0 and agreement >= 0):
-        asked = f"mismatch {mismatch}, beta {beta}, interpolation {interpolation}, agreement {agreement}"
+    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and min(hardness, interpolation, agreement) >= 0):
+        asked = f"mismatch {mismatch}, beta {beta}, hardness {hardness}, interpolation {interpolation}, agreement {agreement}"
         raise InputError(f"{asked}: a share below 1, a share, and weights")
     terms = penalty.terms(penalties)
     if getattr(discriminator, "minibatch", "") == "discrimination_groups":
@@ -103,8 +105,10 @@ def text_gan(
         reals = critic.show(disc_vars, x, t, key=key_real)
         wrongs, there = reals, jnp.zeros(len(t), bool)
         if mismatch:
-            rows, there = matching.mismatched(key_rows, *_captions(turn.batch, t))
-            wrongs = critic.show(reals.variables, x, batch_axis.gather(t)[rows], key=key_wrong)
+            every = batch_axis.gather(t)
+            nearness = hardness * matching.similarity(t, every) if hardness else 0.0
+            rows, there = matching.mismatched(key_rows, *_captions(turn.batch, t), nearness)
+            wrongs = critic.show(reals.variables, x, every[rows], key=key_wrong)
         fakes = critic.show(wrongs.variables, fake, t, key=key_fake)
         judge = critic.at(disc_vars, t, key=key_real)
         regulariser = penalty.total(terms, judge, reals.x, fakes.x, key_penalty, turn.updates)

@@ -15,6 +15,7 @@ from gan_jax.core import Players, Turn
 from gan_jax.data import captions
 from gan_jax.errors import InputError
 from gan_jax.latents import Normal
+from gan_jax.matching import similarity
 from gan_jax.models.text_encoders import CharTransformer
 from gan_jax.objectives import text_gan
 from gan_jax.objectives.text import ENCODER, PICTURES
@@ -97,6 +98,15 @@ def test_the_costs_of_gan_cls_are_those_of_algorithm_1():
                     allowed.add(round(float(softplus(logits(x, chosen)).sum()), 3))
     assert len(costs) > 4
     assert all(min(abs(cost - each) for each in allowed) < 2e-3 for cost in costs)
+
+
+def test_hard_mismatches_are_the_nearest_captions():
+    *_, x, _, t = judged(make(mismatch=0.5))
+    cosines = np.array(similarity(t, t))
+    cosines[np.array([[a == b for b in TEXTS] for a in TEXTS])] = -2  # captions that fit
+    wrong = np.mean(1 / (1 + np.exp(-logits(x, np.asarray(t)[cosines.argmax(axis=1)]))))
+    metrics = judged(make(mismatch=0.5, hardness=1e5))[2]
+    assert float(metrics["disc/wrong"]) == pytest.approx(wrong, rel=1e-5)
 
 
 def test_without_mismatches_it_is_the_plain_conditional_game():
@@ -263,6 +273,7 @@ def test_d_learns_which_captions_belong():
         ({"mismatch": 1.0}, "mismatch 1.0"),
         ({"beta": 2.0}, "beta 2.0"),
         ({"interpolation": -1.0}, "interpolation -1.0"),
+        ({"hardness": -1.0}, "hardness -1.0"),
         ({"agreement": 1.0}, "agreement needs the encoder of pictures"),
         ({"agreement": -1.0, "pictures": See(), "picture_variables": SEEN}, "agreement -1.0"),
     ],
