@@ -2,12 +2,16 @@
 
 import csv
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from experiments.research import cyclegan, nnx_networks, own_loop, population
+from experiments.research import cyclegan, nnx_networks, own_loop, population, sentence_embeddings
+from gan_jax.errors import InputError
+from gan_jax.evaluation.captioned import CaptionFlags
 from gan_jax.runs import open_trained
 
 FOLDER = Path(own_loop.__file__).parent
@@ -66,3 +70,23 @@ def test_a_loader_of_torch(tmp_path):
     torch_data = importlib.import_module("experiments.research.torch_data")
     run = torch_data.main(torch_data.Config(steps=2, batch=4, width=2), tmp_path / "run")
     assert open_trained(run).draw(2).shape == (2, 32, 32, 1)
+
+
+def test_embeddings_of_any_encoder(tmp_path, monkeypatch, capsys):
+    """They are read back in any order; without the encoder it is said how to get it."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "birds").mkdir()
+    for i, text in enumerate(["a red bird", "a blue bird, flying", "a red bird", "ein roter Vogel über Blüten"]):
+        Image.new("RGB", (16, 16), (40 * i, 0, 0)).save(tmp_path / "birds" / f"{i}.png")
+        (tmp_path / "birds" / f"{i}.txt").write_text(text)
+    asked = {"data": str(tmp_path / "birds"), "image_size": "16", "held_out": 0.0}
+    out = sentence_embeddings.main(
+        sentence_embeddings.Config(out=tmp_path / "birds.npz", **asked),
+        encode=lambda texts: np.array([[len(text), 1.0] for text in texts]),
+    )
+    assert "3 captions" in capsys.readouterr().out
+    data = CaptionFlags(text_embeddings=out, **asked).load()
+    assert sorted(data.train["text"][:, 0, 0] / data.train["text"][:, 0, 1]) == pytest.approx([10, 10, 19, 27])
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(InputError, match="pip install sentence-transformers"):
+        sentence_embeddings.main(sentence_embeddings.Config(out=out, **asked))
