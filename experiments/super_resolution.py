@@ -41,7 +41,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.restoration import bicubic, open_measures, score_sets
 from gan_jax.images import grid, to_uint8
 from gan_jax.models.content import ContentName, content_loss
-from gan_jax.models.srgan import Discriminator, Generator, Trunk
+from gan_jax.models.srgan import Discriminator, Generator, PatchDiscriminator, Trunk
 from gan_jax.objectives import superres, superres_gan, superres_sampler
 from gan_jax.runs.trained import open_trained
 from gan_jax.sampling import Inputs, Statistics, sampling_variables
@@ -76,10 +76,12 @@ class Config(WindowFlags, ExperimentFlags):
     """Begin with enlargements that repeat pixels, against checkerboards."""
     residual: bool = False
     """Let the generator add to the bicubic enlargement, at first nothing, as VDSR does: for short trainings."""
+    critic: Literal["srgan", "patch"] = "srgan"
+    """The discriminator: srgan judges windows, as in the paper; patch judges the texture at every place (PatchGAN)."""
     disc_width: Count = 64
     """Channels of the discriminator's first layer, doubled three times (the paper: 64)."""
     disc_norm: Literal["batch", "none"] = "batch"
-    """Batch norm in the discriminator."""
+    """Batch norm in the discriminator, with critic srgan."""
     adversarial: Weight = 1e-3
     """Srgan: weight of the generator's adversarial cost."""
     batch: Count = 16
@@ -123,7 +125,9 @@ def build(config: Config, dataset: Dataset) -> Game:
     loss = content_loss(config.content, config.content_weights, config.pixel)
     objective = superres(generator, loss, config.tv)
     if config.stage == "srgan":
-        discriminator = Discriminator(config.disc_width, config.disc_norm, config.dtype)
+        discriminator: Any = Discriminator(config.disc_width, config.disc_norm, config.dtype)
+        if config.critic == "patch":
+            discriminator = PatchDiscriminator(config.disc_width, config.dtype)
         objective = superres_gan(
             generator,
             discriminator,

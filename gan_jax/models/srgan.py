@@ -1,4 +1,4 @@
-"""Super-resolution: SRResNet and SRGAN's discriminator (Ledig et al. 2016, arXiv:1609.04802), and ESRGAN's generator.
+"""Super-resolution: SRResNet and SRGAN's discriminator (Ledig et al. 2016, arXiv:1609.04802), and what came after them.
 
 A picture of any size becomes one `factor` times as large. Resolution is no parameter of the weights: a generator trained on
 windows enlarges whole pictures.
@@ -179,3 +179,22 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(x, 0.2)
         dense = nn.Dense(16 * self.width, dtype=self.dtype)
         return head(self, nn.leaky_relu(dense(x.reshape(len(x), -1)), 0.2), train=train, dtype=self.dtype)
+
+
+class PatchDiscriminator(nn.Module):
+    """Pictures (b, h, w, c) to the logits of their overlapping patches, (b h/8 w/8,); h and w are multiples of 8.
+
+    PatchGAN of 70x70 pixels (Isola et al. 2017, arXiv:1611.07004, appendix 6.1.2): 4x4 convolutions of `width`, 2 and 4 `width`
+    channels with stride 2, of 8 `width` and of one logit with stride 1, leaky ReLU of slope 0.2. What is judged is texture, at
+    every place, and few pictures have many patches. Differs: no batch norm.
+    """
+
+    width: int = 64
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, " n"]:
+        x = x.astype(self.dtype)
+        for features, stride in ((1, 2), (2, 2), (4, 2), (8, 1)):
+            x = nn.leaky_relu(Conv(features * self.width, 4, stride, kernel_init=_he, dtype=self.dtype)(x), 0.2)
+        return Conv(1, 4, 1, dtype=self.dtype)(x).reshape(-1).astype(jnp.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax.errors import InputError
 from gan_jax.images.imresize import imresize
-from gan_jax.models.srgan import Discriminator, Generator, icnr, pixel_shuffle
+from gan_jax.models.srgan import Discriminator, Generator, PatchDiscriminator, icnr, pixel_shuffle
 
 KEY = jax.random.key(0)
 
@@ -36,6 +36,21 @@ DISCRIMINATOR = 1792 + sum(
     9 * a * b + 2 * b for a, b in [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
 )
 HEAD = 6 * 6 * 512 * 1024 + 1024 + 1025
+
+
+def test_patches_of_70_pixels_are_judged():
+    """2.765 million parameters, as the authors' program prints; a logit knows 70x70 pixels, of its own picture."""
+    model, key = PatchDiscriminator(), jax.random.key(0)
+    params = jax.eval_shape(partial(model.init, train=True), key, jnp.zeros((1, 16, 16, 3)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 2_764_737
+    small = PatchDiscriminator(width=4)
+    x = jax.random.normal(key, (2, 160, 160, 3))
+    params = small.init(key, x, train=True)
+    slope = jax.grad(lambda x: small.apply(params, x, train=True).reshape(2, 20, 20)[1, 10, 10])(x)
+    seen = np.abs(slope).sum(axis=-1) > 0
+    assert not seen[0].any()
+    assert seen[1].any(axis=1).sum() == 70
+    assert seen[1].any(axis=0).sum() == 70
 
 
 @pytest.mark.parametrize(("factor", "enlargements"), [(2, 1), (4, 2), (8, 3)])
