@@ -11,7 +11,8 @@
 discrimination, virtual batch norm, one-sided label smoothing, weight norm, noise and dropout in the discriminator. Feature
 matching and historical averaging are flags (--feature-matching 1 --adversarial 0, --historical 0.1). `released` is what the
 authors' programs do, which differs from the paper: on CIFAR-10 a saturating cost, three updates of the generator in a round,
-batch norm, no smoothing. `dcgan` (2015), `sngan` (2018) and `r3gan` (2024) set networks, cost and optimizer of their papers.
+batch norm, no smoothing. `dcgan` (2015), `sngan` (2018) and `r3gan` (2024) set networks, cost and optimizer of their papers,
+and `gat` (2025) small transformers on patches of pixels, with R3GAN's cost.
 
 Each run lies in --outdir/RECIPE/SEED; run the same command again to continue. Written to --outdir: table.md and results.json
 (scores with standard errors over the seeds, those of real pictures, images seen, seconds), samples.png (a row a recipe).
@@ -85,6 +86,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
     "dcgan_minibatch": {**_DCGAN, "minibatch": "discrimination"},
     "sngan": {**_PLAIN, "networks": "sngan", "latent_dim": 128, **_SNGAN},
     "r3gan": {**_PLAIN, "networks": "r3gan", **_R3GAN},
+    "gat": {**_PLAIN, "networks": "gat", **_R3GAN},
 }
 TABLE3: dict[str, tuple[dict[str, Any], str]] = {  # changes, and the paper's Inception score on CIFAR-10
     "our methods": ({}, "8.09 ± 0.07"),
@@ -113,7 +115,7 @@ class Config(dcgan.Config):
     """Runs of each, of the seeds --seed, --seed + 1, and so on."""
     widths: tuple[Count, ...] = ()
     """Width of each recipe, in their order; default --width of all. The papers': improved 128 (64 at 128x128), dcgan 128, sngan
-    256 (64), r3gan 768 (192)."""
+    256 (64), r3gan 768 (192); of gat the channels of a token, a multiple of 32."""
     lengths: tuple[Count, ...] = ()
     """Rounds of each recipe, in their order, such that they take equal time; default --steps of all."""
     burn_in: CountOrNone = 0

@@ -145,6 +145,7 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
         ({"reference": 2000}, "a reference batch of 2000 is larger than the data, 1437 pictures"),
         ({"image_size": "64"}, "64x64 is not one of Improved GAN's networks"),
         ({"image_size": "48", "recipes": ("r3gan",)}, "48x48 is not one of R3GAN's networks"),
+        ({"widths": (48,), "recipes": ("gat",)}, "a width of 48 is not made of attention heads of 32"),
         ({"recipes": ()}, "--recipes: name one or more"),
     ],
 )
