@@ -76,12 +76,12 @@ class Config(WindowFlags, ExperimentFlags):
     """Begin with enlargements that repeat pixels, against checkerboards."""
     residual: bool = False
     """Let the generator add to the bicubic enlargement, at first nothing, as VDSR does: for short trainings."""
-    critic: Literal["srgan", "patch"] = "srgan"
-    """The discriminator: srgan judges windows, as in the paper; patch judges the texture at every place (PatchGAN)."""
+    discriminator: Literal["srgan", "patch"] = "srgan"
+    """Srgan: the player that judges windows (srgan, the paper's) or the texture at every place (patch, PatchGAN)."""
     disc_width: Count = 64
     """Channels of the discriminator's first layer, doubled three times (the paper: 64)."""
     disc_norm: Literal["batch", "none"] = "batch"
-    """Batch norm in the discriminator, with critic srgan."""
+    """Batch norm in the discriminator, of windows."""
     adversarial: Weight = 1e-3
     """Srgan: weight of the generator's adversarial cost."""
     batch: Count = 16
@@ -126,7 +126,7 @@ def build(config: Config, dataset: Dataset) -> Game:
     objective = superres(generator, loss, config.tv)
     if config.stage == "srgan":
         discriminator: Any = Discriminator(config.disc_width, config.disc_norm, config.dtype)
-        if config.critic == "patch":
+        if config.discriminator == "patch":
             discriminator = PatchDiscriminator(config.disc_width, config.dtype)
         objective = superres_gan(
             generator,

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments import text_to_image
-from experiments.caption_sheet import draw_caption_sheet
+from experiments.caption_sheet import save_caption_sheet
 from experiments.tables import markdown, mean_and_error
 from gan_jax import cli
 from gan_jax.config import FREE, Count, checked
@@ -155,7 +155,7 @@ def draw_samples(opened: Mapping[str, Trained], data: str, path: Path) -> None:
     rows = [text for text in captions for _ in range(n)]
     drawn = {recipe: trained.draw(caption=rows) for recipe, trained in opened.items()}
     blocks = {recipe: samples.reshape(len(captions), n, *samples.shape[1:]) for recipe, samples in drawn.items()}
-    draw_caption_sheet(captions, blocks, path)
+    save_caption_sheet(captions, blocks, path)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from gan_jax import cli
 from gan_jax.config import Count, Rate, Share, Weight
 from gan_jax.data import Dataset, VariationFlags, shown_captions
+from gan_jax.errors import InputError
 from gan_jax.evaluation.captioned import CaptionFlags
 from gan_jax.evaluation.text_encoder import (
     MatchingName,
@@ -49,8 +50,8 @@ class Config(VariationFlags, CaptionFlags, ExperimentFlags):
     int asks the generator for captions half way between two."""
     mismatch: Share = 0.5
     """Share of wrong captions among what the discriminator is to refuse, with cls."""
-    hardness: Weight = 0.0
-    """Above 0 wrong captions are drawn that are nearly right, with a chance in proportion to exp(hardness * cosine)."""
+    hard_negatives: Weight = 0.0
+    """With cls, above 0: wrong captions that are nearly right come more often, in proportion to exp(hard_negatives cosine)."""
     interpolation: Weight = 1.0
     """Weight of the captions half way in the generator's cost, with int."""
     agreement: Weight = 0.0
@@ -101,6 +102,8 @@ class Config(VariationFlags, CaptionFlags, ExperimentFlags):
     def load(self) -> "Told":
         """The pictures, their captions, and these as embeddings; for a dry run those of an encoder that is not trained."""
         dcgan.stages(*self.size)
+        if self.agreement and self.text_embeddings is not None:
+            raise InputError("--agreement needs an encoder of pictures, which a file of embeddings has not: leave out either")
         dataset = super().load()
         if self.text_embeddings is not None:
             return _told(dataset, None)
@@ -165,11 +168,11 @@ def build(config: Config, dataset: Dataset) -> Game:
             latent=latent,
             encoder=encoder.text if encoder else None,
             encoder_variables=encoder.params["text"] if encoder else None,
-            pictures=encoder.picture if encoder else None,
+            picture_encoder=encoder.picture if encoder else None,
             picture_variables=encoder.params["picture"] if encoder else None,
             agreement=config.agreement,
             mismatch=config.mismatch if cls else 0.0,
-            hardness=config.hardness,
+            hard_negatives=config.hard_negatives,
             interpolation=config.interpolation if interpolates else 0.0,
             **config.parts(),
         ),

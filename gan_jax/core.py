@@ -25,6 +25,7 @@ from gan_jax.arrays import check_arrays
 from gan_jax.errors import InputError
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ..., ...}, as Flax returns it
+GUESTS = ("augment", "picture_encoder")  # collections of a discriminator that its network does not take, nor transfers need
 Batch = Mapping[str, Array | np.ndarray]  # every array has the same first axis
 Metrics = dict[str, Array]  # flat, scalars
 Schedule = Literal["disc_first", "gen_first", "simultaneous"]

@@ -8,13 +8,16 @@ import pytest
 from PIL import Image
 
 from experiments import caption_scores, text_to_image
-from experiments.caption_scores import Asked, Config, attributes, balanced, classes, main, precision, table
+from experiments.caption_scores import Asked, Config, attributes, balanced_accuracy, classes, main, precision, table, within
+from experiments.caption_sheet import save_caption_sheet
 from gan_jax.data import Dataset, captions
 from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import Judge
 from gan_jax.evaluation.seen import Seen
 from gan_jax.evaluation.text_encoder import new_text_encoder
 from gan_jax.metrics.diversity import rms_distance
+from gan_jax.runs import open_trained
+from gan_jax.runs.records import read_rows
 
 
 def pictures(values):
@@ -32,19 +35,23 @@ def judge(names, exclusive, logits_of):
 
 def asked(n, **arrays):
     text = captions.encode([(f"picture {i}",) for i in range(n)])
-    return Asked({"caption": text, **arrays}, np.zeros(n, int))
+    return Asked({"caption": text, **arrays}, np.zeros(n, int), {"caption": text, **arrays})
 
 
 def test_binary_attributes_count_both_values_alike():
-    """Of 80 pictures 20 are bright: three in four of these are drawn bright, and one in six of the others too."""
+    """Of 80 pictures 20 are bright: three in four of these are drawn bright, and ten of the others too."""
     truth = np.arange(80) < 20
     made = np.where(truth, np.arange(80) < 15, np.arange(80) >= 70)
-    assert balanced(made, truth) == pytest.approx((0.75 + 50 / 60) / 2)
-    data = Dataset("d", {"image": pictures(truth)}, attribute_names=("rare", "bright", "unread"))
-    truths = np.stack([np.arange(80) < 5, truth, np.arange(80) % 2], axis=1).astype(np.float32)
-    reads = judge(("rare", "bright", "unread"), False, lambda v: np.stack([v, v, v - 0 * v], axis=1) - 0.5)
-    found = attributes(reads, data, pictures(made), asked(80, image=pictures(truth), attributes=truths))
-    assert found["attributes"] == {"bright": [pytest.approx((0.75 + 50 / 60) / 2), 1.0]}  # 5 are too few, half are misread
+    wanted = pytest.approx((15 / 20 + 50 / 60) / 2)
+    assert balanced_accuracy(made, truth.astype(float)) == wanted
+    names = ("rare", "bright", "misread", "partly known")
+    data = Dataset("d", {"image": pictures(truth)}, attribute_names=names)
+    known = np.where(np.arange(80) % 2, np.nan, truth)  # ten and thirty are left
+    truths = np.stack([np.arange(80) < 5, truth, np.arange(80) % 2, known], axis=1).astype(np.float32)
+    reads = judge(names, False, lambda v: np.stack([v] * 4, axis=1) - 0.5)
+    every = asked(80, image=pictures(truth), attributes=truths)
+    found = attributes(reads, data, pictures(made), every)
+    assert found["attributes"] == {"bright": [wanted, 1.0]}
     assert (found["match"], found["match_real"], found["match_chance"]) == (found["attributes"]["bright"][0], 1.0, 0.5)
 
 
@@ -57,8 +64,10 @@ def test_classes_are_those_of_the_pictures():
 def test_a_caption_is_one_that_the_picture_has():
     held_out = {"image": pictures(range(30)), "caption": captions.encode([("a",), *[("b", "c")] * 29])}
     own = Asked.of(held_out, 100, 0)
-    assert own.texts[0] == "a"
-    assert set(own.texts[1:]) == {"b", "c"}
+    first = own.arrays["image"][:, 0, 0, 0].tolist().index(0)
+    assert first > 0  # not in the data's order
+    assert own.texts[first] == "a"
+    assert {text for i, text in enumerate(own.texts) if i != first} == {"b", "c"}
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +94,11 @@ def run(tmp_path_factory):
 def test_a_run_is_scored_and_shown(run, tmp_path, capsys):
     found = main(Config(run=run, out=tmp_path, n=30, samples=3))
     assert found["match_real"] > 0.9  # dark and bright
-    assert found["r_precision_chance"] >= 0.01
-    assert 0 <= found["spread_pixels"] < 1
+    assert found["match"] < 0.9  # of two rounds
+    assert 8 <= found["among"] <= 16  # about half of the 30 pictures are of the other class
+    assert found["rms_pixels"] > 0
     assert json.loads((tmp_path / "scores.json").read_text()) == found
-    assert "attributes or classes as said" in (tmp_path / "table.md").read_text()
+    assert "classes or attributes of the picture" in (tmp_path / "table.md").read_text()
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 100
     assert str(tmp_path / "sheet.png") in capsys.readouterr().out
@@ -96,13 +106,26 @@ def test_a_run_is_scored_and_shown(run, tmp_path, capsys):
     assert (tmp_path / "typed" / "sheet.png").is_file()
 
 
-def test_spread_is_beside_that_of_the_same_class():
+def test_the_encoder_of_pictures_is_not_opened_for_samples(run):
+    assert set(open_trained(run).variables) >= {"params", "text_encoder"}
+    assert "picture_encoder" not in open_trained(run).variables
+
+
+def test_agreement_begins_from_a_run_without(run, tmp_path):
+    """And the other way round: the encoder is none of the weights that are taken over."""
+    flags = caption_scores.flags_of(run)
+    for agreement, init_from in ((0.0, run), (1.0, tmp_path / "0.0")):
+        out = tmp_path / str(agreement)
+        text_to_image.main(replace(flags, agreement=agreement, init_from=init_from, outdir=out, steps=1))
+        assert ("gen/agreement" in read_rows(out / "metrics.jsonl")[-1]) == bool(agreement)
+
+
+def test_distances_are_beside_those_of_the_same_class():
     """Pictures of two classes at 0 and 200, each with two values 10 apart, are 5 from their means: not 100."""
-    values = np.array([0, 10, 200, 210] * 10, np.float32)
-    label = np.array([0, 0, 1, 1] * 10)
-    inside = caption_scores._within(values[:, None], label)
-    assert inside == pytest.approx(5 * np.sqrt(40 / 38))
-    assert rms_distance(values[:, None]) > 100
+    values = np.array([0, 10, 200, 210] * 10, np.float32)[:, None]
+    assert within(values, np.array([0, 0, 1, 1] * 10)) == pytest.approx(5 * np.sqrt(40 / 38))
+    assert within(values, np.arange(40)) == pytest.approx(rms_distance(values) * np.sqrt(40 / 39))
+    assert rms_distance(values) > 100
 
 
 def test_what_cannot_be_scored_is_refused(run, tmp_path):
@@ -114,17 +137,27 @@ def test_what_cannot_be_scored_is_refused(run, tmp_path):
         main(Config(run=run, out=tmp_path, n=30, captions=(" ",)))
 
 
-def test_captions_that_fit_nearly_all_pictures_have_no_precision():
+def test_chance_is_that_of_samples_of_other_captions():
+    """An encoder to which all is alike finds nothing; captions that all pictures have give no precision."""
     images = np.zeros((4, 16, 16, 3), np.uint8)
-    same = asked(4, image=images)
-    encoder = new_text_encoder(Dataset("d", {"image": images, "caption": same.arrays["caption"]}), dim=4, width=8)
-    assert precision(encoder, images, same, 0)["r_precision_chance"] == 0.25
-    one = replace(
-        same, arrays=same.arrays | {"caption": captions.padded(captions.encode([("one",)] * 4), same.captions.shape[-1])}
-    )
-    assert precision(encoder, images, one, 0) == {}
+    each = asked(4, image=images)
+    encoder = new_text_encoder(Dataset("d", {"image": images, "caption": each.arrays["caption"]}), dim=4, width=8)
+    found = precision(encoder, images, each, 0)
+    assert found["among"] == 4
+    assert found["r_precision"] == found["r_precision_real"] == found["r_precision_chance"] <= 0.25
+    one = captions.padded(captions.encode([("one",)] * 4), each.captions.shape[-1])
+    assert precision(encoder, images, Asked({"image": images, "caption": one}, each.which, {}), 0) == {}
+
+
+def test_a_sheet_of_grey_pictures_and_of_sums_of_money(tmp_path):
+    """Grey pictures keep their brightness, and dollars are no formula."""
+    dark = np.full((2, 3, 8, 8, 1), 40, np.uint8)
+    save_caption_sheet(["from $5 to $10", "$_$"], {"data": dark[:, :1], "samples": dark}, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        shades = {pixel[0] for _, pixel in sheet.convert("RGB").getcolors(100_000)}
+    assert 40 in shades
 
 
 def test_the_table_has_what_there_is():
-    told = table({"data": "d", "step": 1, "spread_features": 0.5, "spread_pixels": 0.25})
+    told = table({"data": "d", "step": 1, "rms_features": 0.5, "rms_pixels": 0.25})
     assert len(told.splitlines()) == 4

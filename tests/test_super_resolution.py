@@ -74,6 +74,17 @@ def test_the_second_stage_begins_with_the_first(run, photos, tmp_path):
     assert {"disc/real", "disc/fake", "gen/adversarial", "gen/content"} <= rows[0].keys()
 
 
+def test_a_discriminator_of_patches(run, photos, tmp_path):
+    """ADA counts pictures, not their patches: four minibatches of the batch move p by their number over 500,000."""
+    asked = {"stage": "srgan", "data": str(photos), "init_from": run, "discriminator": "patch", "augment": "ada", "r1": 0.1}
+    played = config(tmp_path / "patch", **asked, steps=4, log_every=4)
+    super_resolution.main(played)
+    row = read_rows(tmp_path / "patch" / "metrics.jsonl")[-1]
+    assert row["disc/penalty"] > 0
+    assert row["augment/p"] in (0.0, pytest.approx(4 * played.batch / 500_000))
+    assert row["gen/offset"] > 0  # of the features of patches
+
+
 def test_the_runs_are_compared(run, tmp_path, capsys):
     save(tmp_path / "Set5" / "a.png", picture(91, 100, 7))
     save(tmp_path / "grey" / "b.png", picture(80, 70, 8, channels=1)[..., 0])

@@ -14,7 +14,7 @@ from gan_jax import cli
 from gan_jax.data import captions
 from gan_jax.errors import InputError
 from gan_jax.evaluation.captioned import CaptionFlags
-from gan_jax.files import place, whole
+from gan_jax.files import check_apart, place, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Config(CaptionFlags):
 
 def main(config: Config, encode: Callable[[Sequence[str]], np.ndarray] | None = None) -> Path:
     """Write every caption of the data and its embedding (d,); returns the file."""
+    check_apart(config.out, [config.data])
     encode = encode or sentence_transformer(config.model)
     dataset = config.load_captioned()
     rows = [arrays["caption"] for arrays in (dataset.train, dataset.held_out) if arrays]

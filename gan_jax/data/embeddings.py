@@ -55,7 +55,7 @@ def _text(text: str | bytes) -> str:
 def _looked_up(arrays: Arrays, known: dict[str, int], vectors: np.ndarray, path: Path) -> Arrays:
     rows = np.asarray(arrays["caption"])
     unique, inverse = np.unique(rows.reshape(-1, rows.shape[-1]), axis=0, return_inverse=True)
-    texts = [captions.decode(row) for row in unique]
+    texts = [captions.decode(row).strip() for row in unique]
     if missing := [text for text in texts if text not in known]:
         shown = listed([repr(text) for text in missing], _NAMED)
         raise InputError(f"{path} has no embedding of {len(missing):,} of {len(texts):,} captions: {shown}")

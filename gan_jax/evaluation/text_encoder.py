@@ -22,7 +22,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.judge import digest, disturbed
 from gan_jax.files import default_cache, kept
 from gan_jax.images.convert import to_float
-from gan_jax.metrics.retrieval import r_precision
+from gan_jax.metrics.retrieval import most_among, r_precision
 from gan_jax.models.reader import Reader
 from gan_jax.models.text_encoders import ENCODERS, scaled
 from gan_jax.rows import chunks
@@ -139,21 +139,24 @@ def examined(encoder: TextEncoder, arrays: Arrays, among: int = AMONG, seed: int
     """The encoder with its `retrieval` on these pictures and captions, among as many as there are, at most `among`."""
     rows = np.random.Generator(np.random.Philox(key=seed)).permutation(len(arrays["image"]))[:EXAMINED]
     rows = np.sort(rows)
-    among = min(among, len(rows))
-    while among > 1:
-        try:
-            return encoder._replace(retrieval=retrieval(encoder, arrays, rows, among, seed), among=among)
-        except InputError:  # many captions fit many pictures
-            among //= 2
-    return encoder
+    own, asked = _asked(arrays, rows, seed)
+    among = most_among(fitting(own, asked), np.arange(len(rows)), min(among, len(rows)))  # many captions may fit many pictures
+    if among < 2:
+        return encoder
+    return encoder._replace(retrieval=retrieval(encoder, arrays, rows, among, seed), among=among)
 
 
 def retrieval(encoder: TextEncoder, arrays: Arrays, rows: np.ndarray, among: int, seed: int = 0) -> float:
     """The share of the pictures in `rows` whose caption, one at random, is found among `among` of these pictures."""
+    own, asked = _asked(arrays, rows, seed)
+    return asked_found(encoder, np.asarray(arrays["image"][rows]), asked, own, among, seed)
+
+
+def _asked(arrays: Arrays, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """All captions of pictures (n, k, t), and one of each at random (n, t)."""
     own = np.asarray(arrays["caption"][rows])
     which = np.random.Generator(np.random.Philox(key=seed)).integers(own.shape[1], size=len(rows))
-    asked = own[np.arange(len(rows)), which]
-    return asked_found(encoder, np.asarray(arrays["image"][rows]), asked, own, among, seed)
+    return own, own[np.arange(len(rows)), which]
 
 
 def asked_found(

@@ -17,7 +17,7 @@ def r_precision(
     """The share of pictures i to which text `own[i]` is the nearest of `among`, by the cosine.
 
     The others are drawn at random of the texts that do not fit picture i (`fits[i]` False). With 100 this is R-precision at
-    R = 1 (Xu et al. 2017, arXiv:1711.10485, section 4); the share of chance is 1 / among. A tie counts against the picture.
+    R = 1 (Xu et al. 2018, arXiv:1711.10485, section 4); the share of chance is 1 / among. A tie counts against the picture.
     Raises `InputError` where a picture has fewer texts that do not fit.
     """
     wrong = ~fits
@@ -32,6 +32,16 @@ def r_precision(
     cosines = _directions(pictures) @ _directions(texts).T
     best = np.take_along_axis(cosines, others, axis=1).max(axis=1)
     return float(np.mean(cosines[np.arange(len(own)), own] > best))
+
+
+def most_among(fits: Bool[np.ndarray, "n m"], own: Int[np.ndarray, " n"], among: int) -> int:
+    """The number of texts that `r_precision` can rank every picture's among: `among`, or half as often as is needed."""
+    wrong = ~fits
+    wrong[np.arange(len(own)), own] = False
+    least = int(wrong.sum(axis=1).min())
+    while among > least + 1:
+        among //= 2
+    return among
 
 
 def _directions(x: np.ndarray) -> np.ndarray:

@@ -186,7 +186,7 @@ class PatchDiscriminator(nn.Module):
 
     PatchGAN of 70x70 pixels (Isola et al. 2017, arXiv:1611.07004, appendix 6.1.2): 4x4 convolutions of `width`, 2 and 4 `width`
     channels with stride 2, of 8 `width` and of one logit with stride 1, leaky ReLU of slope 0.2. What is judged is texture, at
-    every place, and few pictures have many patches. Differs: no batch norm.
+    every place, and few pictures have many patches. Differs: no batch norm, He's initial weights.
     """
 
     width: int = 64
@@ -197,4 +197,5 @@ class PatchDiscriminator(nn.Module):
         x = x.astype(self.dtype)
         for features, stride in ((1, 2), (2, 2), (4, 2), (8, 1)):
             x = nn.leaky_relu(Conv(features * self.width, 4, stride, kernel_init=_he, dtype=self.dtype)(x), 0.2)
+        self.sow("intermediates", "features", x.reshape(-1, x.shape[-1]))
         return Conv(1, 4, 1, dtype=self.dtype)(x).reshape(-1).astype(jnp.float32)

@@ -13,7 +13,7 @@ from jaxtyping import Float, PyTree
 
 from gan_jax import batch_axis
 from gan_jax.augment import Augment
-from gan_jax.core import Metrics, Variables, split_variables
+from gan_jax.core import GUESTS, Metrics, Variables, split_variables
 from gan_jax.errors import InputError
 from gan_jax.images.convert import to_float
 from gan_jax.losses import Loss
@@ -24,7 +24,7 @@ class Judged(NamedTuple):
     """Examples as a discriminator judged them.
 
     x:         the examples (b, ...) in [-1, 1], before augmentation
-    logits:    (b,), or (b/m,) if m of them are packed
+    logits:    (b,), or (b/m,) if m of them are packed; of patches, those of an example one after the other
     features:  what it sowed as "features" in "intermediates", at whatever depth: a row for each logit; None if it sowed none
     loss:      the sum of the scalars that it sowed in "losses"
     variables: the discriminator's, with the new statistics
@@ -116,19 +116,28 @@ class Critic:
         return self.packed(self.augment.apply(x, key, variables.get("augment", {})) if self.augment else x)
 
     def _forward(self, variables: Variables, *shown: PyTree) -> tuple[Array, Variables, Variables]:
-        known = {name: value for name, value in variables.items() if name != "augment"}
+        known = {name: value for name, value in variables.items() if name not in GUESTS}
         return self.network.forward(known, *shown, train=True)
 
     def at(self, variables: Variables, *conditions: PyTree, key: Array) -> Callable[[Array], Array]:
-        """The critic of `gan_jax.penalties`: packed examples to logits, so that norms are those of whole packs."""
-        return lambda packed: self.show(variables, self._unpacked(packed), *conditions, key=key).logits
+        """The critic of `gan_jax.penalties`: packed examples to logits (n,), so that norms are those of whole packs.
+
+        Of a discriminator that judges patches, the mean over those of an example.
+        """
+
+        def judge(packed: Array) -> Array:
+            logits = self.show(variables, self._unpacked(packed), *conditions, key=key).logits
+            return jnp.mean(logits.reshape(len(packed), -1), axis=1)
+
+        return judge
 
     def new_stats(self, real: Judged, fake: Judged) -> tuple[PyTree, Metrics]:
         """The discriminator's new statistics after both kinds were shown, real ones first; `augment/p`, `augment/r` of ADA."""
         variables = fake.variables
         if self.augment is None or "augment" not in variables:
             return split_variables(variables)[1], {}
-        logits = jnp.repeat(real.logits, self.pack)  # one for each example, as their number counts
+        each = jnp.mean(real.logits.reshape(len(real.x) // self.pack, -1), axis=1)
+        logits = jnp.repeat(each, self.pack)  # one for each example, as their number counts
         state = self.augment.update(variables["augment"], logits)
         numbers = {f"augment/{name}": state[name] for name in ("p", "r") if name in state}
         return split_variables({**variables, "augment": state})[1], numbers

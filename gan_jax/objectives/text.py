@@ -21,9 +21,8 @@ from gan_jax.objectives.critic import Critic, game_metrics, generator_cost, requ
 from gan_jax.objectives.networks import AnyNetwork, network, sown_loss
 
 ENCODER = "text_encoder"  # the generator's collection of the encoder's variables, which are never trained
-PICTURES = "picture_encoder"  # and of those of its partner for pictures
-FROZEN = (ENCODER, PICTURES)
-SHARPNESS = 10.0  # factor on the cosines of samples and captions (AttnGAN: gamma_3)
+PICTURES = "picture_encoder"  # the discriminator's of those of its partner for pictures
+GAMMA = 10.0  # factor on the cosines of samples and captions (AttnGAN: gamma_3)
 
 
 def text_gan(
@@ -33,12 +32,12 @@ def text_gan(
     latent: Latent,
     encoder: nn.Module | None = None,
     encoder_variables: PyTree = None,
-    pictures: nn.Module | None = None,
+    picture_encoder: nn.Module | None = None,
     picture_variables: PyTree = None,
     *,
     agreement: float = 0.0,
     mismatch: float = 0.5,
-    hardness: float = 0.0,
+    hard_negatives: float = 0.0,
     interpolation: float = 0.0,
     beta: float = 0.5,
     penalties: Sequence[penalty.Term | tuple[Any, ...]] = (),
@@ -60,26 +59,31 @@ def text_gan(
     s_r = D(x, t), s_w = D(x, t') with t' of another row whose captions `batch["shown"]` (b, s, bytes) are not all among the
     picture's `batch["captions"]` (b, k, bytes); of data without these two, whose `caption` differs. A row for which there is
     none is judged with a = 0. The paper's costs are those of `losses.non_saturating` with a = 1/2. The other row is drawn with
-    a chance in proportion to exp(`hardness` cos(t, t')): above 0 captions that are nearly right come more often.
+    a chance in proportion to exp(`hard_negatives` cos(t, t')): above 0 captions that are nearly right come more often.
     GAN-INT (eq. 5): `interpolation` times loss.gen of G(z, h) judged with h = `beta` t_i + (1 - `beta`) t_j is added to the
     generator's cost, for every second row. The rest of it is as in `image_gan`, by `feature_matching` and `adversarial`.
     `agreement` times the contrastive cost (`gan_jax.matching.contrastive`) of 10 cos(e(G(z, t)), t) over the batch is added to
-    it too, e being the encoder's partner `pictures` with `picture_variables`, which travel and stay as the encoder's: AttnGAN's
-    cost of whole sentences (Xu et al. 2018, arXiv:1711.10485, eq. 11 and 12). Differs: captions that fit take no part as wrong.
+    it too, e being the `picture_encoder` that was trained with the encoder; its `picture_variables` are among the
+    discriminator's statistics and never change: AttnGAN's cost of whole sentences (Xu et al. 2018, arXiv:1711.10485, section
+    3.2). Differs: half of the sum of both directions, and captions that fit take no part as wrong.
 
-    Metrics: as `image_gan`, `disc/wrong`, the mean D(x, t') as a probability, and the weighted costs `gen/interpolated` and
-    `gen/agreement` without their weights. Raises `InputError` for what is no network, loss, latent or penalty, for an encoder
-    without variables, agreement without `pictures`, weights that cannot be, `pack` above 1 and features that compare real
-    with generated examples, and where the batch is not of the generator's size.
+    Metrics: as `image_gan`, `disc/wrong`, the mean D(x, t') as a probability, and `gen/interpolated` and `gen/agreement`, the
+    costs before their weights. Raises `InputError` for what is no network, loss, latent or penalty, for an encoder without
+    variables, agreement without `picture_encoder`, weights that cannot be, `pack` above 1 and features that compare real with
+    generated examples, and where the batch is not of the generator's size.
     """
     if not isinstance(loss, Loss):
         raise InputError(f"loss is a gan_jax.losses.Loss such as losses.non_saturating, not {loss!r}")
     if (encoder is None) != (encoder_variables is None):
         raise InputError("an encoder and its variables go together: give both, or none and embeddings `text`")
-    if agreement and (pictures is None or picture_variables is None):
-        raise InputError("agreement needs the encoder of pictures and its variables: what was trained with that of captions")
-    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and min(hardness, interpolation, agreement) >= 0):
-        asked = f"mismatch {mismatch}, beta {beta}, hardness {hardness}, interpolation {interpolation}, agreement {agreement}"
+    if agreement and (picture_encoder is None or picture_variables is None):
+        raise InputError(
+            "agreement compares samples with captions by the encoder of pictures that was trained with that of captions, and "
+            "there is none: embeddings from a file have none"
+        )
+    weights = {"hard_negatives": hard_negatives, "interpolation": interpolation, "agreement": agreement}
+    if not (0 <= mismatch < 1 and 0 <= beta <= 1 and min(weights.values()) >= 0):
+        asked = ", ".join(f"{name} {value}" for name, value in {"mismatch": mismatch, "beta": beta, **weights}.items())
         raise InputError(f"{asked}: a share below 1, a share, and weights")
     terms = penalty.terms(penalties)
     if getattr(discriminator, "minibatch", "") == "discrimination_groups":
@@ -92,11 +96,11 @@ def text_gan(
         key_gen, key_disc, key_inputs = jax.random.split(key, 3)
         inputs = sampler.inputs(key_inputs, batch)
         frozen = {} if encoder is None else {ENCODER: encoder_variables}
-        frozen |= {PICTURES: picture_variables} if agreement else {}
         t = told(frozen, inputs)
         gen_vars = {**player.start(key_gen, inputs["z"], t), **frozen}
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, inputs, key_gen, True)[0], gen_vars))
-        return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], t))
+        seen = {PICTURES: picture_variables} if agreement else {}
+        return Players(gen=gen_vars, disc={**critic.init(key_disc, batch[real], t), **seen})
 
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key_real, key_wrong, key_fake, key_rows = jax.random.split(turn.key, 5)
@@ -106,7 +110,7 @@ def text_gan(
         wrongs, there = reals, jnp.zeros(len(t), bool)
         if mismatch:
             every = batch_axis.gather(t)
-            nearness = hardness * matching.similarity(t, every) if hardness else 0.0
+            nearness = hard_negatives * matching.similarity(t, every) if hard_negatives else 0.0
             rows, there = matching.mismatched(key_rows, *_captions(turn.batch, t), nearness)
             wrongs = critic.show(reals.variables, x, every[rows], key=key_wrong)
         fakes = critic.show(wrongs.variables, fake, t, key=key_fake)
@@ -130,7 +134,8 @@ def text_gan(
         value, metrics = generator_cost(loss, reals, fakes, feature_matching, adversarial)
         value += sown_loss(player, _own(turn.gen), turn.inputs["z"], t)
         if agreement:
-            cost = _agreement(pictures.apply(turn.gen[PICTURES], fake), t, *_captions(turn.batch, t))  # type: ignore[union-attr]
+            seen = picture_encoder.apply(disc_vars[PICTURES], fake)  # type: ignore[union-attr]
+            cost = _agreement(seen, t, *_captions(turn.batch, t))
             value, metrics = value + agreement * cost, {**metrics, "gen/agreement": cost}
         if not interpolation:
             return value, metrics
@@ -160,7 +165,7 @@ def text_sampler(generator: AnyNetwork, latent: Latent, encoder: nn.Module | Non
     ) -> tuple[Float[Array, "b h w c"], PyTree]:
         t = embedding(encoder, gen_vars, inputs)
         images, new, _ = player.forward(_own(gen_vars), inputs["z"], t, train=train)
-        frozen = {name: value for name, value in gen_vars.items() if name in FROZEN}
+        frozen = {name: value for name, value in gen_vars.items() if name == ENCODER}
         return images, split_variables({**new, **frozen})[1]
 
     def embed(gen_vars: Variables, rows: Array) -> Array:
@@ -178,14 +183,14 @@ def embedding(encoder: nn.Module | None, gen_vars: Variables, inputs: dict[str, 
 
 
 def _own(gen_vars: Variables) -> Variables:
-    """The generator's variables without the encoders'."""
-    return {name: value for name, value in gen_vars.items() if name not in FROZEN}
+    """The generator's variables without the encoder's."""
+    return {name: value for name, value in gen_vars.items() if name != ENCODER}
 
 
 def _agreement(seen: Any, t: Array, captions: Array, shown: Array) -> Float[Array, ""]:
     """The contrastive cost of the pictures' embeddings (b, t) and the captions' over the whole batch."""
     seen, t, captions, shown = map(batch_axis.gather, (seen, t, captions, shown))
-    return matching.contrastive(SHARPNESS * matching.similarity(seen, t), matching.fits(captions, shown))
+    return matching.contrastive(GAMMA * matching.similarity(seen, t), matching.fits(captions, shown))
 
 
 def _captions(batch: Batch, t: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from gan_jax.core import TrainState
+from gan_jax.core import GUESTS, TrainState
 from gan_jax.errors import InputError
 from gan_jax.files import place
 from gan_jax.runs.checkpoint import Checkpoints
@@ -53,10 +53,10 @@ def _with_weights(state: TrainState, saved: dict[str, Any]) -> TrainState:
 
 
 def _collections(saved: PyTree, like: PyTree) -> PyTree:
-    """The saved collections, but the initial state of an augmentation if only one of the runs has one."""
-    rest = {name: value for name, value in saved.items() if name != "augment" or name in like}
-    return {name: like[name] for name in like if name == "augment" and name not in saved} | _fitted(
-        rest, {name: value for name, value in like.items() if name != "augment" or name in saved}
+    """The saved collections, but the initial state of an augmentation, or its encoder, if only one of the runs has one."""
+    rest = {name: value for name, value in saved.items() if name not in GUESTS or name in like}
+    return {name: like[name] for name in like if name in GUESTS and name not in saved} | _fitted(
+        rest, {name: value for name, value in like.items() if name not in GUESTS or name in saved}
     )
 
 

@@ -205,3 +205,20 @@ def test_the_generators_cost_may_be_feature_matching_alone():
     silent = image_gan(networks[0], Silent(), losses.non_saturating, latents.Normal(2), feature_matching=1.0)
     with pytest.raises(InputError, match="needs a discriminator that sows"):
         core.make_step(silent, SGD)(core.init_state(silent, SGD, KEY, POINTS), POINTS)
+
+
+def test_patches_count_as_the_example_that_they_are_of():
+    """R1 of the mean over an example's patches, and one logit an example for ADA."""
+
+    class Patches(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            return (x * self.param("weight", nn.initializers.ones, (4,))[None]).reshape(-1)
+
+    critic = Critic(network(Patches()))
+    x = jnp.arange(12.0).reshape(3, 4) / 12
+    variables = critic.init(jax.random.key(0), x)
+    judge = critic.at(variables, key=jax.random.key(1))
+    np.testing.assert_allclose(judge(x), x.mean(axis=1), rtol=1e-6)
+    slope = jax.grad(lambda x: judge(x).sum())(x)
+    np.testing.assert_allclose(slope, np.full((3, 4), 0.25), rtol=1e-6)

@@ -105,7 +105,7 @@ def test_hard_mismatches_are_the_nearest_captions():
     cosines = np.array(similarity(t, t))
     cosines[np.array([[a == b for b in TEXTS] for a in TEXTS])] = -2  # captions that fit
     wrong = np.mean(1 / (1 + np.exp(-logits(x, np.asarray(t)[cosines.argmax(axis=1)]))))
-    metrics = judged(make(mismatch=0.5, hardness=1e5))[2]
+    metrics = judged(make(mismatch=0.5, hard_negatives=1e5))[2]
     assert float(metrics["disc/wrong"]) == pytest.approx(wrong, rel=1e-5)
 
 
@@ -171,7 +171,7 @@ SEEN = See().init(jax.random.key(6), np.zeros((1, 2, 2, 3)))
 
 
 def agreeing(**options):
-    return make(pictures=See(), picture_variables=SEEN, agreement=3.0, **options)
+    return make(picture_encoder=See(), picture_variables=SEEN, agreement=3.0, **options)
 
 
 def test_the_agreement_is_the_contrastive_cost_of_samples_and_captions():
@@ -198,12 +198,12 @@ def test_agreement_makes_samples_be_found_and_leaves_the_encoder_of_pictures_alo
         state, metrics = step(state, batch())
         costs.append(float(metrics["gen/agreement"]))
     assert np.mean(costs[-10:]) < 0.5 * np.mean(costs[:10])
-    jax.tree.map(np.testing.assert_array_equal, state.gen.stats[PICTURES], SEEN)
+    jax.tree.map(np.testing.assert_array_equal, state.disc.stats[PICTURES], SEEN)
 
 
 def test_several_devices_equal_one():
     """Every term couples the rows: captions of other rows as mismatches, half way between, and among which one is found."""
-    gan, devices = agreeing(mismatch=0.5, interpolation=1.0), jax.devices()[:2]
+    gan, devices = agreeing(mismatch=0.5, hard_negatives=1.0, interpolation=1.0), jax.devices()[:2]
     step = core.make_step(gan, TX)
     start = core.init_state(gan, TX, jax.random.key(0), batch())
     parts = {name: np.asarray(value).reshape(2, 2, *value.shape[1:]) for name, value in batch().items()}
@@ -273,9 +273,9 @@ def test_d_learns_which_captions_belong():
         ({"mismatch": 1.0}, "mismatch 1.0"),
         ({"beta": 2.0}, "beta 2.0"),
         ({"interpolation": -1.0}, "interpolation -1.0"),
-        ({"hardness": -1.0}, "hardness -1.0"),
-        ({"agreement": 1.0}, "agreement needs the encoder of pictures"),
-        ({"agreement": -1.0, "pictures": See(), "picture_variables": SEEN}, "agreement -1.0"),
+        ({"hard_negatives": -1.0}, "hard_negatives -1.0"),
+        ({"agreement": 1.0}, "agreement compares samples with captions by the encoder of pictures"),
+        ({"agreement": -1.0, "picture_encoder": See(), "picture_variables": SEEN}, "agreement -1.0"),
     ],
 )
 def test_says_what_cannot_be(options, message):
