@@ -258,7 +258,8 @@ def make_step(
         disc, disc_metrics = train_disc(disc, gen)
         if schedule != "gen_first":
             gen, gen_metrics = train_gen(gen, state.disc if schedule == "simultaneous" else disc)
-        ema_params = _moving_average(gen.params, state.ema_params, state.step, ema, ema_warmup)
+        with jax.named_scope("moving_average"):
+            ema_params = _moving_average(gen.params, state.ema_params, state.step, ema, ema_warmup)
         return TrainState(state.step + 1, state.key, gen, disc, ema_params), disc_metrics | gen_metrics
 
     vars(step)["classes"] = objective.sampler.classes  # so that labels can be checked where the step alone is given
@@ -385,8 +386,9 @@ def _require_statistics(name: str, old: PyTree, new: PyTree) -> None:
 
 
 def _moved(player: Player, tx: optax.GradientTransformation, grads: PyTree, stats: PyTree) -> Player:
-    change, opt_state = tx.update(grads, player.opt_state, player.params)
-    return Player(optax.apply_updates(player.params, change), stats, opt_state)
+    with jax.named_scope("optimizer"):
+        change, opt_state = tx.update(grads, player.opt_state, player.params)
+        return Player(optax.apply_updates(player.params, change), stats, opt_state)
 
 
 def _look_ahead(
