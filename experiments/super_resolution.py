@@ -72,8 +72,10 @@ class Config(WindowFlags, ExperimentFlags):
     """Channels of the generator (the paper: 64)."""
     blocks: CountOrNone = 16
     """Residual blocks of the generator (the paper: 16; ESRGAN: 23)."""
+    upsample: Literal["shuffle", "resize"] = "shuffle"
+    """Enlarge by pixel shuffles (the paper) or by nearest neighbours and convolutions, without patterns of a grid (ESRGAN)."""
     icnr: bool = False
-    """Begin with enlargements that repeat pixels, against checkerboards."""
+    """Begin with pixel shuffles that repeat pixels, against checkerboards."""
     residual: bool = False
     """Let the generator add to the bicubic enlargement, at first nothing, as VDSR does: for short trainings."""
     discriminator: Literal["srgan", "patch"] = "srgan"
@@ -118,6 +120,7 @@ def build(config: Config, dataset: Dataset) -> Game:
         config.width,
         config.blocks,
         config.trunk,
+        upsample=config.upsample,
         icnr=config.icnr,
         bicubic=config.residual,
         dtype=config.dtype,

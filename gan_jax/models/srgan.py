@@ -5,9 +5,9 @@ windows enlarges whole pictures.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -45,12 +45,14 @@ class Generator(nn.Module):
     plain: k3 - ReLU - k3, times 0.1, without batch norm, which costs contrast (EDSR, Lim et al. 2017, arXiv:1707.02921).
     rrdb: three dense blocks of five convolutions with `growth` channels, leaky ReLU, residuals times 0.2, without batch norm
     (ESRGAN, Wang et al. 2018, arXiv:1809.00219, figure 4; there 23 blocks).
-    `icnr` begins with enlargements that repeat pixels, without checkerboards (Aitken et al. 2017, arXiv:1707.02937).
+    `upsample="resize"` enlarges by nearest neighbours and a k3 to `width`, as ESRGAN does, in place of the pixel shuffle: the
+    pixels that a low one becomes cannot take a value each, which a game drives to patterns of that grid.
+    `icnr` begins with pixel shuffles that repeat pixels, without checkerboards (Aitken et al. 2017, arXiv:1707.02937).
     With `bicubic` the network makes what is missing from the bicubic enlargement, at first nothing, as VDSR does (Kim et al.
     2015, arXiv:1511.04587): a short training is never worse than that.
 
-    Differs: PReLU has a slope for each channel (the paper does not say); rrdb keeps the pixel shuffle and kernels of SRResNet,
-    where ESRGAN enlarges by nearest neighbours. Raises `InputError` for a factor that is none of `STAGES`.
+    Differs: PReLU has a slope for each channel (the paper does not say); rrdb keeps the kernels of SRResNet. Raises
+    `InputError` for a factor that is none of `STAGES`.
     """
 
     factor: int = 4
@@ -59,6 +61,7 @@ class Generator(nn.Module):
     blocks: int = 16
     trunk: Trunk = "batch"
     growth: int = 32
+    upsample: Literal["shuffle", "resize"] = "shuffle"
     icnr: bool = False
     bicubic: bool = False
     dtype: DTypeLike = jnp.float32
@@ -74,10 +77,15 @@ class Generator(nn.Module):
             x = self._block(x, f"block{i}", train)
         x = self._normalised(conv(self.width, use_bias=self.trunk != "batch")(x), train) + first
         for r in STAGES[self.factor]:
-            init = icnr(_he, r) if self.icnr else _he
-            x = PReLU()(pixel_shuffle(conv(self.width * r * r, kernel_init=init)(x), r))  # b r*h r*w width
+            x = PReLU()(self._enlarged(conv, x, r))  # b r*h r*w width
         x = conv(self.channels, kernel_size=9, kernel_init=last)(x).astype(jnp.float32)
         return x + imresize(low.astype(jnp.float32), float(self.factor)) if self.bicubic else x
+
+    def _enlarged(self, conv: Callable[..., Any], x: Array, r: int) -> Array:
+        if self.upsample == "resize":
+            return conv(self.width)(jnp.repeat(jnp.repeat(x, r, axis=1), r, axis=2))
+        init = icnr(_he, r) if self.icnr else _he
+        return pixel_shuffle(conv(self.width * r * r, kernel_init=init)(x), r)
 
     def _block(self, x: Array, name: str, train: bool) -> Array:
         conv = partial(Conv, kernel_size=3, stride=1, dtype=self.dtype, kernel_init=_he)

@@ -80,6 +80,13 @@ def test_generators_without_batch_norm(trunk, block):
     assert count(variables) == others + 2 * block
 
 
+def test_resizing_has_fewer_weights():
+    _, shuffled = shapes(Generator(4, trunk="plain"), 8, 8, 3)
+    images, resized = shapes(Generator(4, trunk="plain", upsample="resize"), 8, 8, 3)
+    assert images.shape == (2, 32, 32, 3)
+    assert count(shuffled) - count(resized) == 2 * 3 * (9 * 64 * 64 + 64)
+
+
 @pytest.mark.parametrize("trunk", ["batch", "plain", "rrdb"])
 def test_bfloat16_gives_float32_pictures_of_float32_parameters(trunk):
     generator = Generator(2, width=4, blocks=1, trunk=trunk, growth=2, dtype=jnp.bfloat16)
@@ -100,6 +107,15 @@ def test_pixel_shuffle():
     np.testing.assert_array_equal(out[0, 2:, 4:, 0], x[0, 1, 2].reshape(2, 2))
 
 
+@pytest.mark.parametrize(("upsample", "values"), [("resize", 1), ("shuffle", 16)])
+def test_resizing_leaves_no_pattern_of_the_grid(upsample, values):
+    """An even picture stays even, where each of a pixel's 4x4 has weights of its own otherwise."""
+    generator = Generator(4, 1, width=8, blocks=1, trunk="plain", upsample=upsample)
+    x = jnp.full((1, 40, 40, 1), 0.3)
+    middle = generator.apply(generator.init(KEY, x, train=True), x, train=False)[0, 72:88, 72:88, 0]
+    assert len(np.unique(np.round(middle, 4))) == values
+
+
 def test_icnr_repeats_pixels():
     kernel = icnr(jax.nn.initializers.he_normal(), 2)(KEY, (3, 3, 5, 4 * 6))
     x = jax.random.normal(KEY, (1, 8, 8, 5))
@@ -109,7 +125,12 @@ def test_icnr_repeats_pixels():
 
 
 @pytest.mark.parametrize(
-    ("fields", "wanted"), [({"blocks": 1, "factor": 2}, 10), ({"blocks": 1, "factor": 4, "trunk": "plain"}, 10)]
+    ("fields", "wanted"),
+    [
+        ({"blocks": 1, "factor": 2}, 10),
+        ({"blocks": 1, "factor": 4, "trunk": "plain"}, 10),
+        ({"blocks": 1, "factor": 4, "trunk": "plain", "upsample": "resize"}, 10),
+    ],
 )
 def test_reach_bounds_what_a_pixel_depends_on(fields, wanted):
     """4 of the first kernel, 2 of the block, 1 after it, 1 and 1/2 of enlargements, 4 of the last kernel over the factor."""
