@@ -9,7 +9,7 @@
         --b2 0.999 --width 128 --captions 4     as in the paper
     python -m gan_jax sample runs/text_to_image-doodle_birds --caption "a small bird with a pink breast and black wings" --n 16
 
-An encoder of captions is trained first, with one of the pictures, in minutes, and kept; it travels with the run, so that
+An encoder of captions is trained first, together with one of pictures, in minutes, and kept; it travels with the run, so that
 its directory alone draws what is typed. With --text-embeddings embeddings of any other encoder are read from a file. Some
 combinations of colours of drawn birds and flowers are kept out of training, to be asked for afterwards
 (`gan_jax.evaluation.doodle_text.measure`).
