@@ -34,6 +34,7 @@ from experiments.tables import markdown
 from gan_jax import cli
 from gan_jax.config import Count, checked
 from gan_jax.core import Batch, Step, TrainState
+from gan_jax.errors import InputError
 from gan_jax.files import whole
 from gan_jax.runs.records import read_json, write_json
 
@@ -166,8 +167,10 @@ def grouped(found: Sequence[Operation], by: str) -> dict[str, Operation]:
 
 
 def main(config: Config) -> dict[str, Any]:
-    """Write what each game's round consists of, and return what profile.json has."""
+    """Write what each game's round consists of, and return what profile.json has; raises `InputError` for no such `beside`."""
     config = checked(config)
+    if config.beside and not config.beside.is_file():
+        raise InputError(f"there is no {config.beside} to stand beside: name the profile.json of an earlier call")
     dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     found: dict[str, Any] = {"rates": {"matrix": matrix_turn(dtype, 1.0)(), "copy": copy_turn(1.0)()}, "games": {}}
     before = read_json(config.beside) if config.beside else None

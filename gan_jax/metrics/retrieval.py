@@ -20,8 +20,7 @@ def r_precision(
     R = 1 (Xu et al. 2018, arXiv:1711.10485, section 4); the share of chance is 1 / among. A tie counts against the picture.
     Raises `InputError` where a picture has fewer texts that do not fit.
     """
-    wrong = ~fits
-    wrong[np.arange(len(own)), own] = False
+    wrong = _wrong(fits, own)
     if (least := int(wrong.sum(axis=1).min())) < among - 1:
         raise InputError(
             f"a picture's caption is ranked among {among}, and only {least} others do not fit: take more pictures, or fewer"
@@ -36,12 +35,17 @@ def r_precision(
 
 def most_among(fits: Bool[np.ndarray, "n m"], own: Int[np.ndarray, " n"], among: int) -> int:
     """The number of texts that `r_precision` can rank every picture's among: `among`, or half as often as is needed."""
-    wrong = ~fits
-    wrong[np.arange(len(own)), own] = False
-    least = int(wrong.sum(axis=1).min())
+    least = int(_wrong(fits, own).sum(axis=1).min())
     while among > least + 1:
         among //= 2
     return among
+
+
+def _wrong(fits: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Which texts do not fit which pictures, (n, m): a picture's own one is none of them, whatever `fits` says."""
+    wrong = ~fits
+    wrong[np.arange(len(own)), own] = False
+    return wrong
 
 
 def _directions(x: np.ndarray) -> np.ndarray:

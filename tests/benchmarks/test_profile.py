@@ -9,6 +9,7 @@ from experiments.benchmarks import profile
 from experiments.benchmarks.benchmark_games import Game
 from experiments.benchmarks.hlo import Program
 from experiments.benchmarks.profile import Config, Operation, grouped, kind_of, layer_of, main, own_times, profiled, tables
+from gan_jax.errors import InputError
 from gan_jax.models import mlp
 from gan_jax.runs.records import read_json
 
@@ -105,3 +106,5 @@ def test_before_and_after(small, tmp_path, capsys):
     assert "ms before" in capsys.readouterr().out
     assert read_json(tmp_path / "after" / "profile.json")["games"]["plane"]["batch"] == 16
     assert (tmp_path / "after" / "profile.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="there is no .*none.json to stand beside"):
+        main(Config(games=("plane",), out=tmp_path / "after", beside=tmp_path / "none.json"))
