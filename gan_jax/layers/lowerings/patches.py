@@ -1,9 +1,9 @@
-"""For CPUs and images of few channels: one matrix product with the input patches as rows (im2col)."""
+"""For CPUs and images of few channels: matrix products with the input patches as rows (im2col)."""
 
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import optimization_barrier
 
+from gan_jax.layers.lowerings.by_image import planes, summed
 from gan_jax.layers.lowerings.form import Form, padding
 
 
@@ -32,10 +32,9 @@ def adjoint(y: Array, kernel: Array, stride: int) -> Array:
 
 
 def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """`Form.correlate` as one matrix product."""
-    patches = _patches(x, shape, stride)
-    rows = optimization_barrier(patches.T) @ y.reshape(-1, y.shape[-1])
-    return rows.reshape(*shape, x.shape[-1], y.shape[-1])
+    """`Form.correlate` as a matrix product for each image, whose patches stay in the cache."""
+    total = summed(lambda x, y: planes(x, shape, stride) @ y.reshape(-1, y.shape[-1]), x, y)
+    return total.reshape(*shape, x.shape[-1], y.shape[-1])
 
 
 def _patches(x: Array, shape: tuple[int, ...], stride: int) -> Array:
