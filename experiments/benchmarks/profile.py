@@ -47,7 +47,7 @@ KINDS = (  # names, and what is found in the scope of their operations; the firs
     ("dense layers", r"Dense_\d+"),
     ("activations", r"relu|tanh|gelu|sigmoid"),
 )
-LAYER = re.compile(r"(Generator|Discriminator)\)*/(?:.*?/)?((?:Conv|ConvTranspose|Dense|BatchNorm|LayerNorm)_\d+)")
+LAYER = re.compile(r"(Generator|Discriminator)\)*/(?:.*?/)?((?:Conv|ConvTranspose|ResizeConv|Dense|BatchNorm|LayerNorm)_\d+)")
 LARGEST = 25  # single operations in the table
 
 

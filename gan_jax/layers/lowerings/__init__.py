@@ -4,11 +4,12 @@ from gan_jax.layers.lowerings.form import Form, Side
 from gan_jax.layers.lowerings.grouped import grouped, packing
 from gan_jax.layers.lowerings.patches import patches
 from gan_jax.layers.lowerings.per_image import per_image
+from gan_jax.layers.lowerings.phases import phases
 from gan_jax.layers.lowerings.plain import plain
 from gan_jax.layers.lowerings.subpixel import subpixel
 from gan_jax.layers.lowerings.winograd import tiling, winograd
 
-__all__ = ["Form", "for_cpu", "grouped", "patches", "per_image", "plain", "subpixel", "tiling", "winograd"]
+__all__ = ["Form", "for_cpu", "grouped", "patches", "per_image", "phases", "plain", "subpixel", "tiling", "winograd"]
 
 
 def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1) -> Form:
@@ -23,5 +24,7 @@ def for_cpu(shape: tuple[int, ...], stride: int, outputs: tuple[Side, ...], grou
     if tiling(shape, stride, outputs):
         return winograd
     if shape[2] <= 4 and shape[3] >= 8:
-        return patches
+        return patches if stride == 1 else phases
+    if stride > 1 and 4 < shape[2] < 32 <= shape[3]:
+        return per_image
     return subpixel

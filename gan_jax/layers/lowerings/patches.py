@@ -1,10 +1,10 @@
-"""For CPUs and images of few channels: matrix products with the input patches as rows (im2col)."""
+"""For CPUs, stride 1 and images of few channels: matrix products with the input patches as rows (im2col)."""
 
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.layers.lowerings.by_image import planes, summed
 from gan_jax.layers.lowerings.form import Form, padding
+from gan_jax.layers.lowerings.per_image import correlate
 
 
 def conv(x: Array, kernel: Array, stride: int) -> Array:
@@ -29,12 +29,6 @@ def adjoint(y: Array, kernel: Array, stride: int) -> Array:
     (top, _), (left, _) = padding(height, stride), padding(width, stride)
     needed = ((0, 0), (0, max(top + i * stride - pixels.shape[1], 0)), (0, max(left + j * stride - pixels.shape[2], 0)), (0, 0))
     return jnp.pad(pixels, needed)[:, top : top + i * stride, left : left + j * stride]
-
-
-def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """`Form.correlate` as a matrix product for each image, whose patches stay in the cache."""
-    total = summed(lambda x, y: planes(x, shape, stride) @ y.reshape(-1, y.shape[-1]), x, y)
-    return total.reshape(*shape, x.shape[-1], y.shape[-1])
 
 
 def _patches(x: Array, shape: tuple[int, ...], stride: int) -> Array:
