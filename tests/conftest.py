@@ -17,6 +17,7 @@ os.environ.setdefault("NPROC", "16")  # collectives of XLA on CPUs with few core
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["GAN_JAX_CONVOLUTIONS"] = "rule"  # what is fastest differs from time to time on a busy machine
 os.environ["GAN_JAX_CACHE"] = str(Path(__file__).parents[1] / ".cache" / "pictures")
 
 from jaxtyping import install_import_hook

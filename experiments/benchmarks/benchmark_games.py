@@ -139,7 +139,7 @@ def _stock_layers() -> Iterator[None]:
 
     with (
         mock.patch.multiple(dcgan, Conv=conv, ConvTranspose=transpose),
-        mock.patch.object(lowerings, "for_cpu", return_value=lowerings.plain),
+        mock.patch.object(lowerings, "choice", return_value=lowerings.Choice("plain")),
     ):
         yield
 

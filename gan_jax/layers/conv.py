@@ -31,7 +31,6 @@ _traced_once = partial(jax.jit, inline=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-@partial(_traced_once, static_argnums=(2, 3))
 def conv(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k l c_of_a_group o"], stride: int, groups: int = 1
 ) -> Float[Array, "b i j o"]:
@@ -49,37 +48,43 @@ def conv(
             f"{x.shape[3]} channels in {groups} groups cannot be convolved with a kernel of {kernel.shape[2]} inputs and "
             f"{kernel.shape[3]} outputs: channels are multiples of the number of groups, inputs those of one group"
         )
-    form = lowerings.for_cpu(kernel.shape, stride, (x.shape[1] // stride, x.shape[2] // stride), groups)
-    return _by_platform(lambda form, x, kernel: form.conv(x, kernel, stride), form, groups, x, kernel)
+    outputs = (x.shape[1] // stride, x.shape[2] // stride)
+    choice = lowerings.choice("conv", x.shape[0], kernel.shape, stride, outputs, groups)
+    return _by_platform("conv", choice, x, kernel, stride, None)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-@partial(_traced_once, static_argnums=(2, 3))
 def _adjoint(y: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
     """The gradient of <conv(x, kernel), y> in x, (b, i, j, o) to (b, i * stride, j * stride, c)."""
-    form = lowerings.for_cpu(kernel.shape, stride, y.shape[1:3], groups)
-    return _by_platform(lambda form, y, kernel: form.adjoint(y, kernel, stride), form, groups, y, kernel)
+    choice = lowerings.choice("adjoint", y.shape[0], kernel.shape, stride, y.shape[1:3], groups)
+    return _by_platform("adjoint", choice, y, kernel, stride, None)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-@partial(_traced_once, static_argnums=(2, 3, 4))
 def _correlate(x: Array, y: Array, stride: int, shape: tuple[int, int], groups: int) -> Array:
     """The gradient of <conv(x, kernel), y> in the kernel of spatial `shape`: (k, l, c / groups, o)."""
-    form = lowerings.for_cpu((*shape, x.shape[-1] // groups, y.shape[-1]), stride, y.shape[1:3], groups)
-    return _by_platform(lambda form, x, y: form.correlate(x, y, stride, shape), form, groups, x, y)
+    kernel = (*shape, x.shape[-1] // groups, y.shape[-1])
+    choice = lowerings.choice("correlate", x.shape[0], kernel, stride, y.shape[1:3], groups)
+    return _by_platform("correlate", choice, x, y, stride, shape)
 
 
+@partial(_traced_once, static_argnums=(0, 1, 4, 5))
 def _by_platform(
-    compute: Callable[[lowerings.Form, Array, Array], Array], on_cpu: lowerings.Form, groups: int, *arrays: Array
+    derivative: lowerings.Derivative, on_cpu: lowerings.Choice, a: Array, b: Array, stride: int, shape: tuple[int, int] | None
 ) -> Array:
     """On a CPU in float32 at least: forms that add up transformed arrays lose digits below it, and are no faster there."""
 
-    def in_full(*arrays: Array) -> Array:
-        dtype = jnp.result_type(*arrays)
-        return compute(on_cpu, *(x.astype(jnp.promote_types(dtype, jnp.float32)) for x in arrays)).astype(dtype)
+    def compute(choice: lowerings.Choice, a: Array, b: Array) -> Array:
+        result: Array = getattr(choice.form, derivative)(a, b, stride, *(() if shape is None else (shape,)))
+        return result
 
-    plain = lowerings.plain if groups == 1 else lowerings.grouped(lowerings.plain, groups)
-    result: Array = lax.platform_dependent(*arrays, cpu=in_full, default=partial(compute, plain))
+    def in_full(a: Array, b: Array) -> Array:
+        dtype = jnp.result_type(a, b)
+        wide = jnp.promote_types(dtype, jnp.float32)
+        return compute(on_cpu, a.astype(wide), b.astype(wide)).astype(dtype)
+
+    plain = lowerings.Choice("plain", on_cpu.groups, 1)
+    result: Array = lax.platform_dependent(a, b, cpu=in_full, default=partial(compute, plain))
     return result
 
 

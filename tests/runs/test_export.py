@@ -14,7 +14,7 @@ import optax
 import pytest
 from jax import export
 
-from gan_jax import core, images, latents, layers, losses, penalties
+from gan_jax import core, images, latents, losses, penalties
 from gan_jax.core import Players
 from gan_jax.errors import InputError
 from gan_jax.layers import lowerings
@@ -198,16 +198,16 @@ def test_what_safetensors_do_not_have_is_widened_or_refused():
         safetensors({"word": np.array(["a"])})
 
 
-def marked(shape, stride, outputs, groups=1):
-    """A form that computes a number of its own."""
+def marked(form):
+    """The form, which also computes a number of its own."""
 
-    def computed(x, *rest):
-        return jax.tree.map(lambda made: made * TELLTALE, getattr(lowerings.plain, rest[-1])(x, *rest[:-1]))
+    def times(made):
+        return made * TELLTALE
 
     return lowerings.Form(
-        lambda x, kernel, stride: computed(x, kernel, stride, "conv"),
-        lambda y, kernel, stride: computed(y, kernel, stride, "adjoint"),
-        lambda x, y, stride, shape: computed(x, y, stride, shape, "correlate"),
+        lambda x, kernel, stride: times(form.conv(x, kernel, stride)),
+        lambda y, kernel, stride: times(form.adjoint(y, kernel, stride)),
+        lambda x, y, stride, shape: times(form.correlate(x, y, stride, shape)),
     )
 
 
@@ -215,7 +215,9 @@ def marked(shape, stride, outputs, groups=1):
 def telltale(monkeypatch):
     """Whatever is computed on a CPU alone is marked; traces of other tests are forgotten, and so are these."""
     jax.clear_caches()
-    monkeypatch.setattr(layers.lowerings, "for_cpu", marked)
+    for name, form in lowerings.FORMS.items():
+        if name != "plain":
+            monkeypatch.setitem(lowerings.FORMS, name, marked(form))
     yield f"{TELLTALE:.6f}"[:7]
     jax.clear_caches()
 
