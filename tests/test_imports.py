@@ -69,6 +69,7 @@ ALLOWED = {  # a module or folder of `gan_jax`, and what of ours it may import b
         "evaluation",
         "images",
         "instance_noise",
+        "layers",
         "losses",
         "parallel",
         "penalties",
