@@ -1,0 +1,118 @@
+"""Forms by measurement: what is timed, what is kept, and that programs are made of what was chosen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.layers import lowerings
+from gan_jax.layers.conv import conv
+from gan_jax.layers.lowerings import Choices, Problem, choices, measured
+
+WIDE = Problem("conv", 4, (4, 4, 32, 48), 2, (8, 8))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that each form takes, by name, and the names that were timed."""
+    seconds, timed = {}, []
+
+    def computation(self, name):
+        timed.append(name)
+        return name, []
+
+    monkeypatch.setattr(Problem, "computation", computation)
+    monkeypatch.setattr(choices, "_turn", lambda name, arrays: lambda: seconds.get(name, 1.0))
+    return seconds, timed
+
+
+def kept(known=(), most=60.0):
+    told = {}
+    return Choices(dict(known), told.__setitem__, most), told
+
+
+@pytest.mark.parametrize("derivative", ["conv", "adjoint", "correlate"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "outputs"),
+    [((4, 4, 3, 24), 2, (8, 8)), ((4, 4, 24, 48), 2, (4, 6)), ((3, 3, 32, 32), 1, (8, 8)), ((9, 9, 32, 3), 1, (8, 8))],
+)
+def test_all_candidates_compute_the_same(derivative, kernel, stride, outputs):
+    problem = Problem(derivative, 2, kernel, stride, outputs)
+    results = [jax.jit(f)(*arrays) for f, arrays in map(problem.computation, problem.candidates())]
+    assert len(results) == len(set(problem.candidates())) >= 1
+    for result in results:
+        np.testing.assert_allclose(result, results[0], rtol=1e-4)
+
+
+def test_the_fastest_is_chosen_and_the_rule_where_it_hardly_loses(clock):
+    seconds, timed = clock
+    seconds.update(winograd=0.5)
+    assert WIDE.fastest("subpixel") == "winograd"
+    assert timed == ["subpixel", "winograd"]
+    seconds.update(winograd=0.95)
+    assert WIDE.fastest("subpixel") == "subpixel"
+    assert WIDE.fastest("winograd") == "winograd"
+
+
+def test_a_choice_is_measured_once_kept_and_of_sixteen_images(clock):
+    seconds, timed = clock
+    seconds.update(winograd=0.5)
+    found, told = kept()
+    assert [found.of(WIDE._replace(batch=b), "subpixel") for b in (64, 256, 64)] == ["winograd"] * 3
+    assert told == {"conv 16 4x4x32x48 /2 8x8": "winograd"}
+    assert len(timed) == 2
+
+
+def test_what_is_known_is_not_measured_but_a_form_that_cannot_compute_it_is(clock):
+    _, timed = clock
+    key = WIDE._replace(batch=16).key
+    found, told = kept({key: "winograd"})
+    assert found.of(WIDE._replace(batch=64), "subpixel") == "winograd" == told[key]
+    assert not timed
+    assert kept({key: "no such form"})[0].of(WIDE._replace(batch=64), "subpixel") == "subpixel"
+    assert timed
+
+
+def test_small_sums_and_spent_time_are_by_rule(clock):
+    _, timed = clock
+    found, told = kept()
+    assert found.of(WIDE._replace(batch=1), "per_image") == "per_image"
+    assert not told
+    assert kept(most=-1.0)[0].of(WIDE._replace(batch=64), "per_image") == "per_image"
+    assert not timed
+
+
+def lowered(x, kernel):
+    return jax.jit(lambda x, kernel: conv(x, kernel, 2)).lower(x, kernel).as_text()
+
+
+def test_programs_have_the_form_that_was_chosen():
+    """Traced while measuring, though the same layer was traced by rule before, and after it by rule again."""
+    x, kernel = jnp.ones((16, 16, 16, 32)), jnp.ones((4, 4, 32, 48))
+    by_rule = lowered(x, kernel)
+    found, told = kept({WIDE._replace(batch=16).key: "subpixel"})
+    with measured(found):
+        chosen = lowered(x, kernel)
+    assert list(told.values()) == ["subpixel"]
+    assert "convolution" in chosen
+    assert "convolution" not in by_rule
+    assert lowered(x, kernel) == by_rule
+
+
+def test_a_measurement_within_a_trace():
+    found, told = kept()
+    with measured(found):
+        y = jax.jit(lambda x, kernel: conv(x, kernel, 2))(jnp.ones((16, 16, 16, 32)), jnp.ones((4, 4, 32, 48)))
+    assert y.shape == (16, 8, 8, 48)
+    assert set(told.values()) < set(lowerings.FORMS)
+    assert found.spent > 0
+
+
+def test_any_number_of_images_is_by_rule():
+    found, told = kept()
+    (b,) = jax.export.symbolic_shape("b")
+    with measured(found):
+        jax.jit(lambda x, kernel: conv(x, kernel, 2)).trace(
+            jax.ShapeDtypeStruct((b, 16, 16, 32), jnp.float32), jax.ShapeDtypeStruct((4, 4, 32, 48), jnp.float32)
+        )
+    assert not told
