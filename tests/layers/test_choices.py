@@ -54,18 +54,18 @@ def test_the_fastest_is_chosen_and_the_rule_where_it_hardly_loses(clock):
     assert WIDE.fastest("winograd") == "winograd"
 
 
-def test_a_choice_is_measured_once_kept_and_of_sixteen_images(clock):
+def test_a_choice_is_measured_once_kept_and_of_64_images(clock):
     seconds, timed = clock
     seconds.update(winograd=0.5)
     found, told = kept()
     assert [found.of(WIDE._replace(batch=b), "subpixel") for b in (64, 256, 64)] == ["winograd"] * 3
-    assert told == {"conv 16 4x4x32x48 /2 8x8": "winograd"}
+    assert told == {"conv 64 4x4x32x48 /2 8x8": "winograd"}
     assert len(timed) == 2
 
 
 def test_what_is_known_is_not_measured_but_a_form_that_cannot_compute_it_is(clock):
     _, timed = clock
-    key = WIDE._replace(batch=16).key
+    key = WIDE._replace(batch=64).key
     found, told = kept({key: "winograd"})
     assert found.of(WIDE._replace(batch=64), "subpixel") == "winograd" == told[key]
     assert not timed

@@ -1,7 +1,7 @@
 """Which form computes a convolution or a gradient of it on a CPU: by rule, or the one that is fastest where it was measured.
 
 The fastest form differs between processors, shapes and the three derivatives. `measured` makes a known list of names count
-while programs are traced, and times what is not in it: forms that can compute it, one after the other, on at most 16 images.
+while programs are traced, and times what is not in it: forms that can compute it, one after the other, on at most 64 images.
 """
 
 import time
@@ -30,7 +30,7 @@ FORMS: dict[str, Form] = {
     "phases": phases,
     "winograd": winograd,
 }
-IMAGES = 16  # that are timed, at most: times grow with their number
+IMAGES = 64  # that are timed, at most: fewer would stay in a cache that more leave
 TURNS = 3  # of each form, alternating; the shortest counts
 LEAST = 1e7  # multiplications for which a choice is worth its time
 GAIN = 0.9  # of the time by rule: what takes more is not worth another choice
