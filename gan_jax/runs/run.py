@@ -1,7 +1,7 @@
 """A run is one directory: its configuration, the machine, metrics and scores, checkpoints, samples.
 
 config.json  env.json  model.json  asked.npz  metrics.jsonl  eval.jsonl  diagnosis.jsonl  log.txt  real.png
-samples/  checkpoints/  video/  tensorboard/
+samples/  checkpoints/  video/  tensorboard/  convolutions.json
 """
 
 import contextlib
