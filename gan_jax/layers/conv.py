@@ -26,7 +26,7 @@ from gan_jax.layers import lowerings
 from gan_jax.layers.lowerings.form import padding
 
 # The forms consist of many small operations, and deep networks repeat the same layer in every block and order of derivative:
-# layers of equal shapes share one trace. Inlined, so that XLA sees the same program as without.
+# equal forms of equal shapes share one trace. Inlined, so that XLA sees the same program as without.
 _traced_once = partial(jax.jit, inline=True)
 
 
@@ -130,17 +130,18 @@ def conv_transpose(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], 
     return _adjoint(x, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), stride)
 
 
-def resize_conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c o"], scale: int) -> Float[Array, "b i j o"]:
+def resize_conv(x: Float[Array, "b h w c"], kernel: Float[Array, "k l c o"], scale: int) -> Float[Array, "b i j o"]:
     """Convolve the image after nearest-neighbour enlargement: (b, h, w, c) to (b, h * scale, w * scale, o).
 
     Of the taps of a kernel that is larger than `scale`, several fall on copies of the same pixel. Where that saves
     multiplications their sums are the kernel, one for each of the scale * scale places within an enlarged pixel, of a
-    convolution on the small image: 9 in place of 25 an output for kernels of 5x5 and twice the size.
+    convolution on the small image: 9 in place of 25 an output for kernels of 5x5 and twice the size. In half precision the
+    sums are rounded as the kernel was.
     """
-    shared = _shared_taps(kernel.shape[0], scale)
-    if shared.shape[0] >= kernel.shape[0]:
+    rows, columns = (_shared_taps(size, scale) for size in kernel.shape[:2])
+    if len(rows) * len(columns) >= kernel.shape[0] * kernel.shape[1]:
         return conv(jnp.repeat(jnp.repeat(x, scale, axis=1), scale, axis=2), kernel, 1)
-    sums = jnp.einsum("tpk,uql,klco->tucpqo", shared, shared, kernel, precision="highest")
+    sums = jnp.einsum("tpk,uql,klco->tucpqo", rows, columns, kernel, precision="highest")
     small = conv(x, sums.astype(x.dtype).reshape(*sums.shape[:3], -1), 1)
     b, h, w, _ = small.shape
     places = small.reshape(b, h, w, scale, scale, -1).transpose(0, 1, 3, 2, 4, 5)

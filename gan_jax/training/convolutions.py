@@ -1,20 +1,21 @@
-"""The forms of a run's convolutions on a CPU: measured once on each kind of machine, and kept with the run.
+"""The forms of a step's convolutions on a CPU: measured once on each kind of machine, and kept with the run.
 
 With GAN_JAX_CONVOLUTIONS=rule nothing is measured: forms are those that are fast on most CPUs. A run that is continued has the
 forms that it began with, in its convolutions.json, so that it goes on to the bit; what was measured on a machine is in the
-cache folder (`GAN_JAX_CACHE`).
+cache folder (`GAN_JAX_CACHE`), which may be deleted.
 """
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jaxlib
 
+from gan_jax.core import Step
 from gan_jax.errors import InputError
 from gan_jax.files import default_cache, identity
 from gan_jax.layers import lowerings
@@ -25,29 +26,45 @@ SWITCH = "GAN_JAX_CONVOLUTIONS"
 FILE = "convolutions.json"
 
 
-@contextmanager
-def measured_forms(run: Run, devices: int) -> Iterator[None]:
-    """While a run is trained on a single CPU device, its convolutions have the forms that are fastest here.
+def measured_step(step: Step, devices: int = 1, run: Run | None = None) -> Step:
+    """`step`, whose convolutions have the forms that are fastest on this machine when it is traced, for one CPU device.
 
-    Raises `InputError` for another value of GAN_JAX_CONVOLUTIONS than auto and rule, and for a damaged convolutions.json.
+    Those that `run` began with stay, and a run that was begun without has none later. Elsewhere than on one CPU device it is
+    `step` itself. Raises `InputError` for another value of GAN_JAX_CONVOLUTIONS than auto and rule, and for a damaged
+    convolutions.json.
     """
-    if mode() == "rule" or devices > 1 or jax.process_count() > 1 or jax.default_backend() != "cpu":
-        yield
-        return
+    automatic = mode() == "auto"
+    if devices > 1 or jax.process_count() > 1 or jax.default_backend() != "cpu":
+        return step
+    content = run.read_json(FILE) if run else None
+    if content is None and (not automatic or (run and run.began)):
+        return step
     machine = machine_name()
-    shared = default_cache() / "convolutions" / f"{identity([machine])}.json"
-    own, found = _forms(run.read_json(FILE)), _forms(read_json(shared))
+    own, found = _forms(content, FILE), _known(machine) if automatic else {}
 
-    def keep(key: str, name: str) -> None:
-        if own.get(key) != name and run.writes:
+    def keep(key: str, name: str, measured: bool) -> None:
+        if run and own.get(key) != name:
             own[key] = name
             run.write_json(FILE, {"machine": machine, "forms": own})
-        if key not in found:
+        if measured:
             found[key] = name
-            write_json(shared, {"machine": machine, "forms": {**found, **_forms(read_json(shared))}})
+            with suppress(OSError, InputError):  # a cache that cannot be written is none
+                write_json(_shared(machine), {"machine": machine, "forms": {**_known(machine), **found}})
 
-    with lowerings.measured(lowerings.Choices({**found, **own}, keep)):
-        yield
+    choices = lowerings.Choices({**found, **own}, keep, most=60.0 if automatic else 0.0)
+    return _traced_with(step, choices, run.log if run else print)
+
+
+def _traced_with(step: Step, choices: lowerings.Choices, tell: Callable[[str], None]) -> Step:
+    def chosen(state: Any, batch: Any) -> Any:
+        before = choices.spent
+        with lowerings.measured(choices):
+            result = step(state, batch)
+        if choices.spent > before:
+            tell(f"note        forms of convolutions timed in {choices.spent - before:.0f} s and kept for this machine")
+        return result
+
+    return chosen
 
 
 def mode() -> Literal["auto", "rule"]:
@@ -62,9 +79,9 @@ def mode() -> Literal["auto", "rule"]:
 
 
 def machine_name() -> str:
-    """What the fastest form depends on beside the shapes: the processor, the cores that are used, and XLA."""
+    """What the fastest form depends on beside the shapes: the processor, the cores that are used, XLA and the forms."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores, jaxlib {jaxlib.__version__}"
+    return f"{_processor()}, {cores} cores, jaxlib {jaxlib.__version__}, forms {lowerings.VERSION}"
 
 
 def _processor() -> str:
@@ -77,8 +94,19 @@ def _processor() -> str:
     return " ".join(told[key] for key in ("model name", "cpu family", "model") if key in told) or platform.machine()
 
 
-def _forms(content: Mapping[str, Any] | None) -> dict[str, str]:
+def _shared(machine: str) -> Path:
+    return default_cache() / "convolutions" / f"{identity([machine])}.json"
+
+
+def _known(machine: str) -> dict[str, str]:
+    """What was measured on this machine; nothing where its file cannot be read."""
+    with suppress(OSError, InputError):
+        return _forms(read_json(_shared(machine)), "")
+    return {}
+
+
+def _forms(content: Mapping[str, Any] | None, file: str) -> dict[str, str]:
     forms = (content or {}).get("forms", {})
     if not isinstance(forms, dict) or not all(isinstance(name, str) for name in forms.values()):
-        raise InputError(f"{FILE} is damaged: its forms are no names")
+        raise InputError(f"{file} is damaged: its forms are no names")
     return dict(forms)

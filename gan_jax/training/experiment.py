@@ -43,7 +43,7 @@ from gan_jax.training.callbacks import (
     sheet,
 )
 from gan_jax.training.conclusion import conclude
-from gan_jax.training.convolutions import measured_forms
+from gan_jax.training.convolutions import measured_step
 from gan_jax.training.film import make_film
 from gan_jax.training.flags import ExperimentFlags
 from gan_jax.training.live import in_notebook, live_sheet
@@ -122,23 +122,22 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
             run.log(f"note        {note}")
         run.describe_model(game.sampler, facts_on(build, config, game, asks, metrics), asks.rows)
         try:
-            with measured_forms(run, mesh.size if mesh else 1):
-                train(
-                    run,
-                    step,
-                    state,
-                    rounds,
-                    steps=config.steps,
-                    log_every=config.log_every,
-                    save_every=config.save_every,
-                    feed=config.feed,
-                    metric=best,
-                    mode=mode,
-                    callbacks=_callbacks(config, run, game, dataset, asks, metrics),
-                    init_from=config.init_from,
-                    mesh=mesh,
-                    enough=stop_of(config, run, best),
-                )
+            train(
+                run,
+                measured_step(step, mesh.size if mesh else 1, run),
+                state,
+                rounds,
+                steps=config.steps,
+                log_every=config.log_every,
+                save_every=config.save_every,
+                feed=config.feed,
+                metric=best,
+                mode=mode,
+                callbacks=_callbacks(config, run, game, dataset, asks, metrics),
+                init_from=config.init_from,
+                mesh=mesh,
+                enough=stop_of(config, run, best),
+            )
         except Interrupted:
             if run.writes and (films := make_film(run)):
                 run.log(f"film        {', '.join(map(str, films))}")

@@ -14,6 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.images.convert import to_uint8
 from gan_jax.parallel.mesh import replicate
 from gan_jax.training.callbacks import SHEET_SEED, sampled
+from gan_jax.training.convolutions import measured_step
 from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers
 from gan_jax.training.sources import feeder
 
@@ -101,6 +102,7 @@ def measure(build: Callable[[Any, Any], Any], config: Any, within: float = math.
         mesh = config.open_devices(config.batch, config.accumulate)
         dataset = config.load()
         game, rounds, step, state = prepare(build, config, dataset)
+        step = measured_step(step, mesh.size if mesh else 1)
         advance = feeder(rounds, step, config.feed, mesh, lambda line: None)
         state = state if mesh is None else replicate(state, mesh)
         state = jax.block_until_ready(advance(state, 0, _UNIT)[0])

@@ -1,13 +1,14 @@
 """Forms by measurement: what is timed, what is kept, and that programs are made of what was chosen."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.layers import lowerings
 from gan_jax.layers.conv import conv
-from gan_jax.layers.lowerings import Choices, Problem, choices, measured
+from gan_jax.layers.lowerings import Choices, Problem, by_rule, choice, choices, measured
 
 WIDE = Problem("conv", 4, (4, 4, 32, 48), 2, (8, 8))
 
@@ -22,26 +23,42 @@ def clock(monkeypatch):
         return name, []
 
     monkeypatch.setattr(Problem, "computation", computation)
-    monkeypatch.setattr(choices, "_turn", lambda name, arrays: lambda: seconds.get(name, 1.0))
+    monkeypatch.setattr(choices, "_turn", lambda name, like: lambda: seconds.get(name, 1.0))
     return seconds, timed
 
 
 def kept(known=(), most=60.0):
     told = {}
-    return Choices(dict(known), told.__setitem__, most), told
+    return Choices(dict(known), lambda key, name, measured: told.update({key: (name, measured)}), most), told
 
 
 @pytest.mark.parametrize("derivative", ["conv", "adjoint", "correlate"])
 @pytest.mark.parametrize(
     ("kernel", "stride", "outputs"),
-    [((4, 4, 3, 24), 2, (8, 8)), ((4, 4, 24, 48), 2, (4, 6)), ((3, 3, 32, 32), 1, (8, 8)), ((9, 9, 32, 3), 1, (8, 8))],
+    [
+        ((4, 4, 3, 24), 2, (8, 8)),
+        ((4, 4, 24, 48), 2, (4, 6)),
+        ((5, 3, 3, 8), 3, (4, 6)),
+        ((2, 2, 4, 8), 3, (4, 6)),
+        ((3, 3, 32, 32), 1, (8, 8)),
+        ((9, 9, 32, 3), 1, (8, 8)),
+        ((9, 9, 3, 32), 1, (8, 8)),
+    ],
 )
 def test_all_candidates_compute_the_same(derivative, kernel, stride, outputs):
     problem = Problem(derivative, 2, kernel, stride, outputs)
-    results = [jax.jit(f)(*arrays) for f, arrays in map(problem.computation, problem.candidates())]
-    assert len(results) == len(set(problem.candidates())) >= 1
+    names = problem.candidates(by_rule(kernel, stride, outputs).name)
+    like = problem.computation("plain")[1]
+    arrays = [jax.random.normal(jax.random.key(i), each.shape) for i, each in enumerate(like)]
+    wanted, *results = (jax.jit(problem.computation(name)[0])(*arrays) for name in ("plain", *names))
     for result in results:
-        np.testing.assert_allclose(result, results[0], rtol=1e-4)
+        np.testing.assert_allclose(result, wanted, atol=1e-4 * float(jnp.max(jnp.abs(wanted))))
+
+
+def test_the_rule_is_timed_too_and_no_form_twice():
+    first = Problem("adjoint", 64, (4, 4, 3, 24), 1, (32, 32))
+    assert first.candidates("patches") == ["patches", "subpixel"]
+    assert first.candidates("phases") == ["phases"]  # whose adjoint is the sub-pixel form
 
 
 def test_the_fastest_is_chosen_and_the_rule_where_it_hardly_loses(clock):
@@ -59,7 +76,7 @@ def test_a_choice_is_measured_once_kept_and_of_64_images(clock):
     seconds.update(winograd=0.5)
     found, told = kept()
     assert [found.of(WIDE._replace(batch=b), "subpixel") for b in (64, 256, 64)] == ["winograd"] * 3
-    assert told == {"conv 64 4x4x32x48 /2 8x8": "winograd"}
+    assert told == {"conv 64 4x4x32x48 /2 8x8": ("winograd", True)}
     assert len(timed) == 2
 
 
@@ -67,7 +84,8 @@ def test_what_is_known_is_not_measured_but_a_form_that_cannot_compute_it_is(cloc
     _, timed = clock
     key = WIDE._replace(batch=64).key
     found, told = kept({key: "winograd"})
-    assert found.of(WIDE._replace(batch=64), "subpixel") == "winograd" == told[key]
+    assert found.of(WIDE._replace(batch=64), "subpixel") == "winograd"
+    assert told == {key: ("winograd", False)}
     assert not timed
     assert kept({key: "no such form"})[0].of(WIDE._replace(batch=64), "subpixel") == "subpixel"
     assert timed
@@ -78,7 +96,11 @@ def test_small_sums_and_spent_time_are_by_rule(clock):
     found, told = kept()
     assert found.of(WIDE._replace(batch=1), "per_image") == "per_image"
     assert not told
-    assert kept(most=-1.0)[0].of(WIDE._replace(batch=64), "per_image") == "per_image"
+    found, told = kept(most=0.0)
+    assert found.of(WIDE._replace(batch=64), "per_image") == "per_image"
+    assert list(told.values()) == [("per_image", False)]
+    again, _ = kept({key: name for key, (name, _) in told.items()})
+    assert again.of(WIDE._replace(batch=64), "winograd") == "per_image"  # the run goes on as it began
     assert not timed
 
 
@@ -93,7 +115,7 @@ def test_programs_have_the_form_that_was_chosen():
     found, told = kept({WIDE._replace(batch=16).key: "subpixel"})
     with measured(found):
         chosen = lowered(x, kernel)
-    assert list(told.values()) == ["subpixel"]
+    assert list(told.values()) == [("subpixel", False)]
     assert "convolution" in chosen
     assert "convolution" not in by_rule
     assert lowered(x, kernel) == by_rule
@@ -104,7 +126,7 @@ def test_a_measurement_within_a_trace():
     with measured(found):
         y = jax.jit(lambda x, kernel: conv(x, kernel, 2))(jnp.ones((16, 16, 16, 32)), jnp.ones((4, 4, 32, 48)))
     assert y.shape == (16, 8, 8, 48)
-    assert set(told.values()) < set(lowerings.FORMS)
+    assert [measured for _, measured in told.values()] == [True]
     assert found.spent > 0
 
 
@@ -116,3 +138,18 @@ def test_any_number_of_images_is_by_rule():
             jax.ShapeDtypeStruct((b, 16, 16, 32), jnp.float32), jax.ShapeDtypeStruct((4, 4, 32, 48), jnp.float32)
         )
     assert not told
+
+
+def test_groups_are_by_rule():
+    found, told = kept()
+    with measured(found):
+        assert choice("conv", 64, (3, 3, 16, 64), 1, (16, 16), 4) == by_rule((3, 3, 16, 64), 1, (16, 16), 4)
+    assert not told
+
+
+def test_another_thread_is_by_rule():
+    found, _ = kept({WIDE._replace(batch=64).key: "subpixel"})
+    with measured(found), ThreadPoolExecutor(1) as pool:
+        asked = ("conv", 64, WIDE.kernel, WIDE.stride, WIDE.outputs)
+        assert choice(*asked).name == "subpixel"
+        assert pool.submit(choice, *asked).result().name == "winograd"

@@ -1,16 +1,20 @@
 """Which form computes a convolution or a gradient of it on a CPU: by rule, or the one that is fastest where it was measured.
 
-The fastest form differs between processors, shapes and the three derivatives. `measured` makes a known list of names count
-while programs are traced, and times what is not in it: forms that can compute it, one after the other, on at most 64 images.
+The fastest form differs between processors, shapes and the three derivatives. `measured` makes names that are known count while
+a program is traced, and times what is not among them: forms that can compute it, one after the other, each as a program of its
+own (within a larger one, where caches are shared, another may be fastest).
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from contextvars import ContextVar
+from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from gan_jax.layers.lowerings.form import Form, Side
 from gan_jax.layers.lowerings.grouped import grouped, packing
@@ -30,10 +34,11 @@ FORMS: dict[str, Form] = {
     "phases": phases,
     "winograd": winograd,
 }
+VERSION = 1  # of the forms: with another, what was measured before is not known
 IMAGES = 64  # that are timed, at most: fewer would stay in a cache that more leave
 TURNS = 3  # of each form, alternating; the shortest counts
 LEAST = 1e7  # multiplications for which a choice is worth its time
-GAIN = 0.9  # of the time by rule: what takes more is not worth another choice
+SLOWER = 0.9  # of the time by rule: a form that takes more than this share is not taken in its place
 
 
 class Problem(NamedTuple):
@@ -47,7 +52,7 @@ class Problem(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Such as "adjoint 16 4x4x24x48 /2 16x16"."""
+        """Such as "adjoint 64 4x4x24x48 /2 16x16"."""
         kernel, outputs = ("x".join(map(str, sides)) for sides in (self.kernel, self.outputs))
         return f"{self.derivative} {self.batch} {kernel} /{self.stride} {outputs}"
 
@@ -55,23 +60,26 @@ class Problem(NamedTuple):
     def multiplications(self) -> int:
         return int(self.batch * np.prod(self.outputs) * np.prod(self.kernel))
 
-    def candidates(self) -> list[str]:
-        """The names of forms that may be the fastest."""
+    def can_be(self, name: str) -> bool:
+        """Whether the form of this name computes it."""
+        return name in FORMS and (name != "winograd" or tiling(self.kernel, self.stride, self.outputs) is not None)
+
+    def candidates(self, by_rule: str) -> list[str]:
+        """The names of forms that may be the fastest, the one by rule first; each computes it in another way."""
         (*_, c, o), one = self.kernel, self.stride == 1
-        names = ["subpixel"]  # for `conv`, and for `adjoint` at stride 1, XLA's own
-        if tiling(self.kernel, self.stride, self.outputs):
-            names.append("winograd")
-        if self.derivative == "conv" and c <= 8:
+        names = [by_rule, "subpixel", "winograd"]
+        if self.derivative == "conv" and c <= 4:
             names.append("patches" if one else "phases")
         if self.derivative == "correlate" and (one or c <= o):
             names.append("per_image")
-        return names
+        ways = {getattr(FORMS[name], self.derivative): name for name in reversed(names) if self.can_be(name)}
+        return list(reversed(ways.values()))
 
-    def computation(self, name: str) -> tuple[Callable[..., Any], list[np.ndarray]]:
-        """The function of this form, and arrays for it."""
+    def computation(self, name: str) -> tuple[Callable[[Array, Array], Array], list[jax.ShapeDtypeStruct]]:
+        """The function of this form, and what its arguments are."""
         form, (b, (i, j), s) = FORMS[name], (self.batch, self.outputs, self.stride)
-        x, y = np.ones((b, i * s, j * s, self.kernel[2]), np.float32), np.ones((b, i, j, self.kernel[3]), np.float32)
-        kernel = np.ones(self.kernel, np.float32)
+        shapes = {"x": (b, i * s, j * s, self.kernel[2]), "kernel": self.kernel, "y": (b, i, j, self.kernel[3])}
+        x, kernel, y = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes.values())
         if self.derivative == "conv":
             return (lambda x, kernel: form.conv(x, kernel, s)), [x, kernel]
         if self.derivative == "adjoint":
@@ -80,41 +88,39 @@ class Problem(NamedTuple):
 
     def fastest(self, by_rule: str) -> str:
         """The name of the form that takes the shortest, or by rule where that is hardly slower."""
-        names = self.candidates()
+        names = self.candidates(by_rule)
         if len(names) == 1:
             return names[0]
         turns = {name: _turn(*self.computation(name)) for name in names}
-        spent = {name: min(times) for name, times in zip(turns, zip(*_alternating(turns.values()), strict=True), strict=True)}
-        best = min(spent, key=lambda name: spent[name])
-        return by_rule if spent.get(by_rule, np.inf) * GAIN <= spent[best] else best
+        rounds = [{name: turn() for name, turn in turns.items()} for _ in range(TURNS)]
+        spent = {name: min(each[name] for each in rounds) for name in names}
+        best = min(names, key=lambda name: spent[name])
+        return best if spent[best] < SLOWER * spent[by_rule] else by_rule
 
 
-def _turn(compute: Callable[..., Any], arrays: list[np.ndarray]) -> Callable[[], float]:
+def _turn(compute: Callable[[Array, Array], Array], like: list[jax.ShapeDtypeStruct]) -> Callable[[], float]:
     """A function that computes it once, compiled, and says how many seconds it took."""
     with jax.ensure_compile_time_eval():  # another program is being traced
-        compiled, there = jax.jit(compute).lower(*arrays).compile(), jax.device_put(arrays)
+        compiled = jax.jit(compute).lower(*like).compile()
+        arrays = [jnp.ones(each.shape, each.dtype) for each in like]
 
     def turn() -> float:
         start = time.perf_counter()
-        jax.block_until_ready(compiled(*there))
+        jax.block_until_ready(compiled(*arrays))
         return time.perf_counter() - start
 
     turn()
     return turn
 
 
-def _alternating(turns: Any) -> Iterator[list[float]]:
-    for _ in range(TURNS):
-        yield [turn() for turn in turns]
-
-
 class Choices:
     """The fastest forms by what is computed; what is not `known` is measured, for `most` seconds in all, then by rule.
 
-    `keep(key, name)` is called at the first use of each: the key of a `Problem`, and the name of its form from then on.
+    `keep(key, name, measured)` is called at the first use of each: the key of a `Problem`, the name of its form from then on,
+    and whether it was measured just now.
     """
 
-    def __init__(self, known: Mapping[str, str], keep: Callable[[str, str], None], most: float = 60.0):
+    def __init__(self, known: Mapping[str, str], keep: Callable[[str, str, bool], None], most: float = 60.0):
         self._known, self._keep, self._most = known, keep, most
         self._used: dict[str, str] = {}
         self.spent = 0.0  # seconds of measuring
@@ -125,19 +131,17 @@ class Choices:
         if problem.multiplications < LEAST:
             return by_rule
         if problem.key not in self._used:
-            known = self._known.get(problem.key)
-            name = known if known in problem.candidates() else self._measured(problem, by_rule)
+            name = self._known.get(problem.key, "")
+            measures = not problem.can_be(name) and self.spent < self._most
+            if measures:
+                start = time.perf_counter()
+                name = problem.fastest(by_rule)
+                self.spent += time.perf_counter() - start
+            elif not problem.can_be(name):
+                name = by_rule
             self._used[problem.key] = name
-            self._keep(problem.key, name)
+            self._keep(problem.key, name, measures)
         return self._used[problem.key]
-
-    def _measured(self, problem: Problem, by_rule: str) -> str:
-        if self.spent > self._most:
-            return by_rule
-        start = time.perf_counter()
-        name = problem.fastest(by_rule)
-        self.spent += time.perf_counter() - start
-        return name
 
 
 class Choice(NamedTuple):
@@ -162,12 +166,11 @@ def by_rule(kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], gro
 def choice(
     derivative: Derivative, batch: Side, kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1
 ) -> Choice:
-    """The measured form; the one by rule where nothing is measured, also where a side is any number."""
-    rule = by_rule(kernel, stride, outputs, groups)
-    if _choices is None or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel)):
+    """The measured form; the one by rule where nothing is measured, and for groups and where a side is any number."""
+    rule, choices = by_rule(kernel, stride, outputs, groups), _choices.get()
+    if choices is None or groups > 1 or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel)):
         return rule
-    together, _ = _together(kernel, groups)
-    return rule._replace(name=_choices.of(Problem(derivative, batch, together, stride, outputs), rule.name))
+    return Choice(choices.of(Problem(derivative, batch, kernel, stride, outputs), rule.name))
 
 
 def _together(kernel: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], int]:
@@ -192,15 +195,17 @@ def _rule(kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...]) -> st
     return "subpixel"
 
 
-_choices: Choices | None = None
+_choices: ContextVar[Choices | None] = ContextVar("choices", default=None)
 
 
 @contextmanager
 def measured(choices: Choices | None) -> Iterator[None]:
-    """While programs are traced in this context, forms are as chosen; None is by rule."""
-    global _choices
-    before, _choices = _choices, choices
+    """While a program is traced in this context, by this thread, forms are as chosen; None is by rule.
+
+    A function that JAX has traced before is not traced again: trace a new one.
+    """
+    token = _choices.set(choices)
     try:
         yield
     finally:
-        _choices = before
+        _choices.reset(token)
