@@ -30,6 +30,7 @@ from gan_jax.rows import evenly
 from gan_jax.runs.conditions import Rows, ask, count, facts_of, population, rows_of
 from gan_jax.runs.run import Run
 from gan_jax.runs.spec import script_spec
+from gan_jax.sampling import Statistics
 from gan_jax.training.callbacks import (
     SCORE_SEED,
     SHEET_SEED,
@@ -53,6 +54,7 @@ from gan_jax.training.report import Row
 from gan_jax.training.trainer import train
 
 C = TypeVar("C", bound=ExperimentFlags)
+ENOUGH = 32  # samples of a sheet that may be normalised by their own statistics
 HELD_OUT_LOOK = 256  # training and held-out examples that memorising is measured on
 
 
@@ -276,9 +278,9 @@ def _callbacks(
     if not run.writes:
         evaluated = bool(metrics) or game.score is not None or game.measure is not None
         return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * evaluated)]
-    calls = [Every(config.sample_every, sheets(config, run, game, dataset, asks))]
+    calls = [Every(config.sample_every, sheets(config, run, game, dataset, asks), early=True)]
     if in_notebook():
-        calls.append(Every(config.sample_every, live_sheet(run.directory)))
+        calls.append(Every(config.sample_every, live_sheet(run.directory), early=True))
     return calls + [Every(config.eval_every, call) for call in scorers(config, game, dataset, asks, metrics, run.log)]
 
 
@@ -325,7 +327,7 @@ def _some(arrays: Arrays, names: Sequence[str], game: Game, pack: int) -> Arrays
 
 def sheets(config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks: Asks) -> Call:
     """The callback for samples/; with its first sheet it writes real.png, as many real pictures."""
-    take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
+    take = partial(sampled, asks.sampler, population=asks.population, statistics=sheet_statistics(config, game))
     real = dataset.train.get("image")
     scale = 1 if real is None else enlargement(real.shape[1])
     draw = sample_sheets(run, take(asks.turns(n=game.shown), seed=SHEET_SEED), game.show, scale)
@@ -336,6 +338,11 @@ def sheets(config: ExperimentFlags, run: Run, game: Game, dataset: Dataset, asks
         draw(step, state)
 
     return call
+
+
+def sheet_statistics(config: ExperimentFlags, game: Game) -> Statistics:
+    """Those of a sheet: its own, if it has many samples, in place of standing ones, which take as long as many rounds."""
+    return "batch" if config.statistics == "standing" and game.shown >= ENOUGH else config.statistics
 
 
 def _scores(score: Callable[[np.ndarray], Row], take: Take) -> Call:

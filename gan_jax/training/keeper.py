@@ -28,7 +28,7 @@ class Keeper:
         start: int,
     ):
         self._run, self._checkpoints = run, checkpoints
-        self.callbacks = [Every(every, self._guarded(call)) for every, call in callbacks]
+        self.callbacks = [each._replace(call=self._guarded(each.call)) for each in callbacks]
         self._state = (read_rows(run.directory / "diagnosis.jsonl") or [{"state": "ok"}])[-1]["state"]
         scores = read_rows(run.directory / "eval.jsonl")
         self._seen: list[Row] = with_scores(read_rows(run.directory / "metrics.jsonl"), scores)[-ROWS:]

@@ -24,11 +24,24 @@ class Stepped(Protocol):
 S = TypeVar("S", bound=Stepped)
 
 
+EARLY = (10, 20, 30, 40, 60, 80)  # rounds, then twice, four times, ... as many as the last two
+
+
 class Every(NamedTuple):
-    """Call `call(step, state)` after every `interval` rounds and after the last; what it returns are scores."""
+    """Call `call(step, state)` after every `interval` rounds and after the last; what it returns are scores.
+
+    With `early` also in the first interval, at rounds 10, 20, 30, 40, 60, 80, 120, 160, 240, ...
+    """
 
     interval: int
     call: Callable[[int, Any], Row | None]
+    early: bool = False
+
+    def due(self, step: int) -> bool:
+        """Whether it is to be called after this round, the last one apart."""
+        if step % self.interval == 0:
+            return True
+        return self.early and step < self.interval and (step in EARLY or (step % 40 == 0 and self.due(step // 2)))
 
 
 def fit(
@@ -79,7 +92,7 @@ def fit(
             report.add(step, metrics)
             watch()
             stopping, last = agree(stop.asked), step == steps
-            due = [c for c in callbacks if last or step % c.interval == 0]
+            due = [c for c in callbacks if last or c.due(step)]
             if due or stopping or last or step % save_every == 0:
                 report.flush()
                 with report.paused():

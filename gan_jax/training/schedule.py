@@ -15,7 +15,7 @@ from gan_jax.images.convert import to_uint8
 from gan_jax.parallel.mesh import replicate
 from gan_jax.training.callbacks import SHEET_SEED, sampled
 from gan_jax.training.convolutions import measured_step
-from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers
+from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers, sheet_statistics
 from gan_jax.training.sources import feeder
 
 SHEETS, SCORES = 150, 12  # of a run
@@ -112,7 +112,8 @@ def measure(build: Callable[[Any, Any], Any], config: Any, within: float = math.
     if start + LEAST * one > within:
         raise _too_short(within, start, LEAST * one)
     asks = Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
-    take = partial(sampled, asks.sampler, population=asks.population, statistics=config.statistics)
+    statistics = sheet_statistics(config, game)
+    take = partial(sampled, asks.sampler, population=asks.population, statistics=statistics)
     draw = take(asks.turns(n=game.shown), seed=SHEET_SEED, finish=lambda x: to_uint8(np.asarray(x)))
     metrics = metrics_of(config, dataset, asks.sampler.needs)
     with progress.step("measuring how long sheets and scores take"):

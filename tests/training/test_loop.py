@@ -103,3 +103,14 @@ def test_status_line_has_a_fixed_order():
 def test_status_line_shows_the_columns_that_there_are():
     line = status_line(1, 2, 10.0, 0.0, {"gen/loss": 2.0, "gen/content": 1.0}, "")
     assert line == "step 1/2 50% | 10 img/s | left 0:00:00 | G 2.00"
+
+
+def test_early_calls_are_dense_at_first():
+    early = Every(400, lambda step, state: None, early=True)
+    assert [step for step in range(10, 1210, 10) if early.due(step)] == [
+        *(10, 20, 30, 40, 60, 80, 120, 160, 240, 320),
+        *(400, 800, 1200),
+    ]
+    assert [step for step in range(1, 101) if early._replace(interval=50).due(step)] == [10, 20, 30, 40, 50, 100]
+    assert [step for step in range(1, 101) if early._replace(early=False).due(step)] == []
+    assert [step for step in range(1, 13) if early._replace(interval=4).due(step)] == [4, 8, 12]
