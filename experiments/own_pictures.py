@@ -4,18 +4,19 @@
     python -m experiments.own_pictures --data FOLDER --minutes 60      as long as you have
     python -m experiments.own_pictures --data FOLDER --stop-when plateau
     python -m experiments.own_pictures --data FOLDER --image-size 128 --width 32     what is given is not chosen
+    python -m experiments.own_pictures --data FOLDER --image-size 128 --dry-run      how long, and how much memory
     python -m gan_jax film RUN;  python -m gan_jax report RUN          any time, also while it trains
 
 The pictures are checked, the settings of a DCGAN are chosen by their number and size, each with its reason, and the time that
-it will take is measured before it starts. The doctor watches, the best checkpoint by KID is kept, and the film
-video/progress.mp4 (a WebP without the extra `video`) shows what the same noise becomes. Ctrl-C leaves a film too; the same
-command goes on.
+it will take is measured before it starts: on a CPU 80 minutes at most where nothing else is asked for. The doctor watches, the
+best checkpoint by KID is kept, and the film video/progress.mp4 (a WebP without the extra `video`) shows what the same noise
+becomes. Ctrl-C leaves a film too; the same command goes on.
 """
 
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,20 +25,27 @@ import jax
 from experiments import dcgan
 from gan_jax import cli
 from gan_jax.augment import AugmentName
-from gan_jax.config import Count, Rate, Seed, Weight, checked, read
+from gan_jax.config import Count, Rate, Seed, Share, Weight, checked, read
 from gan_jax.data import PictureFlags
 from gan_jax.data.check import check
+from gan_jax.data.fitting import Fit
 from gan_jax.data.report import Report, best_batch, best_fit, reach
+from gan_jax.data.source import Source
 from gan_jax.errors import InputError
 from gan_jax.evaluation.flags import FeatureFlags
+from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.runs import Run
+from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
 from gan_jax.training import run_experiment
 from gan_jax.training.experiment import default_directory
-from gan_jax.training.schedule import Schedule, fitted, measure, schedule
+from gan_jax.training.schedule import Cost, Schedule, fitted, measure, schedule
 
+LEAST_BATCH = 8
 FEWEST = 100  # the smallest set of Zhao et al. 2020 (arXiv:2006.10738): pictures of one class
-SHOWN = 500_000  # pictures that are shown in all where nothing says how long
+SHOWN = 500_000  # pictures that are shown in all where nothing says how long,
+PATIENCE = 80 * 60.0  # or so many as a CPU shows in these seconds
+FEW = 300  # pictures of which some can be held out
 PENALTY = 0.0002  # times pixels / batch is the weight of R1, in StyleGAN2-ADA's program (Karras et al. 2020)
 
 
@@ -57,6 +65,16 @@ class Config(FeatureFlags):
     """Height and width, such as 64 or 128."""
     width: Count | None = None
     """Channels next to the image."""
+    fit: Fit | None = None
+    """How pictures of another shape are fitted: crop, pad or stretch."""
+    channels: Literal["auto", 1, 3, 4] | None = None
+    """1 grey, 3 colours, 4 with transparency."""
+    range: str | None = None
+    """Of pictures of more than 8 bits the values that become black and white, such as --range=0,4095."""
+    held_out: Share | None = None
+    """Share of the pictures that are kept from training, to see whether the discriminator memorises."""
+    limit: Count | None = None
+    """Number of pictures to use, at random but always the same."""
     augment: AugmentName | None = None
     """What is altered of all that the discriminator sees."""
     mirror: bool | None = None
@@ -69,6 +87,14 @@ class Config(FeatureFlags):
     """Rounds of play."""
     seed: Seed = 0
     """Random seed for weights, noise and order."""
+    dry_run: bool = False
+    """Only say how long it takes, and how much memory."""
+
+    @property
+    def pictures(self) -> PictureFlags:
+        """The flags of the data, those of the preset as usual."""
+        named = {each.name: getattr(self, each.name, None) for each in fields(PictureFlags)}
+        return PictureFlags(**{"image_size": "64"} | {name: value for name, value in named.items() if value is not None})
 
 
 class Choice(NamedTuple):
@@ -84,24 +110,33 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     n = report.splits.get("train", 0)
     covered = reach(report, (64, 64))
     size = config.image_size or ("64" if covered > 0.5 else "32")
-    batch = config.batch or max(best_batch(n), min(n, 8))
-    pixels = PictureFlags(image_size=size).size[0] * PictureFlags(image_size=size).size[1]
-    yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more")
+    batch = config.batch or max(best_batch(n), min(n, LEAST_BATCH))
+    pixels = math.prod(replace(config.pictures, image_size=size).size)
+    longer = "; 128 takes four times as long" if reach(report, (128, 128)) > 0.5 else ""
+    yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more{longer}")
     yield Choice("fit", best_fit(report), "see the recommended settings above")
-    yield Choice("batch", batch, f"at most a tenth of {n:,} pictures" if batch < 64 else "the usual size")
+    if report.splits.get("held_out") and n >= FEW:
+        share = max(PictureFlags.held_out, math.ceil(1e3 * LEAST_HELD_OUT / sum(report.splits.values())) / 1e3)
+        yield Choice("held_out", share, f"{LEAST_HELD_OUT} or more show whether the discriminator memorises")
+    tenth = "batch norm needs so many" if batch == LEAST_BATCH > n / 10 else f"at most a tenth of {n:,} pictures"
+    yield Choice("batch", batch, tenth if batch < 64 else "the usual size")
     few = "few pictures are memorised by the discriminator otherwise (Zhao et al. 2020)"
     yield Choice("augment", "diffaugment" if n < 50_000 else "none", few if n < 50_000 else f"{n:,} pictures are enough")
     yield Choice("mirror", n < 10_000, "it doubles the pictures; --mirror False if they hold text, or left and right differ")
     yield Choice("width", 24 if cpu else 64, "for a CPU" if cpu else "for an accelerator")
     yield Choice("upsample", "resize", "transposed convolutions leave a fine checkerboard")
-    yield Choice("lr", 1e-3, "as in the measurements of experiments/dcgan.py at 64x64")
+    yield Choice("lr", 1e-3, "usual here")
     yield Choice("r1", float(f"{PENALTY * pixels / batch:.2g}"), "0.0002 x pixels / batch, StyleGAN2-ADA's rule")
-    yield Choice("steps", max(SHOWN // batch, 1), f"{SHOWN:,} pictures are shown; choose the time by --minutes")
+    network = "squeezenet" if config.weights else "pixels"
+    yield Choice("features", network, "scores of pictures of any kind; a better judge: --features squeezenet --weights FILE")
+    yield Choice("eval_metrics", "kid", "it needs no classes")
+    if config.minutes is None:
+        yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown; choose the time by --minutes")
 
 
 def chosen(report: Report, config: Config) -> dcgan.Config:
     """DCGAN's flags: those given, and the preset for the others, which is told."""
-    given = {name: value for name, value in vars(config).items() if value is not None}
+    given = {name: value for name, value in vars(config).items() if value is not None and value != "auto"}
     for choice in preset(report, config, jax.default_backend() == "cpu"):
         why = "as given" if choice.name in given else choice.reason
         given.setdefault(choice.name, choice.value)
@@ -112,26 +147,50 @@ def chosen(report: Report, config: Config) -> dcgan.Config:
 def main(config: Config) -> Run | None:
     began = time.perf_counter()
     config = checked(config)
-    pictures = PictureFlags(data=config.data, image_size=config.image_size or "64")
-    source = pictures.source()
-    report = check(source, pictures.size)
+    if config.minutes is not None and config.steps is not None:
+        raise InputError("--minutes and --steps both say how long: give one of them")
+    source = config.pictures.source()
+    report = check(source, config.pictures.size)
     print(report)
     require_enough(report, config.force)
     flags = chosen(report, config)
-    seconds = math.inf if config.minutes is None else 60 * config.minutes
-    cost = measure(dcgan.build, flags, within=seconds - (time.perf_counter() - began))
-    plan, before = schedule(flags.steps), 0
     outdir = flags.outdir or default_directory("own_pictures", source.name)
-    if config.minutes is not None:
-        plan, before = fitted(cost, seconds, time.perf_counter() - began), max(saved_steps(outdir), default=0)
-    print(f"time        {told(cost, plan)}", flush=True)
-    plan = plan._replace(steps=before + plan.steps)
-    if pictures.source().identity != source.identity:
-        raise InputError(f"{config.data} has changed since it was checked: start again when nothing is written there any more")
+    Run(outdir, flags, flags.load().fingerprint).close()  # a directory that is of no use is refused before the wait
+    plan = planned(config, flags, outdir, began)
+    require_same(config, source)
     run = run_experiment(dcgan.build, "own_pictures", replace(flags, outdir=outdir, **plan._asdict()))
-    if pictures.source().identity != source.identity:
+    try:
+        require_same(config, source)
+    except InputError:
         print("note        the data have changed since: this run was trained on the pictures as they were at its start")
     return run
+
+
+def planned(config: Config, flags: dcgan.Config, outdir: Path, began: float) -> Schedule:
+    """How long the run is, and its intervals: as begun, as long as was asked for, or as patience lasts; told."""
+    before, begun = max(saved_steps(outdir), default=0), read_json(outdir / "config.json") or {}
+    if before and config.minutes is None and config.steps is None and all(name in begun for name in Schedule._fields):
+        return Schedule(**{name: int(begun[name]) for name in Schedule._fields})
+    limit = math.inf if config.minutes is None else 60 * config.minutes
+    cost = measure(dcgan.build, flags, limit, time.perf_counter() - began)
+    spent = time.perf_counter() - began
+    plan, why = schedule(flags.steps), ""
+    if config.minutes is not None:
+        plan = fitted(cost, limit, spent)
+    elif config.steps is None and jax.default_backend() == "cpu" and cost.of(plan) > PATIENCE:
+        plan, why = fitted(cost, PATIENCE), "; more by --minutes or --steps"
+    print(f"time        {told(cost, plan)}{why}", flush=True)
+    return plan._replace(steps=plan.steps + before * (config.minutes is not None))
+
+
+def require_same(config: Config, source: Source) -> None:
+    """Raises `InputError` where the pictures are others than those that were checked."""
+    try:
+        same = config.pictures.source().identity == source.identity
+    except InputError:
+        same = False
+    if not same:
+        raise InputError(f"{config.data} has changed since it was checked: start again when nothing is written there any more")
 
 
 def require_enough(report: Report, force: bool) -> None:
@@ -144,12 +203,13 @@ def require_enough(report: Report, force: bool) -> None:
         print(f"note        {expect}")
 
 
-def told(cost: Any, plan: Schedule) -> str:
+def told(cost: Cost, plan: Schedule) -> str:
     """What the run takes, in words."""
     minutes = cost._replace(start=0.0).of(plan) / 60
+    lasting = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
     return (
         f"{plan.steps:,} rounds of {cost.round:.2g} s, scores every {plan.eval_every:,} ({cost.score:.2g} s), sheets every "
-        f"{plan.sample_every} ({cost.sheet:.2g} s): about {minutes:.0f} min"
+        f"{plan.sample_every} ({cost.sheet:.2g} s): about {lasting}"
     )
 
 

@@ -1,5 +1,7 @@
 """Your own pictures: what is chosen for them, and a whole run on a folder of all kinds of files."""
 
+import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from experiments import own_pictures
 from experiments.own_pictures import Config, chosen, preset, require_enough
 from gan_jax.errors import InputError
 from gan_jax.runs import read_rows
-from gan_jax.training.schedule import Cost
+from gan_jax.training.schedule import Cost, schedule
 from tests.data.test_check import report_of
 
 
@@ -38,6 +40,18 @@ def test_the_preset_follows_the_number(n, batch):
     assert found["mirror"] == (n < 10_000)
     assert found["steps"] * batch == pytest.approx(500_000, rel=0.01)
     assert found["upsample"] == "resize"
+
+
+def test_scores_are_of_pictures_of_any_kind(tmp_path):
+    """Also where a table beside them has a column that no classifier reads."""
+    assert (values(1600)["features"], values(1600)["eval_metrics"]) == ("pixels", "kid")
+    assert values(1600, weights=tmp_path)["features"] == "squeezenet"
+
+
+def test_enough_is_held_out_to_see_memorising():
+    assert values(380)["held_out"] == pytest.approx(50 / 385, abs=1e-3)
+    assert values(3000)["held_out"] == 0.05
+    assert "held_out" not in values(200)
 
 
 def test_the_penalty_follows_size_and_batch():
@@ -70,14 +84,40 @@ def test_very_few_pictures(capsys):
 
 def test_less_time_than_compiling_takes(tmp_path, monkeypatch):
     folder = draw_pictures(tmp_path / "pictures", 12)
-    monkeypatch.setattr(own_pictures, "measure", lambda build, flags, within: Cost(60.0, 1.0, 1.0, 1.0))
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(60.0, 1.0, 1.0, 1.0))
     with pytest.raises(InputError, match=r"0\.05 minutes are too few: .* give --minutes"):
         own_pictures.main(Config(data=str(folder), outdir=tmp_path / "run", minutes=0.05, force=True))
     assert not (tmp_path / "run").exists()
 
 
+def test_two_lengths_at_once():
+    with pytest.raises(InputError, match="--minutes and --steps both say how long"):
+        own_pictures.main(Config(data="x", minutes=5.0, steps=100))
+
+
+@pytest.mark.parametrize(("cost", "given", "least", "most"), [(1e-3, {}, 62_500, 62_500), (1.0, {}, 3000, 4800)])
+def test_patience_on_a_cpu(tmp_path, monkeypatch, capsys, cost, given, least, most):
+    """500,000 pictures, unless they take longer than 80 minutes; what is asked for stays."""
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(10.0, cost, 0.1, 0.1))
+    flags = chosen(report_of(10), Config(data="x"))
+    plan = own_pictures.planned(Config(data="x"), flags, tmp_path / "run", time.perf_counter())
+    assert least <= plan.steps <= most
+    assert ("; more by --minutes or --steps" in capsys.readouterr().out) == (most < 62_500)
+    longer = Config(data="x", steps=100_000)
+    assert own_pictures.planned(longer, chosen(report_of(10), longer), tmp_path / "run", 0.0).steps == 100_000
+
+
+def test_a_run_that_is_continued_is_as_long_as_it_was(tmp_path, monkeypatch):
+    plan = schedule(1230)
+    (tmp_path / "run" / "checkpoints" / "600").mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"width": 4, **plan._asdict()}))
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: pytest.fail("measured again"))
+    flags = chosen(report_of(1600), Config(data="x"))
+    assert own_pictures.planned(Config(data="x"), flags, tmp_path / "run", 0.0) == plan
+
+
 def test_a_folder_that_is_still_being_written(tmp_path, monkeypatch):
-    def measuring(build, flags, within):
+    def measuring(*asked):
         draw_pictures(tmp_path / "pictures", 1, first=12)
         return Cost(1.0, 0.1, 0.1, 0.1)
 
@@ -95,9 +135,10 @@ def test_a_whole_run_while_the_folder_changes(tmp_path, monkeypatch, capsys):
     def changing(*args):
         run = train(*args)
         draw_pictures(folder, 4, first=12)
+        folder.rename(tmp_path / "unplugged")
         return run
 
-    monkeypatch.setattr(own_pictures, "measure", lambda build, flags, within: Cost(1.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(1.0, 0.1, 0.1, 0.1))
     monkeypatch.setattr(own_pictures, "run_experiment", changing)
     small = {"image_size": "16", "width": 4, "augment": "none", "r1": 0.0, "features": "pixels", "force": True}
     config = Config(data=str(folder), outdir=tmp_path / "run", steps=20, **small)
@@ -109,5 +150,7 @@ def test_a_whole_run_while_the_folder_changes(tmp_path, monkeypatch, capsys):
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 20
     assert "kid" in read_rows(tmp_path / "run" / "eval.jsonl")[-1]
     assert list((tmp_path / "run" / "video").glob("progress.*"))
+    (tmp_path / "unplugged").rename(folder)
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: pytest.fail("measured before the directory was looked at"))
     with pytest.raises(InputError, match="was trained on other data .*choose another directory"):
         own_pictures.main(config)

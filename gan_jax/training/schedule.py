@@ -49,11 +49,11 @@ class Schedule(NamedTuple):
 
 
 def schedule(steps: int, sheets: int = SHEETS, scores: int = SCORES) -> Schedule:
-    """Intervals for about so many sheets and scores; each is a multiple of those before it."""
+    """Intervals for about so many sheets and scores, and four checkpoints a score; each is a multiple of those before it."""
     sample = _multiple(steps / sheets, _UNIT)
     log = _multiple(50.0, sample)
-    score = _multiple(steps / scores, log)
-    return Schedule(steps, log, sample, score, score)
+    save = _multiple(steps / scores / 4, log)
+    return Schedule(steps, log, sample, _multiple(steps / scores, save), save)
 
 
 def _multiple(number: float, unit: int) -> int:
@@ -91,11 +91,11 @@ def _too_short(seconds: float, spent: float, least: float) -> InputError:
     )
 
 
-def measure(build: Callable[[Any, Any], Any], config: Any, within: float = math.inf) -> Cost:
+def measure(build: Callable[[Any, Any], Any], config: Any, seconds: float = math.inf, spent: float = 0.0) -> Cost:
     """Play a few rounds of an experiment, and draw and score samples, to see what they take; nothing is kept.
 
-    Compiled programs are found again by the run, so that their time is paid here. Raises `InputError` as the run would, and
-    if compiling alone takes longer than `within` seconds.
+    Compiled programs are found again by the run, so that their time is paid here. Raises `InputError` as the run would, and if
+    a short run would take longer than `seconds`, of which some are `spent`, once a round is compiled.
     """
     began = time.perf_counter()
     with progress.step("measuring how long a round takes"):
@@ -109,8 +109,8 @@ def measure(build: Callable[[Any, Any], Any], config: Any, within: float = math.
         start = time.perf_counter() - began
         state = jax.block_until_ready(advance(state, _UNIT, _UNIT)[0])
         one = (time.perf_counter() - began - start) / _UNIT
-    if start + LEAST * one > within:
-        raise _too_short(within, start, LEAST * one)
+    if spent + start + LEAST * one > seconds:
+        raise _too_short(seconds, spent + start, LEAST * one)
     asks = Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
     statistics = sheet_statistics(config, game)
     take = partial(sampled, asks.sampler, population=asks.population, statistics=statistics)

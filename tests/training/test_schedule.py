@@ -14,8 +14,9 @@ COST = Cost(start=60.0, round=0.3, sheet=0.5, score=10.0)
 def test_intervals_divide_each_other(steps):
     found = schedule.schedule(steps)
     assert found.steps == steps
-    assert found.sample_every % 10 == found.log_every % found.sample_every == found.eval_every % found.log_every == 0
-    assert found.save_every == found.eval_every
+    assert found.sample_every % 10 == found.log_every % found.sample_every == 0
+    assert found.save_every % found.log_every == found.eval_every % found.save_every == 0
+    assert steps < 8000 or 3 <= found.eval_every / found.save_every <= 5
     if steps >= 8000:
         assert steps / found.sample_every <= 150
         assert 6 <= steps / found.eval_every <= 12
@@ -47,4 +48,4 @@ def test_an_experiment_is_measured_and_told_when_it_is_too_slow(tmp_path):
     assert all(seconds > 0 for seconds in cost)
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="minutes are too few"):
-        measure(text, config, within=0.0)
+        measure(text, config, seconds=0.0)
