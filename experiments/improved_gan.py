@@ -24,12 +24,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import jax
+import numpy as np
 import optax
 
 from experiments import dcgan
 from experiments.improved_report import Played, report
 from experiments.stopwatch import stopwatch
-from gan_jax import cli, losses, penalties
+from gan_jax import cli, core, losses, penalties
 from gan_jax.augment import scheduled_ada
 from gan_jax.config import Count, CountOrNone, Rate, Share, Weight, checked
 from gan_jax.core import Players
@@ -43,6 +45,7 @@ from gan_jax.models import improved
 from gan_jax.objectives import class_gan, image_sampler
 from gan_jax.runs.run import is_run, require_place
 from gan_jax.training import Game, run_experiment
+from gan_jax.training.experiment import rounds_of
 
 CONSTANT = 2**31 - 1  # updates in which noise fades: never
 TRICKS: dict[str, dict[str, Any]] = {  # what turns each off
@@ -63,9 +66,18 @@ _PLAIN = {name: value for off in TRICKS.values() for name, value in off.items()}
     "b1": 0.0,
     "own_networks": False,
 }
-_RELEASED: dict[str, dict[str, Any]] = {  # by the picture's side
-    "32": {"loss": "minimax", "gen_steps": 3, "gen_norm": "batch", "label_smoothing": 0.0, "lr": 3e-4, "batch": 100},
-    "128": {
+_RELEASED: dict[int, dict[str, Any]] = {  # by the picture's side
+    32: {
+        "loss": "minimax",
+        "gen_steps": 3,
+        "gen_norm": "batch",
+        "label_smoothing": 0.0,
+        "class_weight": 2.0,  # the program halves the other costs
+        "lr": 3e-4,
+        "decay": "last_third",
+        "batch": 100,
+    },
+    128: {
         "minibatch": "discrimination_groups",
         "weight_norm": False,
         "dropout": 0.0,
@@ -76,12 +88,22 @@ _RELEASED: dict[str, dict[str, Any]] = {  # by the picture's side
         "latent_dim": 8192,
     },
 }
-_DCGAN = {**_PLAIN, "networks": "dcgan", "disc_norm": "batch", "lr": 2e-4, "b1": 0.5, "b2": 0.999}
-_SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5}
-_R3GAN = {"loss": "relativistic_paired", "r1": 0.05, "r2": 0.05, "lr": 2e-4, "b2": 0.99}
-RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets
-    "improved": {},
-    "released": {},  # and those of `_RELEASED`
+_DCGAN = _PLAIN | {
+    "networks": "dcgan",
+    "latent": "uniform",
+    "latent_dim": 100,
+    "disc_norm": "batch",
+    "lr": 2e-4,
+    "b1": 0.5,
+    "b2": 0.999,
+}
+_SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5, "decay": "linear"}
+_R3GAN = {"loss": "relativistic_paired", "lr": 2e-4, "b2": 0.99}  # and the penalties of `_GAMMA`
+_GAMMA = {32: 0.05, 64: 2.0, 128: 17.0, 256: 150.0}  # by side: CIFAR-10, FFHQ-64, their geometric mean, FFHQ-256
+_OF_A_RECIPE = ("own_networks", "networks", "label")  # a recipe has its own, whatever the flags say
+RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets, where they are not given
+    "improved": {"label": "none"},
+    "released": {"label": "none"},  # and those of `_RELEASED`
     "dcgan": _DCGAN,
     "dcgan_minibatch": {**_DCGAN, "minibatch": "discrimination"},
     "sngan": {**_PLAIN, "networks": "sngan", "latent_dim": 128, **_SNGAN},
@@ -106,7 +128,8 @@ else:  # a command line offers what the tables have
 @dataclass(frozen=True)
 class Config(dcgan.Config):
     recipes: tuple[RecipeName, ...] = ("improved",)
-    """What is trained beside each other: improved (as the flags say), released, and what came before and after it."""
+    """What is trained beside each other: improved, released, and what came before and after it. A flag with another value than
+    its default is as given in all of them; what tells classes, --label, in those that can be asked for a class."""
     without: tuple[TrickName, ...] = ()
     """Tricks of improved and released that are left out."""
     table3: bool = False
@@ -183,6 +206,9 @@ def main(config: Config) -> dict[str, Any]:
     config = checked(config)
     outdir = place(config.outdir or Path("runs") / f"improved_gan-{config.data.replace('/', '-')}")
     plan = planned(config)
+    if len(plan) > 1:
+        for each in plan.values():
+            require_playable(each)
     if not any(is_run(outdir / _folder(name) / str(config.seed)) for name in plan):
         require_place(outdir)
     found: dict[str, list[Played]] = {}
@@ -206,22 +232,39 @@ def planned(config: Config) -> dict[str, Config]:
     names = tuple(TABLE3) if config.table3 else config.recipes
     if not names:
         raise InputError("--recipes: name one or more")
-    for flag, given in (("--widths", config.widths), ("--lengths", config.lengths)):
-        if given and len(given) != len(names):
-            raise InputError(f"{flag} has {len(given)} numbers for {len(names)} recipes: give one each")
-    off = {flag: value for trick in config.without for flag, value in TRICKS[trick].items()}
-    plan = {}
+    if len(set(names)) < len(names):
+        raise InputError("--recipes: name each once; --seeds says how many runs there are of each")
+    for flag, numbers in (("--widths", config.widths), ("--lengths", config.lengths)):
+        if numbers and len(numbers) != len(names):
+            raise InputError(f"{flag} has {len(numbers)} numbers for {len(names)} recipes: give one each")
+    off, usual, plan = {flag: value for trick in config.without for flag, value in TRICKS[trick].items()}, Config(), {}
+
+    def given(flag: str) -> bool:
+        return bool(getattr(config, flag) != getattr(usual, flag))
+
     for i, name in enumerate(names):
         changes = TABLE3[name][0] if config.table3 else RECIPES[name]
         if name == "released":
-            side = str(improved.side_of(*config.size))
-            changes = {**changes, **_RELEASED[side], "batch": config.batch if side == "128" else _RELEASED[side]["batch"]}
+            changes = changes | _RELEASED[improved.side_of(*config.size)]
+        if name in ("r3gan", "gat"):
+            changes = changes | dict.fromkeys(("r1", "r2"), _GAMMA.get(config.size[0], _GAMMA[32]))
+        changes = {flag: value for flag, value in changes.items() if config.table3 or flag in _OF_A_RECIPE or not given(flag)}
         if config.table3 or name in ("improved", "released"):
-            changes = {**changes, **off}
+            changes = changes | off
         width = config.widths[i] if config.widths else config.width
         steps = config.lengths[i] if config.lengths else config.steps
         plan[name] = checked(replace(config, **changes, width=width, steps=steps))
     return plan
+
+
+def require_playable(config: Config) -> None:
+    """Raises `InputError` for a recipe that cannot be played on its data, before another is trained for hours."""
+    dataset = config.load()
+    game = build(config, dataset)
+    like = {
+        name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds_of(config, dataset, game).shapes.items()
+    }
+    jax.eval_shape(partial(core.init_state, game.objective, game.tx), jax.random.key(0), like)
 
 
 def seen(config: Config) -> int:
@@ -286,8 +329,13 @@ def networks(config: Config, channels: int, classes: int) -> tuple[improved.Gene
 
 
 def _burnt_in(config: Config, dataset: Dataset, game: Game) -> Game:
-    """R3GAN's game with the schedules of its burn-in."""
-    updates = config.burn_in
+    """R3GAN's game with the schedules of its burn-in; raises `InputError` for flags that these take the place of."""
+    updates, usual = config.burn_in, Config()
+    replaced = ["lazy", "disc_lr", "disc_b1", "disc_b2", "decay", "clip", "historical", "optimizer"]
+    replaced += ["augment"] if config.burn_in_augment else []
+    if ignored := [name for name in replaced if getattr(config, name) != getattr(usual, name)]:
+        flags = ", ".join("--" + name.replace("_", "-") for name in ignored)
+        raise InputError(f"{flags}: --burn-in has schedules of its own in their place: leave out either")
 
     def cosine(start: float, end: float) -> Callable[[Any], Any]:
         fall = optax.cosine_decay_schedule(start - end, updates)

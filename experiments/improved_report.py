@@ -56,7 +56,7 @@ def report(
         rows[name] = {"scores": scores, "images": runs[0].images, "seconds": seconds, "seeds": len(runs), "runs": kept}
     floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
     results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
-    told = table(rows, floor, paper)
+    told = table(rows, floor, paper) + "\n\n" + "; ".join(map(source, evaluators))
     print(f"\n{told}")
     for path, text in ((outdir / "table.md", told), (outdir / "results.json", json.dumps(results))):
         with whole(path) as unfinished:
@@ -82,6 +82,11 @@ def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
     if dataset.class_names and dataset.held_out:
         found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
     return found
+
+
+def source(evaluator: Evaluator) -> str:
+    """What scores are computed by, in words: an Inception score of another classifier than Inception is on another scale."""
+    return f"{', '.join(name for name in COLUMNS if name in evaluator.floor)} by {evaluator.protocol.get('features')}"
 
 
 def table(rows: Mapping[str, Any], floor: Mapping[str, float], paper: Mapping[str, str]) -> str:

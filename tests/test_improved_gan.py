@@ -101,11 +101,44 @@ def test_widths_lengths_and_images_seen():
         planned(Config(recipes=names, **{**SMALL, "widths": (8,)}))
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("dcgan", {"loss": "non_saturating", "lr": 2e-4, "b1": 0.5, "b2": 0.999, "latent": "uniform", "disc_norm": "batch"}),
+        ("sngan", {"loss": "hinge", "lr": 2e-4, "b1": 0.0, "b2": 0.9, "disc_steps": 5, "decay": "linear", "r1": 0.0}),
+        ("r3gan", {"loss": "relativistic_paired", "lr": 2e-4, "b1": 0.0, "b2": 0.99, "r1": 0.05, "r2": 0.05, "disc_steps": 1}),
+        ("gat", {"loss": "relativistic_paired", "lr": 2e-4, "b1": 0.0, "b2": 0.99, "r1": 0.05, "r2": 0.05}),
+        ("improved", {"loss": "non_saturating", "lr": 3e-4, "b1": 0.5, "b2": 0.999, "instance_noise": 0.2, "dropout": 0.5}),
+        ("released", {"loss": "minimax", "lr": 3e-4, "b1": 0.5, "class_weight": 2.0, "decay": "last_third"}),
+    ],
+)
+def test_the_numbers_of_the_papers(name, flags):
+    config = asdict(planned(Config(recipes=(name,), data="digits"))[name])
+    assert {flag: config[flag] for flag in flags} == flags
+
+
+def test_the_penalties_of_r3gan_grow_with_the_picture():
+    gamma = [planned(Config(recipes=("r3gan",), image_size=side))["r3gan"].r1 for side in ("32", "64", "256")]
+    assert gamma == [0.05, 2.0, 150.0]
+
+
+def test_flags_that_are_given_are_as_given():
+    """But for what tells the classes in networks that are told them in another way."""
+    names = ("improved", "sngan", "r3gan")
+    plan = planned(Config(recipes=names, **SMALL | {"lr": 1e-3, "r1": 0.3, "label": "projection"}))
+    assert [(each.lr, each.r1) for each in plan.values()] == [(1e-3, 0.3)] * 3
+    assert [each.label for each in plan.values()] == ["none", "projection", "projection"]
+    assert plan["sngan"].b2 == 0.9
+
+
 def test_the_released_programs():
-    small = planned(Config(recipes=("released",), **SMALL))["released"]
+    small = planned(Config(recipes=("released",), **SMALL | {"batch": 64}))["released"]
     assert (small.loss, small.gen_steps, small.batch, small.gen_norm) == ("minimax", 3, 100, "batch")
     large = planned(Config(recipes=("released",), **{**SMALL, "image_size": "128"}))["released"]
     assert (large.minibatch, large.gen_target, large.label_smoothing) == ("discrimination_groups", 0.375, 0.25)
+    larger = SMALL | {"image_size": "128", "latent_dim": 100}
+    large = planned(Config(recipes=("released",), **larger))["released"]
+    assert (large.lr, large.latent_dim, large.instance_noise) == (4e-4, 8192, 0.1)
     assert planned(Config(recipes=("released",), without=("minibatch",), **SMALL))["released"].minibatch == "none"
 
 
@@ -141,7 +174,10 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": "projection"}, "these are told classes by --labels"),
+        ({"recipes": ("dcgan", "gat"), "widths": (8, 48)}, "a width of 48 is not made of attention heads of 32"),
+        ({"recipes": ("dcgan", "improved"), "image_size": "64"}, "64x64 is not one of Improved GAN's networks"),
+        ({"recipes": ("dcgan", "dcgan")}, "--recipes: name each once"),
+        ({"recipes": ("r3gan",), "burn_in": 5, "lazy": 4}, "--lazy: --burn-in has schedules of its own"),
         ({"reference": 2000}, "a reference batch of 2000 is larger than the data, 1437 pictures"),
         ({"image_size": "64"}, "64x64 is not one of Improved GAN's networks"),
         ({"image_size": "48", "recipes": ("r3gan",)}, "48x48 is not one of R3GAN's networks"),
@@ -151,7 +187,8 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
 )
 def test_what_cannot_be_played(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        main(Config(outdir=tmp_path, **{**SMALL, "steps": 1, **changes}))
+        main(Config(outdir=tmp_path / "table", **{**SMALL, "steps": 1, **changes}))
+    assert not (tmp_path / "table").exists()
 
 
 def test_classes_that_cannot_be_told(digits):
@@ -198,7 +235,8 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     assert {"kid", "recall", "is", "diversity"} <= row["scores"].keys()
     assert (row["images"], row["seeds"], len(row["runs"])) == (16, 2, 2)
     table = (outdir / "table.md").read_text()
-    assert table.count("\n") == 5  # a head of two lines, two recipes, real pictures
+    assert table.count("\n") == 7  # a head of two lines, two recipes, real pictures, and what the scores are by
+    assert "kid, recall, diversity by pixels; is, recognised by judge" in table
     assert table in capsys.readouterr().out + "\n"
     assert json.loads((outdir / "results.json").read_text())["real"] == found["real"]
     with Image.open(outdir / "samples.png") as picture:
@@ -210,4 +248,4 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
 def test_every_recipe_beside_the_others(tmp_path, judged):
     found = table_of(tmp_path, tuple(RECIPES))
     assert list(found["recipes"]) == list(RECIPES)
-    assert (tmp_path / "table.md").read_text().count("\n") == 3 + len(RECIPES)
+    assert (tmp_path / "table.md").read_text().count("\n") == 5 + len(RECIPES)

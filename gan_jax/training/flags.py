@@ -38,6 +38,7 @@ DECAYS: dict[str, Callable[[Number, int], LearningRate]] = {  # learning rate, u
     "constant": lambda lr, updates: lr,
     "linear": lambda lr, updates: optax.linear_schedule(lr, 0.0, updates),
     "cosine": optax.cosine_decay_schedule,
+    "last_third": lambda lr, updates: optax.linear_schedule(lr, 0.0, -(-updates // 3), updates - -(-updates // 3)),
     "tenth": lambda lr, updates: optax.piecewise_constant_schedule(lr, {max(updates // 2, 1): 0.1}),  # SRGAN's
 }
 
@@ -132,8 +133,8 @@ class GameFlags:
     disc_b2: Share | None = None
     """Adam's decay of the mean squared gradient for the discriminator; default that of both."""
     decay: DecayName = "constant"
-    """Learning rates over the run: constant, or falling to 0 at the last round, linearly or as a cosine, or to a tenth in the
-    middle of the run."""
+    """Learning rates over the run: constant, or falling to 0 at the last round, linearly, as a cosine or in the last third, or
+    to a tenth in the middle of the run."""
     disc_steps: Count = 1
     """Updates of the discriminator in a round, each on a new minibatch."""
     gen_steps: Count = 1

@@ -78,7 +78,14 @@ def test_rates_fall_to_0_at_the_last_round():
     assert moved(tx.gen, 11) == 0
     cosine = replace(flags, decay="cosine").optimizers(10).gen
     assert (moved(cosine, 6), moved(cosine, 11)) == (pytest.approx(-0.05), pytest.approx(0, abs=1e-8))
+    third = replace(flags, decay="last_third").optimizers(9).gen
+    assert [moved(third, n) for n in (1, 7, 8, 10)] == pytest.approx([-0.1, -0.1, -0.2 / 3, 0.0])
     assert moved(replace(flags, decay="constant").optimizers(10).gen, 50) == pytest.approx(-0.1)
+
+
+def test_rates_of_a_tenth_in_the_second_half():
+    tx = GameFlags(optimizer="sgd", lr=0.1, decay="tenth").optimizers(10).gen
+    assert [moved(tx, n) for n in (1, 5, 6, 10)] == pytest.approx([-0.1, -0.1, -0.01, -0.01])
 
 
 def test_adams_decays_of_each_player():
