@@ -21,7 +21,7 @@ The paper: 1,000,000 rounds of SRResNet with --lr 1e-4 on ImageNet, 200,000 of S
 --decay tenth. Set5: bicubic 28.43 dB, SRResNet 32.05 dB, SRGAN 29.40 dB.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -178,13 +178,26 @@ def compare(config: Config) -> dict[str, Any]:
     if not config.runs:
         raise InputError("name the runs to compare: --runs runs/srresnet runs/srgan")
     methods = {"bicubic": bicubic(config.factor)}
-    for run in config.runs:
+    for name, run in zip(distinct(config.runs), config.runs, strict=True):
         trained = open_trained(run)
         if (found := factor_of(trained.sampler, trained.variables, config.colours)) != config.factor:
             raise InputError(f"{run} enlarges {found} times: give --factor {found}, and runs of one factor")
-        methods[run.name] = trained.upscale
+        methods[name] = trained.upscale
     out = config.outdir or Path("runs") / "super-resolution"
-    return super_resolution_report.compare(methods, tests(config), open_measures(config.factor, config.weights), out)
+    measures = open_measures(config.factor, config.weights)
+    return super_resolution_report.compare(methods, tests(config), measures, out, config.factor)
+
+
+def distinct(runs: Sequence[Path]) -> list[str]:
+    """A name for each run, as much of the end of its path as no other has; raises `InputError` for one that is named twice."""
+    parts = [run.resolve().parts for run in runs]
+    if len(set(parts)) < len(parts):
+        raise InputError("--runs names a run twice: name each once")
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len({*names, "bicubic"}) == len(names) + 1:
+            break
+    return names
 
 
 def main(config: Config) -> Any:

@@ -35,7 +35,9 @@ class Shown(NamedTuple):
     numbers: dict[str, Numbers]
 
 
-def compare(methods: Mapping[str, Restore], sets: Sequence[PairSet], measures: Measures, out: Path) -> dict[str, Any]:
+def compare(
+    methods: Mapping[str, Restore], sets: Sequence[PairSet], measures: Measures, out: Path, factor: int
+) -> dict[str, Any]:
     """Print the table, write table.json, figure.png and perception_distortion.png; returns the means by set and method.
 
     The first method is the plain one: the figure has the pictures that it restores worst. Raises `InputError` without sets,
@@ -52,7 +54,7 @@ def compare(methods: Mapping[str, Restore], sets: Sequence[PairSet], measures: M
             for name in methods
         }
         shown += rows
-    print(table(means))
+    print(table(means, factor))
     hardest = sorted(shown, key=lambda row: row.numbers[plain]["psnr_y"])[:SHOWN]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -72,15 +74,15 @@ def _shown(pair: Pair, methods: Mapping[str, Restore], measures: Measures) -> Sh
     return Shown(pair, restored, {name: measures.of(picture, pair.high) for name, picture in restored.items()})
 
 
-def table(means: Mapping[str, Mapping[str, Numbers]]) -> str:
-    """A line for each set and method, and the paper's under a set that it has."""
+def table(means: Mapping[str, Mapping[str, Numbers]], factor: int) -> str:
+    """A line for each set and method, and the paper's under a set and factor that it has."""
     measured = next(iter(next(iter(means.values())).values()))
     keys = [key for key in WORDS if key in measured]
     lines = [f"{'':28}" + "".join(f"{WORDS[key]:>12}" for key in keys)]
     for name, methods in means.items():
         for method, numbers in methods.items():
             lines.append(f"{name + '  ' + method:28}" + "".join(f"{_told(key, numbers[key]):>12}" for key in keys))
-        for method, (psnr, ssim) in PAPER.get(name, {}).items():
+        for method, (psnr, ssim) in PAPER.get(name, {}).items() if factor == 4 else ():
             lines.append(f"{name + '  paper: ' + method:28}{psnr:>12.2f}{ssim:>12.4f}")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import super_resolution
+from experiments import super_resolution, super_resolution_report
 from experiments.super_resolution_report import ZOOM, detail
 from gan_jax.commands import sample, upscale
 from gan_jax.errors import InputError
@@ -94,14 +94,25 @@ def test_the_runs_are_compared(run, tmp_path, capsys):
     assert means["Set5"].keys() == {"bicubic", "srresnet"}
     assert means["Set5"]["bicubic"]["psnr_y"] > means["Set5"]["srresnet"]["psnr_y"] + 1  # after four rounds
     told = capsys.readouterr().out
-    assert "Set5  paper: SRGAN" in told
+    assert "paper" not in told  # whose factor is 4
+    assert "Set5  paper: SRGAN" in super_resolution_report.table(means, factor=4)
     assert "Set5: 1 pictures are cut below or at the right to multiples of 2" in told
     assert f"{means['grey']['bicubic']['psnr_y']:.2f}" in told
     with Image.open(tmp_path / "out" / "figure.png") as drawn:
         assert drawn.width > 800
-    for changes, message in (({"runs": ()}, "name the runs to compare"), ({"factor": 4}, "enlarges 2 times: give --factor 2")):
+    for changes, message in (
+        ({"runs": ()}, "name the runs to compare"),
+        ({"runs": (run, run)}, "a run twice"),
+        ({"factor": 4}, "enlarges 2 times: give --factor 2"),
+    ):
         with pytest.raises(InputError, match=message):
             super_resolution.main(config(tmp_path / "out", **{**asked, **changes}))
+
+
+def test_runs_of_one_name_are_told_apart():
+    assert super_resolution.distinct([Path("runs/a/0"), Path("runs/b/0")]) == ["a/0", "b/0"]
+    assert super_resolution.distinct([Path("runs/srresnet"), Path("runs/srgan")]) == ["srresnet", "srgan"]
+    assert super_resolution.distinct([Path("runs/bicubic")]) == ["runs/bicubic"]
 
 
 def test_the_zoom_is_where_the_picture_differs_most():
