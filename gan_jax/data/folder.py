@@ -21,6 +21,8 @@ from gan_jax.data.trees import ARCHIVES, SENSIBLE, Tree, opened
 from gan_jax.errors import InputError
 from gan_jax.files import identity, place
 
+PHONES = (".heic", ".heif", ".avif")
+CONVERT = "of .heic, .heif and .avif make JPEG first, as the phone itself or `magick mogrify -format jpg *.heic` does"
 BY_CLASS = "by class"  # what was held out, in a source's identity
 
 
@@ -126,6 +128,8 @@ def _too_few(path: Path, names: Sequence[str], others: Sequence[str]) -> str:
         return f"{path} holds one picture only, {names[0]}: a GAN needs at least 2 ({SENSIBLE})"
     if not others:
         return f"{path} is empty: put pictures there ({', '.join(SUFFIXES)})"
+    if any(_suffix(name) in PHONES for name in others):
+        return f"{path} holds no pictures, but {_counted(others)}: {CONVERT}"
     archives = [name for name in others if _suffix(name) in (".zip", *ARCHIVES)]
     what = f"unpack {archives[0]}, or give it itself if it is a .zip" if archives else f"pictures end in {', '.join(SUFFIXES)}"
     return f"{path} holds no pictures, but {_counted(others)}: {what}"
@@ -137,7 +141,8 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def _note_on_others(names: Sequence[str]) -> list[str]:
-    return [f"{len(names):,} other files are left out ({_counted(names)})"] if names else []
+    cure = f": {CONVERT}" if any(_suffix(name) in PHONES for name in names) else ""
+    return [f"{len(names):,} other files are left out ({_counted(names)}){cure}"] if names else []
 
 
 def _layout(names: Sequence[str]) -> _Layout:

@@ -1,5 +1,6 @@
 """The end of a run: its film, where everything is, its last scores beside those of real pictures, and whether it failed."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ def conclude(run: Run) -> None:
     run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
     if real.exists():
         run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
+    tell_best(run, step)
     scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
     for row in scores:
         _tell(run, row)
@@ -33,6 +35,19 @@ def conclude(run: Run) -> None:
             run.log(f"            on copies of this run: {command}")
     if scores and (reason := collapsed(scores[0])):
         raise RunError(reason)
+
+
+def tell_best(run: Run, last: int) -> None:
+    """Which of the checkpoints is best by the score that ranks them, where that is not the last."""
+    model, kept = run.read_json("model.json") or {}, set(run.saved_steps())
+    metric, sign = str(model.get("metric")), -1 if model.get("mode") == "min" else 1
+    scored = [row for row in read_rows(run.directory / "eval.jsonl") if row["step"] in kept and _is_number(row.get(metric))]
+    if scored and (best := max(scored, key=lambda row: sign * row[metric]))["step"] != last:
+        run.log(f"best        step {best['step']}, {metric} {best[metric]:.4g}: --checkpoint best in place of the last")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def collapsed(scores: Mapping[str, Any]) -> str:

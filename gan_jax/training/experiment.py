@@ -17,7 +17,7 @@ from gan_jax.data.balance import Strata
 from gan_jax.data.dataset import Arrays, BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.rounds import Rounds, examples
 from gan_jax.data.variation import Variation
-from gan_jax.errors import InputError, Interrupted
+from gan_jax.errors import InputError, Interrupted, RunError
 from gan_jax.evaluation.doodle_text import TOLD
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
@@ -140,7 +140,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
                 mesh=mesh,
                 enough=stop_of(config, run, best),
             )
-        except Interrupted:
+        except (Interrupted, RunError):
             if run.writes and (films := make_film(run)):
                 run.log(f"film        {', '.join(map(str, films))}")
             raise

@@ -195,6 +195,17 @@ def test_paths_that_cannot_be(tmp_path: Path, pair: Path) -> None:
             folder_source(path)
 
 
+def test_pictures_of_phones_are_told_how_to_convert(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for name in ("a.HEIC", "b.heic"):
+        write(tmp_path / "set", name, "x")
+    with pytest.raises(InputError, match=r"no pictures, but 2 \.heic: of \.heic, \.heif and \.avif make JPEG first"):
+        folder_source(tmp_path / "set")
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "set" / f"{i}.png")
+    assert any("2 other files are left out (2 .heic): of .heic" in note for note in folder_source(tmp_path / "set").notes)
+
+
 def test_folders_without_enough_pictures(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     write(tmp_path / "set", "a.mp4", "x")

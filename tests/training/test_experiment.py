@@ -21,7 +21,7 @@ from gan_jax.objectives import image_gan, image_sampler
 from gan_jax.runs import Run, open_trained, read_rows
 from gan_jax.training import ExperimentFlags, Game, run_experiment
 from gan_jax.training.callbacks import sheet
-from gan_jax.training.conclusion import collapsed, conclude
+from gan_jax.training.conclusion import collapsed, conclude, tell_best
 from gan_jax.training.experiment import rounds_of
 from tests.flows import Net, asking_gan, asking_sampler
 
@@ -268,6 +268,21 @@ def test_scores_that_something_else_wrote_do_not_break_the_end(tmp_path, row):
     with Run(tmp_path / "run", Config(), "f") as run:
         run.add_row("eval.jsonl", {"step": 5, "source": "training", **row})
         conclude(run)
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 4), ("max", 8)])
+def test_the_best_checkpoint_is_told_where_it_is_not_the_last(tmp_path, mode, best):
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.accept()
+        for step, kid in ((2, 0.1), (4, 0.2), (8, 0.5), (9, None), (10, 0.3)):
+            run.add_row("eval.jsonl", {"step": step, "source": "training", "kid": kid})
+            if step != 2:  # that one was removed
+                (tmp_path / "run" / "checkpoints" / str(step)).mkdir(parents=True)
+        run.write_json("model.json", {"metric": "kid", "mode": mode})
+        tell_best(run, 10)
+        tell_best(run, best)
+    told = (tmp_path / "run" / "log.txt").read_text()
+    assert told.count(f"best        step {best}, kid 0.{2 if best == 4 else 5}: --checkpoint best") == told.count("best  ") == 1
 
 
 class Taught(nn.Module):
