@@ -165,12 +165,13 @@ class _Convolution(nn.Module):
     use_bias: bool = True
     dtype: DTypeLike = jnp.float32
     kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
+    bias_init: Callable[..., Array] = nn.initializers.zeros
 
     def parameters(self, channels: int) -> tuple[Array, Array | None]:
         """Kernel (k, k, channels, features) and bias (features,), None without one, in the type of the computation."""
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype) if self.use_bias else None
+        bias = self.param("bias", self.bias_init, (self.features,)).astype(self.dtype) if self.use_bias else None
         return kernel, bias
 
 

@@ -88,6 +88,9 @@ class Generator(nn.Module):
         if self.weight_norm:
             last = WeightNorm(self.channels, 5, stride, transpose=True, first_std=0.1, train_gain=True, dtype=self.dtype)
             return jnp.tanh(last(xs[-1]).astype(jnp.float32))
+        if side == 128:
+            dark = {"kernel_init": nn.initializers.normal(0.075), "bias_init": nn.initializers.constant(-0.45)}
+            up = partial(up, **dark)
         return jnp.tanh(up(self.channels, stride=stride)(xs[-1]).astype(jnp.float32))
 
     def _stage(self, xs: list[Array], zs: list[Array], code: int, i: int, train: bool) -> list[Array]:
@@ -135,7 +138,8 @@ class Discriminator(nn.Module):
         if self.weight_norm and side == 32:
             logits = WeightNorm(self.outputs or 1, first_std=0.1, train_gain=True)(h)
         else:
-            logits = nn.Dense(self.outputs or 1, kernel_init=nn.initializers.normal(0.05))(h)
+            init = nn.initializers.normal(0.05 if side == 32 else 0.02)
+            logits = nn.Dense(self.outputs or 1, kernel_init=init)(h)
         return logits if self.outputs else logits[:, 0]
 
     def _small(self, x: Array, key: Array | None, train: bool) -> Array:

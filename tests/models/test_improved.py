@@ -148,3 +148,11 @@ def test_norms_of_the_generator(norm):
     run = jax.jit(partial(module.apply, train=True, mutable=["batch_stats"]))
     together, alone = run(variables, Z)[0][:2], run(variables, Z[:2])[0]
     assert (float(jnp.max(jnp.abs(together - alone))) > 1e-4) == (norm == "batch")
+
+
+def test_pictures_of_imagenet_are_dark_at_first_as_in_the_program():
+    generator = Generator((128, 128), width=8, norm="none", weight_norm=False)
+    params = jax.jit(partial(generator.init, train=True))(jax.random.key(0), jnp.zeros((2, 10 + generator.noise_dim)))["params"]
+    last = max((name for name in params if name.startswith("ConvTranspose")), key=lambda name: int(name.rpartition("_")[2]))
+    np.testing.assert_allclose(params[last]["bias"], -0.45)
+    assert float(jnp.std(params[last]["kernel"])) == pytest.approx(0.075, rel=0.05)
