@@ -277,7 +277,8 @@ def _callbacks(
     """Sheets of samples, scores, and a look at held-out examples; a process that does not write keeps the same intervals."""
     if not run.writes:
         evaluated = bool(metrics) or game.score is not None or game.measure is not None
-        return [Every(n, lambda step, state: None) for n in (config.sample_every, *[config.eval_every] * evaluated)]
+        sheets_and_scores = [(config.sample_every, True), *[(config.eval_every, False)] * evaluated]
+        return [Every(n, lambda step, state: None, early) for n, early in sheets_and_scores]
     calls = [Every(config.sample_every, sheets(config, run, game, dataset, asks), early=True)]
     if in_notebook():
         calls.append(Every(config.sample_every, live_sheet(run.directory), early=True))
