@@ -24,14 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
-import numpy as np
 import optax
 
 from experiments import dcgan
 from experiments.improved_report import Played, report
 from experiments.stopwatch import stopwatch
-from gan_jax import cli, core, losses, penalties
+from gan_jax import cli, losses, penalties
 from gan_jax.augment import scheduled_ada
 from gan_jax.config import Count, CountOrNone, Rate, Share, Weight, checked
 from gan_jax.core import Players
@@ -45,7 +43,7 @@ from gan_jax.models import improved
 from gan_jax.objectives import class_gan, image_sampler
 from gan_jax.runs.run import is_run, require_place
 from gan_jax.training import Game, run_experiment
-from gan_jax.training.experiment import rounds_of
+from gan_jax.training.experiment import prepare
 
 CONSTANT = 2**31 - 1  # updates in which noise fades: never
 TRICKS: dict[str, dict[str, Any]] = {  # what turns each off
@@ -206,9 +204,8 @@ def main(config: Config) -> dict[str, Any]:
     config = checked(config)
     outdir = place(config.outdir or Path("runs") / f"improved_gan-{config.data.replace('/', '-')}")
     plan = planned(config)
-    if len(plan) > 1:
-        for each in plan.values():
-            require_playable(each)
+    for each in plan.values() if len(plan) > 1 else ():
+        prepare(build, each, each.load())  # what cannot be played is told before another is trained for hours
     if not any(is_run(outdir / _folder(name) / str(config.seed)) for name in plan):
         require_place(outdir)
     found: dict[str, list[Played]] = {}
@@ -255,16 +252,6 @@ def planned(config: Config) -> dict[str, Config]:
         steps = config.lengths[i] if config.lengths else config.steps
         plan[name] = checked(replace(config, **changes, width=width, steps=steps))
     return plan
-
-
-def require_playable(config: Config) -> None:
-    """Raises `InputError` for a recipe that cannot be played on its data, before another is trained for hours."""
-    dataset = config.load()
-    game = build(config, dataset)
-    like = {
-        name: np.zeros((2 * config.pack, *x.shape[1:]), x.dtype) for name, x in rounds_of(config, dataset, game).shapes.items()
-    }
-    jax.eval_shape(partial(core.init_state, game.objective, game.tx), jax.random.key(0), like)
 
 
 def seen(config: Config) -> int:

@@ -8,7 +8,7 @@ import tyro
 
 from gan_jax.config import MOST, Rate, Within, command
 from gan_jax.errors import InputError
-from gan_jax.training.film import FRAMES, SECONDS, progress_film
+from gan_jax.training.film import SECONDS, progress_film
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Config:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    frames: Annotated[int, Within(2, MOST)] = FRAMES
-    """Largest number of sheets that are shown: all early ones, later ones at geometrically growing distances."""
+    frames: Annotated[int, Within(2, MOST)] | None = None
+    """Largest number of sheets that are shown, all early ones, later ones at growing distances; default half, but 60 to 120."""
     seconds: Rate = SECONDS
     """Length of the film."""
     out: Path | None = None

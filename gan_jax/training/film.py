@@ -17,8 +17,7 @@ from gan_jax.runs.records import read_json, read_rows
 from gan_jax.runs.run import Run
 from gan_jax.training.curves import Panel, Plot, metric_panels, plot, score_panels
 
-FRAMES = 120  # of a film
-ALL = 60  # sheets that are all shown; of more, half
+FEWEST, FRAMES = 60, 120  # sheets in a film: half of them, between these
 SECONDS = 12.0
 STILLS = 6  # sheets on the strip
 _NARROWEST, _LARGEST = 480, 1080  # pixels of a sheet in the film: small ones are enlarged, large ones made smaller
@@ -38,14 +37,15 @@ def progress_film(
     tell: Callable[[str], object],
     *,
     out: Path | None = None,
-    most: int = FRAMES,
+    most: int | None = None,
     seconds: float = SECONDS,
 ) -> list[Path]:
     """Write the film of a run's sheets, progress.mp4 or, without imageio-ffmpeg, progress.webp, and the strip progress.png.
 
-    They go to `out`, by default the run's video/. Of more than 60 sheets half are shown, or `most`: all early ones, and later
-    ones at geometrically growing distances. A sheet that cannot be read, or is of another size than the last, is left out and
-    told. Returns the files written. Raises `InputError` where there are fewer than two sheets, or `out` lies among them.
+    They go to `out`, by default the run's video/. Of more than `most` sheets (default: half, but 60 to 120) all early ones are
+    shown, and later ones at geometrically growing distances. A sheet that cannot be read, or is of another size than the last,
+    is left out and told. Returns the files written. Raises `InputError` where there are fewer than two sheets, or `out` lies
+    among them.
     """
     folder = out or directory / "video"
     for name in ("progress.mp4", "progress.webp", "progress.png"):
@@ -92,10 +92,10 @@ def sheets_of(directory: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem), path) for number, path in named if number)
 
 
-def frames_of(directory: Path, tell: Callable[[str], object], most: int) -> list[Frame]:
-    """At most `most` sheets of a run, early ones more densely; what cannot be read is told."""
+def frames_of(directory: Path, tell: Callable[[str], object], most: int | None = None) -> list[Frame]:
+    """At most `most` sheets of a run (default: half, but 60 to 120), early ones more densely; what cannot be read is told."""
     sheets = sheets_of(directory)
-    return _read([sheets[i] for i in geometrically(len(sheets), min(most, max(len(sheets) // 2, ALL)))], tell)
+    return _read([sheets[i] for i in geometrically(len(sheets), most or min(max(len(sheets) // 2, FEWEST), FRAMES))], tell)
 
 
 def _read(sheets: Sequence[tuple[int, Path]], tell: Callable[[str], object]) -> list[Frame]:

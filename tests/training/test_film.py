@@ -69,11 +69,12 @@ def test_frames_have_the_rounds_of_their_sheets(tmp_path):
 
 
 def test_of_many_sheets_half_are_shown_and_half_of_these_are_early(tmp_path):
-    frames = frames_of(draw_sheets(tmp_path / "run", range(0, 8000, 50)), print, 120)
+    frames = frames_of(draw_sheets(tmp_path / "run", range(0, 8000, 50)), print)
     steps = [frame.step for frame in frames]
     assert 70 <= len(steps) <= 80
     assert steps[len(steps) // 2] < 8000 / 3.5
-    assert len(frames_of(draw_sheets(tmp_path / "short", range(0, 600, 10)), print, 120)) == 60
+    assert len(frames_of(tmp_path / "run", print, 1000)) == 160
+    assert len(frames_of(draw_sheets(tmp_path / "short", range(0, 600, 10)), print)) == 60
 
 
 def test_the_film_with_curves(tmp_path, without_ffmpeg):
