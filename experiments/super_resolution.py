@@ -46,7 +46,7 @@ from gan_jax.objectives import superres, superres_gan, superres_sampler
 from gan_jax.runs.trained import open_trained
 from gan_jax.sampling import Inputs, Statistics, sampling_variables
 from gan_jax.training import ExperimentFlags, Game, run_experiment
-from gan_jax.upscaling import enlarged, factor_of
+from gan_jax.upscaling import enlarged, factor_of, margin_for
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def measured(config: Config, sets: list[PairSet], generator: Generator) -> Calla
     sampler, measures = superres_sampler(generator), open_measures(config.factor, config.weights)
 
     def measure(state: TrainState) -> dict[str, float]:
-        restore = partial(enlarged, sampler, sampling_variables(state), reach=generator.reach, finish=to_uint8)
+        restore = partial(enlarged, sampler, sampling_variables(state), margin=margin_for(generator.reach), finish=to_uint8)
         return score_sets(restore, sets, measures)
 
     return measure

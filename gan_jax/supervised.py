@@ -8,8 +8,8 @@ import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, PyTree
-from tqdm import tqdm
 
+from gan_jax import progress
 from gan_jax.errors import RunError
 from gan_jax.rows import chunks
 
@@ -31,9 +31,9 @@ def fit(
     """`params` after `steps` updates by `tx` with the gradient of `loss(params, batch, key)`, a scalar.
 
     `load(step)` gives the batch, any pytree of arrays of the same shapes in each step; it is called once for each step, in
-    order. Step number i gets the key `fold_in(key, i)`. The given `params` stay valid. `what` names the training: with it a
-    progress bar is shown on a terminal, and errors begin with it. Raises `RunError` for a loss that is not finite, within
-    `CHECK_EVERY` steps of it, naming the step.
+    order. Step number i gets the key `fold_in(key, i)`. The given `params` stay valid. `what` names the training: with it
+    progress is shown (`gan_jax.progress.Count`), and errors begin with it. Raises `RunError` for a loss that is not
+    finite, within `CHECK_EVERY` steps of it, naming the step.
     """
 
     @jax.jit
@@ -43,14 +43,14 @@ def fit(
         return optax.apply_updates(params, change), opt_state, value
 
     opt_state = tx.init(params)
-    with tqdm(total=steps, desc=what, leave=False, disable=None if what else True) as bar:
+    with progress.Count(what, steps) as count:
         for stretch in chunks(steps, CHECK_EVERY):
             losses = []
             for step in range(stretch.start, stretch.stop):
                 params, opt_state, value = update(params, opt_state, load(step), jax.random.fold_in(key, step))
                 losses.append(value)
             _require_finite(np.array(jax.device_get(losses)), stretch.start, what or "training")
-            bar.update(len(losses))
+            count.add(len(losses))
     return params
 
 

@@ -14,16 +14,17 @@ from gan_jax.errors import InputError
 from gan_jax.images.imresize import imresize
 from gan_jax.images.tiles import in_tiles
 
-TILE, MARGIN, MOST_MARGIN = 256, 40, 64  # pixels of the low picture; a network that reaches further is cut there
+TILE, MARGIN, MOST_MARGIN = 256, 40, 64  # pixels of the low picture
 _ALPHA_MARGIN = 4  # of the cubic kernel, generously
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_COPIES = 3  # of the result: put together, joined with its opacity, and written by PIL
 _TILE_BYTES = 4 * 64 * 8  # a pixel of an enlarged tile: 64 channels of floats, and what lies between layers
 
 
 def upscaled(
-    sampler: Sampler, variables: Variables, picture: np.ndarray, channels: int, *, reach: int = MARGIN, tile: int = TILE
+    sampler: Sampler, variables: Variables, picture: np.ndarray, channels: int, *, margin: int = MARGIN, tile: int = TILE
 ) -> np.ndarray:
-    """A picture (h, w) or (h, w, c) enlarged, of its own type and kind; see `enlarged` for `reach` and `tile`.
+    """A picture (h, w) or (h, w, c) enlarged, of its own type and kind; see `enlarged` for `margin` and `tile`.
 
     Whole numbers without a sign have black 0 and white their largest, floats -1 and 1. Of 2 or 4 channels the last is opacity,
     which is enlarged by MATLAB's bicubic `imresize`. A grey picture passes a generator of three `channels` as three equal
@@ -37,12 +38,12 @@ def upscaled(
         )
     factor = factor_of(sampler, variables, channels)
     result = h * w * factor**2 * c * picture.itemsize
-    needed = result + min(tile, h) * min(tile, w) * factor**2 * _TILE_BYTES
+    needed = _COPIES * result + min(tile, h) * min(tile, w) * factor**2 * _TILE_BYTES
     cure = "shrink it, or cut it into parts"
     host_memory.require(needed, host_memory.free_memory(), f"a picture of {factor * h:,}x{factor * w:,} pixels", cure)
     planes = picture.reshape(h, w, c)
     colour = planes[..., : c - 1] if c in (2, 4) else planes
-    show = partial(enlarged, sampler, variables, reach=reach, tile=tile)
+    show = partial(enlarged, sampler, variables, margin=margin, tile=tile)
     made = _colours(show, colour, channels)
     if c in (2, 4):
         alpha = in_tiles(partial(_bicubic, factor), planes[..., -1:], factor, 2 * tile, _ALPHA_MARGIN)
@@ -55,15 +56,16 @@ def enlarged(
     variables: Variables,
     low: np.ndarray,
     *,
-    reach: int = MARGIN,
+    margin: int = MARGIN,
     tile: int = TILE,
     finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
     """The picture (h, w, c), uint8 or float32 in [-1, 1], as many times larger as the generator makes it.
 
-    The generator is shown `tile` x `tile` pixels at a time, normalised by the statistics of `variables`; `reach` is how far
-    its pixels depend on others, and tiles overlap twice as much, up to `MOST_MARGIN`, so that they equal the whole up to
-    rounding. A picture that fits is shown whole. `finish` is applied to every tile of floats (h, w, c), about [-1, 1]. Raises
+    The generator is shown `tile` x `tile` pixels at a time, normalised by the statistics of `variables`, and of each tile
+    `margin` pixels at every side are not kept where the picture goes on: tiles equal the whole up to rounding if the generator
+    reaches no further (`margin_for`). A picture that fits is shown whole. `finish` is applied to every tile of floats
+    (h, w, c), about [-1, 1]. Raises
     `InputError` for a generator that asks for anything but `low`, and for tiles that keep nothing.
     """
     factor = factor_of(sampler, variables, low.shape[-1])
@@ -71,7 +73,16 @@ def enlarged(
     def one(part: np.ndarray) -> np.ndarray:
         return finish(np.asarray(_made(sampler, variables, np.ascontiguousarray(part)[None]), np.float32)[0])
 
-    return in_tiles(one, low, factor, tile, min(reach, MOST_MARGIN))
+    return in_tiles(one, low, factor, tile, margin)
+
+
+def margin_for(reach: int) -> int:
+    """The margin of tiles for a generator whose pixels depend on others up to `reach` away; 0 stands for one not known.
+
+    Not above 64 pixels, so that tiles stay small: a deeper network (16 blocks reach 40, ESRGAN's 23 reach 353) has tiles that
+    are not equal to the whole, though what lies so far away changes little.
+    """
+    return min(reach or MARGIN, MOST_MARGIN)
 
 
 def factor_of(sampler: Sampler, variables: Variables, channels: int) -> int:

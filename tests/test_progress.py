@@ -43,3 +43,21 @@ def test_a_step_that_fails_is_not_said_to_be_done(said, capsys):
     with pytest.raises(KeyError):
         fail()
     assert capsys.readouterr().err == "wait        looking it up ...\n"
+
+
+def test_a_long_loop_says_how_far_it_is_where_there_is_no_terminal(monkeypatch, capsys):
+    clock = iter([0.0, 30.0, 60.0, 90.0, 130.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Count("text encoder", 1000) as count:
+        for _ in range(4):
+            count.add(100)
+    assert capsys.readouterr().err == (
+        "wait        text encoder: 200 of 1,000 steps, 4 min left\nwait        text encoder: 400 of 1,000 steps, 3 min left\n"
+    )
+
+
+def test_a_loop_without_a_name_is_silent(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with progress.Count("", 2) as count:
+        count.add(1)
+    assert capsys.readouterr() == ("", "")

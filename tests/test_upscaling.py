@@ -15,7 +15,7 @@ from gan_jax.latents import Normal
 from gan_jax.models.dcgan import Generator as Dcgan
 from gan_jax.models.srgan import Generator
 from gan_jax.objectives import image_sampler, superres_sampler
-from gan_jax.upscaling import enlarged, upscaled
+from gan_jax.upscaling import enlarged, margin_for, upscaled
 
 KEY = jax.random.key(0)
 GENERATOR = Generator(2, width=8, blocks=2, trunk="batch")
@@ -44,11 +44,17 @@ def whole(variables, picture):
 def test_tiles_equal_the_whole(variables, size):
     picture = noise(*size, 3)
     assert GENERATOR.reach == 12
-    found = enlarged(SAMPLER, variables, picture, reach=12, tile=32)
+    found = enlarged(SAMPLER, variables, picture, margin=12, tile=32)
     assert found.shape == (2 * size[0], 2 * size[1], 3)
     np.testing.assert_allclose(found, whole(variables, picture), atol=1e-5)
     if max(size) > 32:
-        assert np.abs(enlarged(SAMPLER, variables, picture, reach=2, tile=32) - whole(variables, picture)).max() > 1e-3
+        assert np.abs(enlarged(SAMPLER, variables, picture, margin=2, tile=32) - whole(variables, picture)).max() > 1e-3
+
+
+def test_the_margin_is_as_far_as_a_network_reaches_and_bounded():
+    assert margin_for(GENERATOR.reach) == 12
+    assert margin_for(0) == Generator().reach == 40  # of a run that does not say: the paper's network
+    assert margin_for(Generator(trunk="rrdb", blocks=23).reach) == 64
 
 
 @pytest.mark.parametrize("shape", [(20, 16), (20, 16, 1), (20, 16, 2), (20, 16, 3), (20, 16, 4)], ids=str)

@@ -31,7 +31,8 @@ class Config(TrainedFlags):
     tile: Count = TILE
     """Side of the tiles that the network is shown, in pixels of the given picture; smaller ones take less memory and longer."""
     overlap: CountOrNone | None = None
-    """Pixels at each side of a tile that are not kept, where the picture goes on; default as far as the network reaches."""
+    """Pixels at each side of a tile that are not kept, where the picture goes on; default as far as the network reaches, 64 at
+    most."""
 
 
 @command
@@ -68,7 +69,7 @@ def main(config: Config) -> list[Path]:
 def _upscale(trained: Trained, given: Path, made: Path, config: Config) -> None:
     start = time.perf_counter()
     kept = read_kept(given)
-    enlarged = kept.of(trained.upscale(kept.pixels, tile=config.tile, reach=config.overlap))
+    enlarged = kept.of(trained.upscale(kept.pixels, tile=config.tile, margin=config.overlap))
     enlarged.save(made)
     (h, w), (height, width) = kept.pixels.shape[:2], enlarged.pixels.shape[:2]
     print(f"{made}   {w}x{h} to {width}x{height} in {time.perf_counter() - start:.1f} s")

@@ -31,7 +31,7 @@ from gan_jax.runs.records import is_file, read_json
 from gan_jax.runs.run import FORMAT
 from gan_jax.runs.spec import open_sampler
 from gan_jax.sampling import Inputs, Statistics, render, settle
-from gan_jax.upscaling import MARGIN, TILE, upscaled
+from gan_jax.upscaling import TILE, margin_for, upscaled
 
 
 class Norms(NamedTuple):
@@ -128,17 +128,18 @@ class Trained:
         with progress.step("drawing samples"):
             return render(self.sampler, self.variables, rows, key, statistics=self.statistics, finish=_finish)
 
-    def upscale(self, picture: np.ndarray, *, tile: int = TILE, reach: int | None = None) -> np.ndarray:
+    def upscale(self, picture: np.ndarray, *, tile: int = TILE, margin: int | None = None) -> np.ndarray:
         """A picture (h, w) or (h, w, c), uint8 or uint16, as a run of super-resolution enlarges it; of the same kind and type.
 
-        In tiles of `tile` pixels, so that memory stays bounded; see `gan_jax.upscaling.upscaled`. `reach` is how far a pixel
-        depends on others, default what the run says. Raises `InputError` for other runs, and for what is no picture.
+        In tiles of `tile` pixels, of which `margin` at every side are not kept, so that memory stays bounded; see
+        `gan_jax.upscaling.upscaled`. The default margin is as far as the run's network reaches, 64 at most. Raises
+        `InputError` for other runs, and for what is no picture.
         """
         if self.statistics == "batch":
             raise InputError("tiles must be normalised alike: open the run with running or standing statistics, not batch")
         channels = int(self.facts["shapes"].get("low", (0,))[-1])
-        known = int(self.facts["reach"]) or MARGIN
-        return upscaled(self.sampler, self.variables, picture, channels, reach=known if reach is None else reach, tile=tile)
+        margin = margin_for(int(self.facts["reach"])) if margin is None else margin
+        return upscaled(self.sampler, self.variables, picture, channels, margin=margin, tile=tile)
 
     def _number(self, n: int | None, wanted: Mapping[str, Any]) -> int:
         found = [len(rows) for rows in wanted.values() if np.ndim(rows) and not isinstance(rows, str | Path)]
