@@ -85,6 +85,18 @@ def test_a_discriminator_of_patches(run, photos, tmp_path):
     assert row["gen/offset"] > 0  # of the features of patches
 
 
+def test_the_modern_row(photos, tmp_path):
+    """Dense blocks without batch norm and the relativistic cost, as ESRGAN; beside it a content loss by pixels."""
+    modern = {"data": str(photos), "trunk": "rrdb", "upsample": "resize", "content": "l1"}
+    super_resolution.main(config(tmp_path / "first", **modern))
+    asked = {"stage": "srgan", "init_from": tmp_path / "first", "loss": "relativistic_paired", "decay": "tenth"}
+    super_resolution.main(config(tmp_path / "second", **modern, **asked))
+    assert read_json(tmp_path / "second" / "model.json")["reach"] == 4 + 15 + 1 + 1 + 2
+    row = read_rows(tmp_path / "second" / "metrics.jsonl")[-1]
+    assert row["gen/adversarial"] > 0
+    assert not any(name.startswith("batch_stats") for name in open_trained(tmp_path / "second").variables)
+
+
 def test_the_runs_are_compared(run, tmp_path, capsys):
     save(tmp_path / "Set5" / "a.png", picture(91, 100, 7))
     save(tmp_path / "grey" / "b.png", picture(80, 70, 8, channels=1)[..., 0])

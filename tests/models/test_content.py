@@ -1,7 +1,5 @@
 """Content losses: by hand, with random weights of the real shapes, and with the real ones where they are at hand."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +9,7 @@ from gan_jax.errors import InputError
 from gan_jax.models import content
 from gan_jax.models.content import NAMES, content_loss, squeezenet_distance
 from gan_jax.models.imagenet import torchvision_input
+from gan_jax.models.lpips import LPIPS
 from gan_jax.models.pretrained import NETWORKS
 from gan_jax.models.vgg import VGG
 
@@ -38,22 +37,22 @@ def test_pixels():
     )
 
 
-def test_vgg22_is_of_activations_scaled_as_in_the_paper(tmp_path):
+@pytest.mark.parametrize(("name", "layer"), [("vgg22", "relu2_2"), ("vgg54", "relu5_4")])
+def test_vgg_losses_are_of_activations_scaled_as_in_the_paper(name, layer, tmp_path):
     x, y = pair()
     path = weights(tmp_path / "vgg19.npz", "vgg19")
-    with np.load(path) as file:
-        kept = {
-            name: jnp.asarray(file[name])
-            for name in file.files
-            if name.split("/")[0] in ("conv1_1", "conv1_2", "conv2_1", "conv2_2")
-        }
-    params = {}
-    for name, value in kept.items():
-        params.setdefault(name.split("/")[0], {})[name.split("/")[1]] = value
-    relu = partial(VGG(19, ("relu2_2",)).apply, {"params": params})
-    maps = [relu(torchvision_input(each))["relu2_2"] for each in (x, y)]
-    wanted = np.mean((np.asarray(maps[0]) - np.asarray(maps[1])) ** 2) / 12.75**2
-    np.testing.assert_allclose(content_loss("vgg22", path)(x, y), wanted, rtol=1e-4)
+    variables, _ = content.read_weights(path, "vgg19")
+    maps = [np.asarray(VGG(19, (layer,)).apply(variables, torchvision_input(each))[layer]) for each in (x, y)]
+    wanted = np.mean((maps[0] - maps[1]) ** 2) / 12.75**2
+    assert wanted > 0
+    np.testing.assert_allclose(content_loss(name, path)(x, y), wanted, rtol=1e-4)
+
+
+def test_lpips_is_the_mean_distance_by_vgg16(tmp_path):
+    x, y = pair()
+    path = weights(tmp_path / "lpips_vgg.npz", "lpips_vgg")
+    variables, _ = content.read_weights(path, "lpips_vgg")
+    np.testing.assert_allclose(content_loss("lpips", path)(x, y), LPIPS("vgg").apply(variables, x, y).mean(), rtol=1e-4)
 
 
 def test_the_normalised_vgg(real_data):

@@ -76,7 +76,8 @@ def test_every_leaf_changes_and_the_doctor_has_its_signals():
     for old, new in zip(before, after, strict=True):
         if old is not before.key:
             jax.tree.map(lambda a, b: np.testing.assert_array_less(0, np.abs(np.asarray(a) - b).max()), old, new)
-    assert {"disc/real", "disc/fake", "gen/diversity", "gen/rms_distance", "gen/offset"} <= rows[0].keys()
+    assert {"disc/real", "disc/fake", "gen/diversity", "data/diversity", "gen/offset"} <= rows[0].keys()
+    assert "gen/rms_distance" not in rows[0]
 
 
 def test_the_discriminator_sees_the_high_pictures():
