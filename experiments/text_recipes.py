@@ -15,7 +15,7 @@ results.json (means and standard errors over the seeds), samples.png (a row a ca
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from experiments import text_to_image
 from experiments.caption_sheet import save_caption_sheet
 from experiments.tables import markdown, mean_and_error
 from gan_jax import cli
-from gan_jax.config import FREE, Count, checked
+from gan_jax.config import FREE, MOST, Count, Within, checked
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.doodle_text import TOLD, USUAL, Plan, asked, measure
+from gan_jax.evaluation.doodle_text import TOLD, USUAL, VERSION, Plan, asked, measure
 from gan_jax.evaluation.readers import READERS
 from gan_jax.evaluation.text_encoder import TextEncoder
 from gan_jax.files import place, whole
@@ -60,7 +60,7 @@ class Config(text_to_image.Config):
     """Runs of each."""
     eval_metrics: str = field(default="none", metadata=FREE)
     """Scores while training; all is measured at the end."""
-    captions_matched: Count = field(default=USUAL.matches, metadata=FREE)
+    captions_matched: Annotated[int, Within(4, MOST)] = field(default=USUAL.matches, metadata=FREE)
     """Captions, of seen and of unseen combinations each, whose samples are compared with what they name."""
     captions_varied: Count = field(default=USUAL.captions, metadata=FREE)
     """Captions whose samples are compared with each other."""
@@ -80,6 +80,10 @@ def main(config: Config) -> dict[str, dict[str, list[float]]] | None:
     config = checked(config)
     if config.data not in TOLD:
         raise InputError(f"what {config.data} shows of its captions cannot be read: choose --data {' or '.join(TOLD)}")
+    if config.text_embeddings is not None:
+        raise InputError("recipes are compared by captions of pictures that are in no data set: leave out --text-embeddings")
+    if not config.unseen:
+        raise InputError("one column is of combinations that were kept out of training: leave out --no-unseen")
     outdir = place(config.outdir or Path("runs") / f"text_recipes-{config.data}")
     rows: dict[str, list[Numbers]] = {}
     opened: dict[str, Trained] = {}
@@ -109,8 +113,8 @@ def asked_of(config: Config, recipe: str, seed: int, directory: Path) -> text_to
 
 
 def measured(trained: Trained, config: Config, path: Path) -> Numbers:
-    """What is measured of a run, from the file of an earlier time if it was of the same round and as many samples."""
-    about = {"step": trained.step, "plan": list(config.plan)}
+    """What is measured of a run, from the file of an earlier time if it was of the same round, as many samples and alike."""
+    about = {"step": trained.step, "plan": list(config.plan), "version": VERSION}
     before = read_json(path)
     if before is not None and before.get("about") == about:
         return before["measured"]

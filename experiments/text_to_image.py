@@ -6,7 +6,8 @@
     python -m experiments.text_to_image --data celeb_a --image-size 64         sentences made of the attributes
     python -m experiments.text_to_image --text projection --conditioning 2    as in later work
     python -m experiments.text_to_image --encoder char_cnn_rnn --match structured --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5
-        --b2 0.999 --width 128 --captions 4     as in the paper
+        --b2 0.999 --width 128 --captions 4 --latent-dim 100 --project 128 --embedding 1024 --encoder-width 384
+        --image-size 64     as in the paper
     python -m gan_jax sample runs/text_to_image-doodle_birds --caption "a small bird with a pink breast and black wings" --n 16
 
 An encoder of captions is trained first, together with one of pictures, in minutes, and kept; it travels with the run, so that
@@ -104,6 +105,8 @@ class Config(VariationFlags, CaptionFlags, ExperimentFlags):
         dcgan.stages(*self.size)
         if self.agreement and self.text_embeddings is not None:
             raise InputError("--agreement needs an encoder of pictures, which a file of embeddings has not: leave out either")
+        if self.conditioning and self.latent != "normal":
+            raise InputError("--conditioning draws what it is told from normal codes: leave out --latent")
         dataset = super().load()
         if self.text_embeddings is not None:
             return _told(dataset, None)

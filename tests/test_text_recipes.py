@@ -163,3 +163,11 @@ def test_means_and_errors_of_the_table():
 def test_data_whose_captions_cannot_be_compared_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"what digits shows of its captions cannot be read: choose --data doodle_birds or"):
         main(Config(data="digits", outdir=tmp_path))
+    for changes, message in (
+        ({"text_embeddings": tmp_path / "text.npz"}, "leave out --text-embeddings"),
+        ({"unseen": False}, "leave out --no-unseen"),
+        ({"captions_matched": 3}, "captions-matched"),
+        ({"conditioning": 2.0, "latent": "uniform"}, "from normal codes: leave out --latent"),
+    ):
+        with pytest.raises(InputError, match=message):
+            main(Config(outdir=tmp_path, **changes))

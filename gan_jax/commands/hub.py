@@ -1,6 +1,7 @@
 """Share an exported generator by the Hugging Face hub: `hub push FILE OWNER/NAME`, `hub pull OWNER/NAME`."""
 
 import contextlib
+import json
 import logging
 import zipfile
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import tyro
 from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.files import DAMAGED, check_apart, place, whole
-from gan_jax.runs.export import CARD, PAGE, WEIGHTS
+from gan_jax.runs.card import as_markdown
+from gan_jax.runs.export import CARD, OPENER, PAGE, WEIGHTS
 
 FILE = "generator.zip"  # the name of the exported file in a repository
 _LARGEST = 2**24  # bytes of a page
@@ -55,12 +57,16 @@ def push(file: Path, repository: str | None, private: bool = False) -> str:
     """Put an exported file and its page into a repository; returns its address. Raises `InputError` as `main`."""
     if repository is None:
         raise InputError(f"say where to: hub push {file} OWNER/NAME")
-    page = _page(file)
+    members = _members(file)
+    try:
+        page = as_markdown(json.loads(members[CARD]), members[OPENER].decode("utf-8"), FILE).encode("utf-8")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"the card of {file} is damaged: export the run again") from error
     hub = _hub()
     with _told(f"cannot push to {repository}"):
         address = str(hub.create_repo(repository, private=private, exist_ok=True))
-        hub.upload_file(path_or_fileobj=page, path_in_repo=PAGE, repo_id=repository)
-        hub.upload_file(path_or_fileobj=str(file), path_in_repo=FILE, repo_id=repository)
+        for name, content in ((PAGE, page), (OPENER, members[OPENER]), (FILE, str(file))):
+            hub.upload_file(path_or_fileobj=content, path_in_repo=name, repo_id=repository)
     print(f"pushed: {address}")
     return address
 
@@ -71,26 +77,27 @@ def pull(repository: str, out: Path | None = None, revision: str | None = None) 
     hub = _hub()
     with _told(f"cannot pull {repository}"):
         found = Path(hub.hf_hub_download(repository, FILE, revision=revision))
-    _page(found)
+    _members(found)
     check_apart(out, [found])
     try:
         with whole(out) as unfinished:
             unfinished.write_bytes(found.read_bytes())
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
-    print(f"pulled: {out}; its README.md says how to open it")
+    print(f"pulled: {out}; the page of the repository says how to open it with load.py, which is in the file")
     return out
 
 
-def _page(file: Path) -> bytes:
-    """The card of an exported file as a page; raises `InputError` for any other file."""
+def _members(file: Path) -> dict[str, bytes]:
+    """Card, page and loader of an exported file; raises `InputError` for any other file."""
     try:
         with zipfile.ZipFile(file) as opened:
-            lacks = {CARD, PAGE, WEIGHTS} - set(opened.namelist())
-            if not lacks and opened.getinfo(PAGE).file_size > _LARGEST:
-                raise ValueError(f"its {PAGE} has {opened.getinfo(PAGE).file_size / 1e6:,.0f} MB")
+            lacks = {CARD, PAGE, OPENER, WEIGHTS} - set(opened.namelist())
+            large = [name for name in (CARD, PAGE, OPENER) if not lacks and opened.getinfo(name).file_size > _LARGEST]
+            if large:
+                raise ValueError(f"its {large[0]} has {opened.getinfo(large[0]).file_size / 1e6:,.0f} MB")
             if not lacks:
-                return opened.read(PAGE)
+                return {name: opened.read(name) for name in (CARD, PAGE, OPENER)}
     except DAMAGED as error:
         raise InputError(f"{file} is no file that `python -m gan_jax export` wrote: {str(error)[:100]}") from error
     raise InputError(f"{file} is no file that `python -m gan_jax export` wrote: it lacks {', '.join(sorted(lacks))}")

@@ -1,5 +1,7 @@
 """Captions as arrays of UTF-8 bytes, padded with zeros, so that they can be batched like the pictures."""
 
+import string
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ from gan_jax.errors import InputError
 
 UNKNOWN = "\x1a"  # the control character "substitute": stands for what is in no alphabet
 _SHOWN = 10  # characters in a note
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # as encoders read: other capitals are as they are
 
 
 class Read(NamedTuple):
@@ -23,11 +26,11 @@ def encode(captions: Sequence[Sequence[str]], length: int | None = None, most: i
 
     k is the largest number of captions of a picture, but at most `most`; further ones are dropped. A picture with fewer
     repeats them in turn, one without captions has empty ones. t is the length of the longest caption, but at most `length`;
-    longer captions are cut, never within a character.
+    longer captions are cut, never within a character. Characters are composed (NFC); what UTF-8 does not have is `UNKNOWN`.
     """
     rows = [list(row[:most]) or [""] for row in captions]
     k = max(map(len, rows), default=1)
-    cut = [[_cut(row[i % len(row)].strip().encode(), length) for i in range(k)] for row in rows]
+    cut = [[_cut(_legal(row[i % len(row)].strip()).encode(), length) for i in range(k)] for row in rows]
     longest = max((len(text) for row in cut for text in row), default=0)
     array = np.zeros((len(rows), k, max(longest, 1)), np.uint8)
     for i, row in enumerate(cut):
@@ -50,18 +53,18 @@ def padded(array: np.ndarray, length: int) -> np.ndarray:
 
 
 def alphabet(array: np.ndarray) -> str:
-    """All characters of captions (..., t), once each, sorted, capital letters as small ones."""
+    """All characters of captions (..., t), once each, sorted, capital letters of ASCII as small ones."""
     rows = np.unique(array.reshape(-1, array.shape[-1]), axis=0)
-    return "".join(sorted({character for row in rows for character in decode(row).lower()}))
+    return "".join(sorted({character for row in rows for character in decode(row).translate(_SMALL)}))
 
 
 def parse(text: str, length: int, known: str = "") -> Read:
     """A text that a user typed as a caption of at most `length` bytes, of the characters `known` ("" for any).
 
-    What is not known becomes `UNKNOWN`; what is too long is cut at the end; notes say so. Raises `InputError` for a text
-    without a character.
+    What is not known becomes `UNKNOWN`; what is too long is cut at the end; notes say so. A capital letter is known if it or
+    its small one is, and is read as that one. Raises `InputError` for a text without a character, or of which nothing is left.
     """
-    stripped = text.strip()
+    stripped = unicodedata.normalize("NFC", text.strip())
     if not stripped:
         raise InputError("the caption is empty: write what is to be drawn")
     notes = []
@@ -75,6 +78,8 @@ def parse(text: str, length: int, known: str = "") -> Read:
         notes.append(f"characters that the captions of the training data do not have are read as unknown{says}: {shown}{more}")
     content = mapped.encode()
     cut = _cut(content, length)
+    if not cut:
+        raise InputError(f"the caption's first character has more than the {length} bytes that are read: {stripped[:20]!r}")
     if len(cut) < len(content):
         kept, lost = cut.decode(), content[len(cut) :].decode()
         notes.append(
@@ -84,11 +89,23 @@ def parse(text: str, length: int, known: str = "") -> Read:
 
 
 def _known(character: str, known: str) -> str:
-    """The character, or `UNKNOWN` for one that is not known or that UTF-8 does not have; any space is a space."""
+    """The character as it is known, or `UNKNOWN` for one that is not or that UTF-8 does not have; any space is a space."""
     if character.isspace():
         return " "
-    legal = character != "\0" and not "\ud800" <= character <= "\udfff"
-    return character if legal and (not known or character.lower() in known or character in known) else UNKNOWN
+    if character == "\0" or _is_lone(character):
+        return UNKNOWN
+    if not known or character.translate(_SMALL) in known:
+        return character
+    return next((form for form in (character, character.lower(), character.upper()) if form in known), UNKNOWN)
+
+
+def _legal(text: str) -> str:
+    """The text with each letter and its accents as one character, and `UNKNOWN` in place of what UTF-8 does not have."""
+    return "".join(UNKNOWN if _is_lone(character) else character for character in unicodedata.normalize("NFC", text))
+
+
+def _is_lone(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
 
 
 def _printable(character: str) -> str:

@@ -20,9 +20,11 @@ from gan_jax.data.splitting import SPLITS, attribute_strata, held_out_rows, note
 from gan_jax.data.trees import ARCHIVES, SENSIBLE, Tree, opened
 from gan_jax.errors import InputError
 from gan_jax.files import identity, place
+from gan_jax.listing import listed
 
 PHONES = (".heic", ".heif", ".avif")
 CONVERT = "of .heic, .heif and .avif make JPEG first, as the phone itself or `magick mogrify -format jpg *.heic` does"
+NAMED = 3  # pictures in a note
 BY_CLASS = "by class"  # what was held out, in a source's identity
 
 
@@ -90,7 +92,8 @@ def folder_source(
     more = [by] * bool(by) + ([label_column] if label_column is not None else [])
     more += [f"captions {caption_column}"] if caption_column is not None else []
     more += ["texts apart"] if beside.apart else []
-    notes = [*layout.notes, *notes, *beside.notes, *_note_on_others([*others, *(set(sides) - beside.used)])]
+    uncaptioned = _note_on_captions([names[i] for i in chosen], [beside.captions[i] for i in chosen])
+    notes = [*layout.notes, *notes, *beside.notes, *uncaptioned, *_note_on_others([*others, *(set(sides) - beside.used)])]
     return Source(
         name=printable(path.resolve().stem if path.suffix.lower() == ".zip" else path.resolve().name),
         identity=_identity(stamps, held_out, limit, _path_of(path), *more),
@@ -101,6 +104,14 @@ def folder_source(
         place=f"{path.resolve()} {float(held_out)} {limit} {' '.join(more)}".rstrip(),
         notes=tuple(map(printable, notes)),
     )
+
+
+def _note_on_captions(names: Sequence[str], captions: Sequence[tuple[str, ...]]) -> list[str]:
+    """A line that names pictures without captions, where others have some."""
+    without = [name for name, texts in zip(names, captions, strict=True) if not any(texts)]
+    if not 0 < len(without) < len(names):
+        return []
+    return [f"{len(without):,} of {len(names):,} pictures have no caption: {listed(without, NAMED)}"]
 
 
 def _reader(pictures: _Pictures, indices: Sequence[int]) -> Callable[[int], Example]:

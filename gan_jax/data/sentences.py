@@ -54,7 +54,7 @@ def of_class(name: str, phrasing: int = 0) -> str:
 
     A number before a dot is left out, and underscores are spaces: 001.Black_footed_Albatross.
     """
-    words = re.sub(r"^[0-9]+\.", "", name).replace("_", " ").split() or [name]
+    words = re.sub(r"^[0-9]+\.", "", name).replace("_", " ").split() or [name or "picture"]
     named = _with_article(words)
     return (named, f"a picture of {named}", f"this is {named}")[phrasing]
 

@@ -88,6 +88,7 @@ def _write(source: Source, how: Preparation, folder: Path, identity: Mapping[str
     ]
     notes += notes_on_pages([count for split in written.values() for count in split.further])
     notes += notes_on_classes(source.class_names, mapped.get("label"))
+    notes += notes_on_captions([texts for split in written.values() for *_, texts in split.known])
     meta = {
         "name": source.name,
         "splits": specs,
@@ -190,6 +191,14 @@ def notes_on_classes(class_names: Sequence[str], labels: np.ndarray | None) -> l
         return []
     named = listed([class_names[i] for i in without], _NAMED)
     return [f"{len(without):,} of {len(class_names):,} classes have no training pictures and cannot be drawn: {named}"]
+
+
+def notes_on_captions(captions: Sequence[Sequence[str]]) -> list[str]:
+    """Lines about captions, of each picture, that are not kept whole."""
+    more = sum(len(texts) > MOST_CAPTIONS for texts in captions)
+    longer = sum(len(text.encode(errors="replace")) > LONGEST_CAPTION for texts in captions for text in texts[:MOST_CAPTIONS])
+    notes = [f"{more:,} pictures have more than {MOST_CAPTIONS} captions: the first are kept"] if more else []
+    return notes + ([f"{longer:,} captions are longer than {LONGEST_CAPTION:,} bytes and are cut"] if longer else [])
 
 
 def _write_sides(source: Source, name: str, known: list[tuple[Any, ...]], how: Preparation, folder: Path) -> dict[str, Any]:

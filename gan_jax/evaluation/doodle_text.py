@@ -26,6 +26,7 @@ from gan_jax.metrics.diversity import angular_deviation_within, entropy_within, 
 
 Said = Mapping[str, Any]  # of a caption: a value for each attribute that it names
 VALID = 0.05  # the share of real pictures that pass for invalid
+VERSION = 2  # of `measure`: what is measured by another is not comparable
 _FLAT = 15.0  # degrees: the direction of a smaller tilt cannot be seen
 
 
@@ -36,6 +37,7 @@ class Told(NamedTuple):
     parts:    the coloured parts
     together: two of them, and their colours: some combinations of these are kept out of training
     words:    (readings) -> the attributes read in pictures, in the words of captions
+    least:    number of the caption, of a picture's, that names the least
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Told(NamedTuple):
     together: tuple[str, str]
     colours: tuple[tuple[str, ...], tuple[str, ...]]
     words: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    least: int
 
 
 def _words_of_birds(readings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,7 +60,7 @@ def _words_of_flowers(readings: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 TOLD: dict[str, Told] = {  # by `Dataset.name`
     "doodle_birds": Told(
-        "birds", birds.parse_caption, BIRD_PARTS, ("breast", "wings"), (BIRD_COLOURS, BIRD_COLOURS), _words_of_birds
+        "birds", birds.parse_caption, BIRD_PARTS, ("breast", "wings"), (BIRD_COLOURS, BIRD_COLOURS), _words_of_birds, least=2
     ),
     "doodle_flowers": Told(
         "flowers",
@@ -66,6 +69,7 @@ TOLD: dict[str, Told] = {  # by `Dataset.name`
         ("petals", "stamens"),
         (PETAL_COLOURS, STAMEN_COLOURS),
         _words_of_flowers,
+        least=0,
     ),
 }
 
@@ -85,9 +89,18 @@ def is_unseen(name: str, said: Said) -> bool:
     return (said.get(TOLD[name].together[0]), said.get(TOLD[name].together[1])) in unseen(name)
 
 
+def told_of(dataset: Dataset) -> Told | None:
+    """What is known of the captions of doodles; None of other data, also of a user's own of such a name."""
+    told = TOLD.get(dataset.name)
+    if told is None:
+        return None
+    named = {f"{part}_{colour}" for part, colours in zip(told.together, told.colours, strict=True) for colour in colours}
+    return told if named <= set(dataset.attribute_names) else None
+
+
 def without_unseen(dataset: Dataset) -> Dataset:
     """The doodles without the combinations that are kept out of training, in both splits; other data as they are."""
-    if dataset.name not in TOLD:
+    if told_of(dataset) is None:
         return dataset
     parts: list[Arrays] = []
     for arrays in (dataset.train, dataset.held_out):
@@ -216,7 +229,6 @@ def measure(
     encoder: TextEncoder | None = None,
     plan: Plan = USUAL,
     seed: int = 0,
-    which: int = 0,
 ) -> dict[str, float]:
     """Everything that is measured of a generator of doodles that is asked by captions, by the reader of known truth.
 
@@ -224,7 +236,7 @@ def measure(
     match_chance:        the same of the first against shuffled captions; match_real: of real pictures drawn for them
     r_precision:         by `encoder`, if given, best another than the generator's own; r_precision_real, of real pictures
     valid:               the share whose least certain reading is surer than that of 5 % of `real` pictures (n, h, w, c)
-    variety_ATTRIBUTE:   given a caption (number `which` of a picture's: the first names the least), over the data's
+    variety_ATTRIBUTE:   given a caption (the one of a picture's that names the least), over the data's
     variety_pixels:      the same of the rms distance in pixels between samples of one caption
     diversity, least_diverse: the mean over attributes and pixels, each at most 1, and the smallest
     """
@@ -236,7 +248,7 @@ def measure(
     genuine = np.concatenate([drawn_for(name, text, 1, size, seed + i) for i, text in enumerate(seen.captions)])
     true = read(genuine)
     limit = np.quantile(sureness(TOLD[name].kind, read(real)), VALID)
-    given = asked(name, plan.captions, False, seed + 1, which)
+    given = asked(name, plan.captions, False, seed + 1, TOLD[name].least)
     groups = np.repeat(np.arange(plan.captions), plan.samples)
     fakes = draw([given.captions[i] for i in groups], seed + 1)
     reals = np.concatenate([drawn_for(name, text, plan.samples, size, seed) for text in given.captions])

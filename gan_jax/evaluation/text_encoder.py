@@ -38,7 +38,7 @@ AMONG_GENERATED = 100  # of generated pictures: R-precision
 EXAMINED = 2000  # held-out pictures, at most
 CHUNK = 250  # pictures, or captions, embedded at a time
 NOISE = 0.05  # standard deviation, on pictures while training
-RECIPE = 1  # how encoders are trained, in the name of what is kept
+RECIPE = 2  # how encoders are trained, in the name of what is kept
 
 
 class TextEncoder(NamedTuple):
@@ -219,13 +219,14 @@ def captioned(dataset: Dataset, longest: int) -> Dataset:
             parts.append(arrays)
             continue
         rows = np.asarray(arrays["caption"])
-        there = rows.any(axis=(1, 2))
+        cut = captions.padded(rows, length)
+        there = cut.any(axis=(1, 2))
         if not there.all():
             notes.append(f"{int((~there).sum()):,} {name} pictures have no caption and are left out")
         if rows.shape[-1] > length and (longer := int(rows[..., length:].any(axis=-1).sum())):
             notes.append(f"{longer:,} captions of {name} pictures are longer than {length} bytes and are cut")
         kept = {key: value if there.all() else np.asarray(value)[there] for key, value in arrays.items()}
-        parts.append(kept | {"caption": captions.padded(rows[there], length)})
+        parts.append(kept | {"caption": cut[there]})
     if not len(parts[0]["image"]):
         raise InputError(f"no training picture of {dataset.name} has a caption")
     left = len(parts[0]["image"]) < len(dataset)

@@ -139,7 +139,7 @@ def text_gan(
             value, metrics = value + agreement * cost, {**metrics, "gen/agreement": cost}
         if not interpolation:
             return value, metrics
-        h = _mixed(t, beta)
+        h = _mixed(t, beta)  # what the generator sows of it is not added: its conditioning is fitted to captions
         between, _ = sampler.sample(turn.gen, {"z": turn.inputs["z"][::2], "text": h}, key_play, True)
         cost = loss.gen(reals.logits[::2], critic.show(disc_vars, between, h, key=key_mixed).logits)
         return value + interpolation * cost, {**metrics, "gen/interpolated": cost}

@@ -135,8 +135,8 @@ def _words(name: str, value: Any) -> list[str]:
     return [f"--{name}", *(str(_public(one)) for one in values)]
 
 
-def as_markdown(card: Row, loader: str) -> str:
-    """The card as a page; `loader` is the source that it shows."""
+def as_markdown(card: Row, loader: str, file: str | None = None) -> str:
+    """The card as a page; `loader` is the source that it shows, `file` the exported file's name, default that of the run."""
     facts = {
         "round": f"{card['step']:,}",
         "weights": f"{card['weights']}, {card['statistics']} statistics, {card['parameters']:,} parameters",
@@ -152,10 +152,12 @@ def as_markdown(card: Row, loader: str) -> str:
     }
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
     command = f"Trained by\n\n    {card['command']}\n" if card["command"] else "The command that trained it is not known.\n"
-    head = "---\nlibrary_name: gan_jax\ntags: [gan, jax, stablehlo]\n---\n"
+    name = file or f"{card['name']}.zip"
+    licence = f"license: other\nlicense_name: {json.dumps(card['licence'])}\n" if card["licence"] else ""
+    head = f"---\nlibrary_name: gan_jax\ntags: [gan, jax, stablehlo]\n{licence}---\n"
     return (
         f"{head}# {_cell(card['name'])}\n\nA generator, exported by gan_jax.\n\n| | |\n|---|---|\n{rows}\n\n{command}\n"
-        f"## Scores\n\n{_told(card['scores'])}\n## Use\n\n{_example(card)}\n`load.py`, which is in the file too:\n\n"
+        f"## Scores\n\n{_told(card['scores'])}\n## Use\n\n{_example(card, name)}\n`load.py`, which is in the file too:\n\n"
         f"```python\n{loader}```\n"
     )
 
@@ -199,15 +201,15 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 
-def _example(card: Row) -> str:
+def _example(card: Row, file: str) -> str:
     """How the file is used, for its own inputs."""
-    lines, given = ["import numpy as np", "from load import load", "", f'sample, card = load("{card["name"]}.zip")'], []
+    lines, given = ["import numpy as np", "from load import load", "", f"FILE = {file!r}", "sample, card = load(FILE)"], []
     for name, each in card["inputs"].items():
         sides = ", ".join("16" if side == "b" else "24" if isinstance(side, str) else str(side) for side in each["shape"])
         if name == "text" and card["encoder"]:
             length = card["encoder"]["caption"]["shape"][-1]
             lines += [
-                'embed, _ = load("{}.zip", "encoder")'.format(card["name"]),
+                'embed, _ = load(FILE, "encoder")',
                 f'words = np.frombuffer(b"words of the data".ljust({length}, b"\\0"), np.uint8)',
                 "text = embed(caption=np.tile(words, (16, 1)))",
             ]

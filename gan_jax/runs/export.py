@@ -26,7 +26,7 @@ from gan_jax.runs.records import json_default
 from gan_jax.runs.trained import Trained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-CARD, PAGE, WEIGHTS = "card.json", "README.md", "weights.safetensors"
+CARD, PAGE, OPENER, WEIGHTS = "card.json", "README.md", "load.py", "weights.safetensors"
 LOADER = Path(__file__).with_name("load_exported.py")
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal generators give equal files
 _STORED = {"f": "F", "i": "I", "u": "U"}  # kinds of NumPy, as safetensors calls them
@@ -62,7 +62,7 @@ def write_exported(trained: Trained, out: Path, licence: str = "not stated", bat
     members: dict[str, bytes] = {
         CARD: (json.dumps(card, indent=2, default=json_default) + "\n").encode(),
         PAGE: as_markdown(card, loader).encode("utf-8", "backslashreplace"),
-        "load.py": loader.encode(),
+        OPENER: loader.encode(),
         **{f"{name}.jaxexport": program.content for name, program in programs.items()},
         WEIGHTS: safetensors(weights),
     }

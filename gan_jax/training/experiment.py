@@ -18,7 +18,7 @@ from gan_jax.data.dataset import Arrays, BalancedOrder, Dataset, Drawn, Order
 from gan_jax.data.rounds import Rounds, examples
 from gan_jax.data.variation import Variation
 from gan_jax.errors import InputError, Interrupted, RunError
-from gan_jax.evaluation.doodle_text import TOLD
+from gan_jax.evaluation.doodle_text import told_of
 from gan_jax.evaluation.evaluator import Evaluator, best_by, parse_metrics
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
 from gan_jax.files import check_apart, exists, place
@@ -226,7 +226,8 @@ def metrics_of(config: ExperimentFlags, dataset: Dataset, needs: Sequence[str] =
     if "image" not in dataset.train or config.eval_metrics != "auto":
         return asked
     labelled = bool(dataset.class_names) and bool(dataset.held_out)
-    matched = (f"match_{TOLD[dataset.name].kind}",) if dataset.name in TOLD and "caption" in needs else ()
+    told = told_of(dataset) if "caption" in needs else None
+    matched = (f"match_{told.kind}",) if told else ()
     return ("kid", "recognised") if labelled and config.features in ("auto", "judge") else ("kid", *matched)
 
 

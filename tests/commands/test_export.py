@@ -63,16 +63,22 @@ def test_what_the_card_says(run, tmp_path, capsys):
     assert "somebody" not in page + json.dumps(told)
 
 
+def _example_of(page: str, folder: Path, monkeypatch) -> dict:
+    """What the page's example makes where the file and its loader lie."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    names: dict = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    sys.modules.pop("load")
+    return names
+
+
 def test_the_example_of_the_page_runs(run, tmp_path, monkeypatch):
     export.main(export.Config(run=run, out=tmp_path / "opened" / "run.zip"))
     with zipfile.ZipFile(tmp_path / "opened" / "run.zip") as opened:
         opened.extract("load.py", tmp_path / "opened")
         page = opened.read("README.md").decode()
-    monkeypatch.chdir(tmp_path / "opened")
-    monkeypatch.syspath_prepend(str(tmp_path / "opened"))
-    names: dict = {}
-    exec(page.split("```python\n")[1].split("```")[0], names)
-    sys.modules.pop("load")
+    names = _example_of(page, tmp_path / "opened", monkeypatch)
     assert names["pictures"].shape == (16, 16, 16, 1)
     assert names["pictures"].dtype == "uint8"
 
@@ -154,7 +160,12 @@ def test_a_file_goes_to_the_hub_and_back(run, tmp_path, monkeypatch, capsys):
     file = run / "export" / "run.zip"
     assert hub.main(hub.Config("push", str(file), "me/birds", private=True)) == "https://hub/me/birds"
     assert sys.modules["huggingface_hub"].private
-    assert (tmp_path / "hub" / "me" / "birds" / "README.md").read_text().startswith("---\nlibrary_name: gan_jax")
+    folder = tmp_path / "hub" / "me" / "birds"
+    assert {path.name for path in folder.iterdir()} == {"README.md", "generator.zip", "load.py"}
+    page = (folder / "README.md").read_text()
+    assert page.startswith("---\nlibrary_name: gan_jax")
+    assert 'license: other\nlicense_name: "not stated"\n---' in page
+    assert _example_of(page, folder, monkeypatch)["pictures"].shape == (16, 16, 16, 1)
     monkeypatch.chdir(tmp_path)
     assert hub.main(hub.Config("pull", "me/birds")).read_bytes() == file.read_bytes()
     assert (tmp_path / "birds.zip").is_file()
@@ -170,7 +181,7 @@ def test_a_file_goes_to_the_hub_and_back(run, tmp_path, monkeypatch, capsys):
 def test_what_cannot_be_pushed(run, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
         other.writestr("README.md", "x")
-    for file, message in (("gone.zip", "No such file"), ("other.zip", "it lacks card.json, weights.safetensors")):
+    for file, message in (("gone.zip", "No such file"), ("other.zip", "it lacks card.json, load.py, weights.safetensors")):
         with pytest.raises(InputError, match=message):
             hub.main(hub.Config("push", str(tmp_path / file), "me/x"))
     with pytest.raises(InputError, match="say where to: hub push .*OWNER/NAME"):

@@ -7,6 +7,7 @@ from gan_jax.data import captions
 from gan_jax.data.folder import folder_source
 from gan_jax.data.sentences import sentence
 from gan_jax.errors import InputError
+from gan_jax.models.text_encoders import PADDING, UNKNOWN, symbols
 
 
 def text(row):
@@ -24,6 +25,7 @@ def test_padded_and_cut_within_no_character():
 def test_the_alphabet_of_captions():
     rows = captions.encode([("Red bird", "a Bee"), ("鳥",)])
     assert captions.alphabet(rows) == " abdeir鳥"
+    assert captions.alphabet(captions.encode([("Éléphant",)])) == "ahlnptÉé"
 
 
 def test_a_typed_caption():
@@ -32,6 +34,21 @@ def test_a_typed_caption():
     assert read.row.dtype == np.uint8
     assert len(read.row) == 12
     assert read.notes == ()
+
+
+def test_capitals_and_accents_of_any_script_are_read_as_they_are_known():
+    """Encoders read capitals of ASCII as small letters, and others as they stand: what was never met so is read as it was."""
+    known = captions.alphabet(captions.encode([("Öl und élan",)]))
+    for typed, expected in (("Öl", "Öl"), ("ÖL", "ÖL"), ("öl", "Öl"), ("e\u0301LAN", "éLAN"), ("ÉLAN", "éLAN")):
+        read = captions.parse(typed, 20, known)
+        assert read.notes == ()
+        assert text(read.row) == expected
+    assert {symbols(known)[byte] for byte in "ÖL élan".encode()} & {PADDING, UNKNOWN} == set()
+
+
+def test_texts_that_utf_8_does_not_have():
+    (row,) = captions.encode([("x \ud800", "e\u0301")])
+    assert [text(one) for one in row] == ["x \x1a", "é"]
 
 
 @pytest.mark.parametrize("empty", ["", "   ", "\n\t", "\u3000"])
@@ -69,6 +86,11 @@ def test_what_nothing_is_known_of_is_told():
     assert note.endswith("nothing of the caption is known: 一 只 鸟")
     (note,) = captions.parse("abc 鸟", 40, "abc ").notes
     assert "nothing" not in note
+
+
+def test_a_caption_of_which_nothing_is_left_is_refused():
+    with pytest.raises(InputError, match="the caption's first character has more than the 2 bytes that are read: '鸟'"):
+        captions.parse("鸟", 2)
 
 
 def test_a_caption_that_is_too_long_is_cut_and_told():

@@ -41,6 +41,8 @@ def test_each_caption_finds_its_own_in_any_order(tmp_path):
         (list(VECTORS), [(1, 2)] * 4, {}, r"text must be floats \(5, d\), one row a caption, not float32 \(4, 2\)"),
         (list(VECTORS), [(1, np.nan)] * 5, {}, "text holds NaN or infinite numbers"),
         (list(VECTORS), [(1, 2)] * 5, {"text": np.ones((5, 2), int)}, "text must be floats"),
+        (list(VECTORS), [(0, 0)] * 5, {}, "the embedding of 'a blue bird' is all zeros"),
+        ([*VECTORS, "small"], [(1, 2)] * 5 + [(2, 1)], {}, "the embedding of 'small' differs from another of it"),
         (list(VECTORS), [(1, 2)] * 5, {"caption": np.arange(5)}, r"caption must be strings \(m,\), not int64 \(5,\)"),
     ],
 )
@@ -48,6 +50,13 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, texts, vectors, changes, 
     path = written(tmp_path / "text.npz", texts, vectors, **changes)
     with pytest.raises(InputError, match=told):
         with_embeddings(dataset(), path)
+
+
+def test_captions_that_the_data_have_cut_are_found(tmp_path):
+    whole = dataset().train
+    cut = Dataset("birds", {**whole, "caption": captions.padded(whole["caption"], 8)})
+    path = written(tmp_path / "text.npz", ["a red bird", "it is red", "a blue bird", "it is blue", "small"], [(1, 2)] * 5)
+    assert with_embeddings(cut, path).train["text"].shape == (3, 2, 2)
 
 
 def test_a_file_without_captions_is_refused(tmp_path):

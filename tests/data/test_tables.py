@@ -27,6 +27,7 @@ def test_captions_in_texts(tmp_path: Path) -> None:
         assert source.captioned
         captions = [source.splits["train"].read(i).captions for i in range(3)]
         assert captions == [("a red", "a bird"), ("",), ("größer", "second\u2028line")]
+        assert "1 of 3 pictures have no caption: x/b.png" in source.notes
         assert "1 .txt" in source.notes[-1]
     write(root, "x/B.TXT", "in other case")
     assert folder_source(root).splits["train"].read(1).captions == ("in other case",)

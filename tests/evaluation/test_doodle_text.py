@@ -1,5 +1,6 @@
 """What doodles show of their captions, by a reader that knows the truth of every picture that was drawn."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,6 +91,16 @@ def test_unseen_combinations_are_left_out_of_both_splits(name, tmp_path):
     assert "are left out, to test these" in seen.notes[-1]
     others = digits(16)
     assert without_unseen(others) is others
+    own = replace(dataset, attribute_names=("large",))
+    assert without_unseen(own) is own  # a folder of this name
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_variety_is_measured_of_the_caption_that_names_the_least(name):
+    kind, told = KINDS[TOLD[name].kind], TOLD[name]
+    for i in range(5):
+        texts = kind.captions(kind.sample(np.random.default_rng(i)))
+        assert len(told.parse(texts[told.least])) == min(len(told.parse(text)) for text in texts)
 
 
 def test_what_a_caption_names_is_not_counted_as_variety():
