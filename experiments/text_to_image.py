@@ -8,7 +8,8 @@
     python -m experiments.text_to_image --encoder char_cnn_rnn --match structured --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5
         --b2 0.999 --width 128 --captions 4 --latent-dim 100 --project 128 --embedding 1024 --encoder-width 384
         --image-size 64     as in the paper
-    python -m gan_jax sample runs/text_to_image-doodle_birds --caption "a small bird with a pink breast and black wings" --n 16
+    python -m gan_jax sample runs/text_to_image-doodle_birds --n 16
+        --caption "a small bird with a pink breast, a pink crown and black wings"
 
 An encoder of captions is trained first, together with one of pictures, in minutes, and kept; it travels with the run, so that
 its directory alone draws what is typed. With --text-embeddings embeddings of any other encoder are read from a file. Some

@@ -1,6 +1,7 @@
 """Text to image, from two rounds of each recipe to the table, and what is refused."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from experiments import text_recipes, text_to_image
 from experiments.text_recipes import Config, main, summary, table
 from gan_jax.commands import evaluate, interpolate, project, sample
-from gan_jax.data import PictureFlags
+from gan_jax.data import PictureFlags, captions
 from gan_jax.data.doodles import doodle_birds
 from gan_jax.data.store import Store
 from gan_jax.data.writing import Preparation
@@ -171,3 +172,21 @@ def test_data_whose_captions_cannot_be_compared_are_refused(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             main(Config(outdir=tmp_path, **changes))
+
+
+def test_embeddings_of_a_file_all_the_way(birds, tmp_path):
+    """Such a run draws captions of its data, and says that it cannot read others."""
+    data = text_to_image.Config().load_captioned()
+    rows = np.concatenate([data.train["caption"], data.held_out["caption"]])
+    texts = sorted({captions.decode(row) for row in rows.reshape(-1, rows.shape[-1])})
+    np.savez(tmp_path / "text.npz", caption=texts, text=np.random.default_rng(0).normal(size=(len(texts), 8)))
+    known = {name: value for name, value in SMALL.items() if name in {each.name for each in fields(text_to_image.Config)}}
+    run = tmp_path / "run"
+    text_to_image.main(text_to_image.Config(outdir=run, text_embeddings=tmp_path / "text.npz", **known))
+    made = sample.main(sample.Config(run=run, n=3, out=tmp_path))
+    assert made["images"].shape == (3, 16, 16, 3)
+    assert made["text"].shape == (3, 8)
+    with pytest.raises(InputError, match="caption"):
+        sample.main(sample.Config(run=run, n=3, caption=("a red bird",), out=tmp_path))
+    with pytest.raises(InputError, match="agreement needs an encoder"):
+        text_to_image.main(text_to_image.Config(outdir=run, text_embeddings=tmp_path / "text.npz", agreement=1.0, **known))
