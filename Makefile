@@ -6,7 +6,7 @@ RUN := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla $(BIN)/python
 WORKERS ?= 2
 EXTRAS ?= dev
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow lint docs notebooks clean
 
 demo: $(VENV)/.demo
 	$(RUN) -m experiments.dcgan --outdir runs/demo
@@ -27,6 +27,10 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# JupyterLab in the browser, with the notebooks; their runs go to experiments/notebooks/runs.
+notebooks: $(VENV)/.notebooks
+	$(RUN) -m jupyterlab experiments/notebooks
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("gan_jax needs Python 3.11 to 3.13" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +45,10 @@ $(VENV)/.dev: $(VENV)/bin/python requirements.txt pyproject.toml
 
 $(VENV)/.docs: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.notebooks: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[notebooks]'
 	touch $@ $(VENV)/.demo
 
 clean:
