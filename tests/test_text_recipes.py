@@ -80,6 +80,7 @@ def run(config, found):
 def test_a_recipe_is_trained_measured_and_shown(config, found, run, tmp_path, monkeypatch):
     runs = config.outdir
     assert 0 <= found["int_cls"]["match"][0] <= 1
+    assert 0 < found["int_cls"]["feature_distance"][0] < 3
     assert json.loads((runs / "results.json").read_text()) == found
     assert len((runs / "table.md").read_text().splitlines()) == 4  # a head of two lines, a recipe, real
     with Image.open(runs / "samples.png") as picture:

@@ -26,7 +26,7 @@ from gan_jax.metrics.diversity import angular_deviation_within, entropy_within, 
 
 Said = Mapping[str, Any]  # of a caption: a value for each attribute that it names
 VALID = 0.05  # the share of real pictures that pass for invalid
-VERSION = 2  # of `measure`: what is measured by another is not comparable
+VERSION = 3  # of `measure`: what is measured by another is not comparable
 _FLAT = 15.0  # degrees: the direction of a smaller tilt cannot be seen
 
 
@@ -238,6 +238,7 @@ def measure(
     valid:               the share whose least certain reading is surer than that of 5 % of `real` pictures (n, h, w, c)
     variety_ATTRIBUTE:   given a caption (the one of a picture's that names the least), over the data's
     variety_pixels:      the same of the rms distance in pixels between samples of one caption
+    feature_distance:    the same in what `encoder` makes of pictures
     diversity, least_diverse: the mean over attributes and pixels, each at most 1, and the smallest
     """
     size = real.shape[1:3]
@@ -259,6 +260,8 @@ def measure(
         rows, all_rows = (_rows(each, encoder.length) for each in ([(text,) for text in seen.captions], seen.all))
         for key, images in (("r_precision", pictures), ("r_precision_real", genuine)):
             precision[key] = asked_found(encoder, images, rows[:, 0], all_rows, min(AMONG_GENERATED, plan.matches // 2), seed)
+        near, apart = (_within(encoder.see(images), groups) for images in (fakes, reals))
+        precision["feature_distance"] = near / apart
     return {
         **matches(name, made, seen.said),
         **precision,
@@ -273,9 +276,13 @@ def measure(
 
 
 def _varied(name: str, images: np.ndarray, readings: Any, groups: np.ndarray, said: Sequence[Said]) -> dict[str, float]:
-    x = (images.reshape(len(images), -1) / 255).astype(np.float32)
-    pixels = float(rms_within_classes(jnp.asarray(x), jnp.asarray(groups), int(groups.max()) + 1))
-    return variety(name, readings, groups, said) | {"pixels": pixels}
+    pixels = (images.reshape(len(images), -1) / 255).astype(np.float32)
+    return variety(name, readings, groups, said) | {"pixels": _within(pixels, groups)}
+
+
+def _within(features: np.ndarray, groups: np.ndarray) -> float:
+    """The rms distance to the mean of the group."""
+    return float(rms_within_classes(jnp.asarray(features), jnp.asarray(groups), int(groups.max()) + 1))
 
 
 def _rows(texts: Sequence[Sequence[str]], length: int) -> np.ndarray:
