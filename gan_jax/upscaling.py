@@ -65,8 +65,8 @@ def enlarged(
     The generator is shown `tile` x `tile` pixels at a time, normalised by the statistics of `variables`, and of each tile
     `margin` pixels at every side are not kept where the picture goes on: tiles equal the whole up to rounding if the generator
     reaches no further (`margin_for`). A picture that fits is shown whole. `finish` is applied to every tile of floats
-    (h, w, c), about [-1, 1]. Raises
-    `InputError` for a generator that asks for anything but `low`, and for tiles that keep nothing.
+    (h, w, c), about [-1, 1]. Raises `InputError` for a generator that asks for anything but `low`, and for tiles that keep
+    nothing.
     """
     factor = factor_of(sampler, variables, low.shape[-1])
 
