@@ -3,8 +3,9 @@
     python -m experiments.benchmarks.benchmark_superres                 the paper's network, batches of 16 windows of 96x96
     python -m experiments.benchmarks.benchmark_superres --width 32 --blocks 8
 
-Rates are medians over the turns, ratios medians of the ratios within a turn. PyTorch has two contenders: its default layout and
-channels-last. results.json and table.txt are written to --out.
+Forms of convolutions are timed in training, as for any run on one CPU device. Rates are medians over the turns, ratios medians
+of the ratios within a turn. PyTorch has two contenders: its default layout and channels-last. results.json and table.txt are
+written to --out.
 """
 
 import json
@@ -28,6 +29,7 @@ from gan_jax.models.content import mse
 from gan_jax.models.srgan import Generator
 from gan_jax.objectives import superres
 from gan_jax.parallel import jit_step
+from gan_jax.training.convolutions import measured_step
 
 LAYOUTS = {"pytorch": torch.contiguous_format, "pytorch channels-last": torch.channels_last}
 
@@ -89,7 +91,7 @@ def _training(config: Config, generator: Generator, low: np.ndarray, high: np.nd
     tx = Players(gen=optax.adam(1e-4), disc=optax.adam(1e-4))
     batch = {"low": jnp.asarray(low), "high": jnp.asarray(high)}
     state = core.init_state(objective, tx, jax.random.key(0), batch)
-    step = jit_step(core.make_step(objective, tx, ema=0.0))
+    step = jit_step(measured_step(core.make_step(objective, tx, ema=0.0)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.gen.params))
 
     def ours() -> None:

@@ -61,6 +61,15 @@ def test_the_rule_is_timed_too_and_no_form_twice():
     assert first.candidates("phases") == ["phases"]  # whose adjoint is the sub-pixel form
 
 
+def test_images_of_few_channels_may_be_filled_up():
+    kernel, outputs = (5, 5, 3, 24), (32, 32)
+    assert "padded" in Problem("conv", 64, kernel, 2, outputs).candidates("phases")
+    assert "padded" in Problem("adjoint", 64, (5, 5, 24, 1), 1, outputs).candidates("subpixel")
+    for derivative in ("adjoint", "correlate"):
+        assert "padded" not in Problem(derivative, 64, kernel, 2, outputs).candidates("phases")
+    assert "padded" not in Problem("conv", 64, (5, 5, 4, 24), 2, outputs).candidates("phases")
+
+
 def test_the_fastest_is_chosen_and_the_rule_where_it_hardly_loses(clock):
     seconds, timed = clock
     seconds.update(winograd=0.5)

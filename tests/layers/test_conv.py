@@ -161,7 +161,7 @@ def test_wide_layers_equal_flax(shape, size, stride):
 
 FORMS = [
     (name, size, stride)
-    for name in ("plain", "subpixel", "patches", "per_image", "phases", "winograd")
+    for name in lowerings.FORMS
     for size in ((3, 3), (4, 4), (5, 5), (5, 3))
     for stride in (1, 2)
     if (name != "winograd" or (size, stride) in (((3, 3), 1), ((4, 4), 2), ((5, 5), 2)))
@@ -183,6 +183,19 @@ def test_every_form_computes_the_three_gradients(name, size, stride):
     rough = jax.jit(computed)(*(x.astype(jnp.bfloat16) for x in (WIDE, kernel, y)))
     assert {x.dtype for x in rough} == {jnp.dtype("bfloat16")}
     close([x.astype(jnp.float32) for x in rough], (wanted, *pull_back(y)), 0.03)
+
+
+@pytest.mark.parametrize(("c", "o"), [(3, 8), (1, 5), (8, 3), (2, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_few_channels_filled_up_compute_the_three_gradients(c, o, stride):
+    x, kernel, y = (
+        jax.random.normal(jax.random.key(i), shape)
+        for i, shape in enumerate([(2, 8, 12, c), (5, 5, c, o), (2, 8 // stride, 12 // stride, o)])
+    )
+    wanted, pull_back = jax.vjp(lambda x, kernel: lax_conv(x, kernel, stride), x, kernel)
+    found = lowerings.FORMS["padded"]
+    close((found.conv(x, kernel, stride), found.adjoint(y, kernel, stride)), (wanted, pull_back(y)[0]), 1e-5)
+    close(found.correlate(x, y, stride, (5, 5)), pull_back(y)[1], 1e-5)
 
 
 @pytest.mark.parametrize(("channels", "size", "stride"), [(32, 4, 2), (32, 3, 1), (3, 4, 2), (8, 5, 2)])

@@ -18,6 +18,7 @@ from jax import Array
 
 from gan_jax.layers.lowerings.form import Form, Side
 from gan_jax.layers.lowerings.grouped import grouped, packing
+from gan_jax.layers.lowerings.padded import MULTIPLE, padded
 from gan_jax.layers.lowerings.patches import patches
 from gan_jax.layers.lowerings.per_image import per_image
 from gan_jax.layers.lowerings.phases import phases
@@ -32,9 +33,10 @@ FORMS: dict[str, Form] = {
     "patches": patches,
     "per_image": per_image,
     "phases": phases,
+    "padded": padded,
     "winograd": winograd,
 }
-VERSION = 1  # of the forms: with another, what was measured before is not known
+VERSION = 2  # of the forms: with another, what was measured before is not known
 IMAGES = 64  # that are timed, at most: fewer would stay in a cache that more leave
 TURNS = 3  # of each form, alternating; the shortest counts
 LEAST = 1e7  # multiplications for which a choice is worth its time
@@ -70,6 +72,9 @@ class Problem(NamedTuple):
         names = [by_rule, "subpixel", "winograd"]
         if self.derivative == "conv" and c <= 4:
             names.append("patches" if one else "phases")
+        read = {"conv": c, "adjoint": o}.get(self.derivative, MULTIPLE)  # channels of the image whose patches are gathered
+        if read < MULTIPLE:
+            names.append("padded")
         if self.derivative == "correlate" and (one or c <= o):
             names.append("per_image")
         ways = {getattr(FORMS[name], self.derivative): name for name in reversed(names) if self.can_be(name)}
