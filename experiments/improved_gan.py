@@ -96,8 +96,8 @@ _DCGAN = _PLAIN | {
     "b2": 0.999,
 }
 _SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5, "decay": "linear"}
-_R3GAN = {"loss": "relativistic_paired", "lr": 2e-4, "b2": 0.99}  # and the penalties of `_GAMMA`
-_GAMMA = {32: 0.05, 64: 2.0, 128: 17.0, 256: 150.0}  # by side: CIFAR-10, FFHQ-64, their geometric mean, FFHQ-256
+R3GAN = {"loss": "relativistic_paired", "lr": 2e-4, "b2": 0.99}  # and the penalties of `GAMMA`
+GAMMA = {32: 0.05, 64: 2.0, 128: 17.0, 256: 150.0}  # by side: CIFAR-10, FFHQ-64, their geometric mean, FFHQ-256
 _OF_A_RECIPE = ("own_networks", "networks", "label")  # a recipe has its own, whatever the flags say
 RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets, where they are not given
     "improved": {"label": "none"},
@@ -105,8 +105,8 @@ RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets, where they a
     "dcgan": _DCGAN,
     "dcgan_minibatch": {**_DCGAN, "minibatch": "discrimination"},
     "sngan": {**_PLAIN, "networks": "sngan", "latent_dim": 128, **_SNGAN},
-    "r3gan": {**_PLAIN, "networks": "r3gan", **_R3GAN},
-    "gat": {**_PLAIN, "networks": "gat", **_R3GAN},
+    "r3gan": {**_PLAIN, "networks": "r3gan", **R3GAN},
+    "gat": {**_PLAIN, "networks": "gat", **R3GAN},
 }
 TABLE3: dict[str, tuple[dict[str, Any], str]] = {  # changes, and the paper's Inception score on CIFAR-10
     "our methods": ({}, "8.09 ± 0.07"),
@@ -244,7 +244,7 @@ def planned(config: Config) -> dict[str, Config]:
         if name == "released":
             changes = changes | _RELEASED[improved.side_of(*config.size)]
         if name in ("r3gan", "gat"):
-            changes = changes | dict.fromkeys(("r1", "r2"), _GAMMA.get(config.size[0], _GAMMA[32]))
+            changes = changes | dict.fromkeys(("r1", "r2"), GAMMA.get(config.size[0], GAMMA[32]))
         changes = {flag: value for flag, value in changes.items() if config.table3 or flag in _OF_A_RECIPE or not given(flag)}
         if config.table3 or name in ("improved", "released"):
             changes = changes | off

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from experiments import dcgan
+from experiments.improved_gan import GAMMA, R3GAN
 from gan_jax import cli
 from gan_jax.augment import AugmentName
 from gan_jax.config import Count, Rate, Seed, Share, Weight, checked, read
@@ -39,7 +40,7 @@ from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
 from gan_jax.training import run_experiment
 from gan_jax.training.experiment import default_directory
-from gan_jax.training.schedule import Cost, Schedule, fitted, measure, schedule
+from gan_jax.training.schedule import OFTEN, SCORES, Cost, Schedule, fitted, measure, schedule
 
 LEAST_BATCH = 8
 FEWEST = 100  # the smallest set of Zhao et al. 2020 (arXiv:2006.10738): pictures of one class
@@ -59,6 +60,8 @@ class Config(FeatureFlags):
     """Train as long as this, from the start of the command; a run that is continued is trained so long again."""
     stop_when: Literal["never", "plateau"] = "never"
     """Stop before the end when KID improves by little, as far as its trend tells."""
+    recipe: Literal["dcgan", "r3gan"] = "dcgan"
+    """DCGAN's networks, or R3GAN's with its cost."""
     force: bool = False
     """Train on very few pictures all the same."""
     image_size: str | None = None
@@ -124,14 +127,26 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     yield Choice("augment", "diffaugment" if n < 50_000 else "none", few if n < 50_000 else f"{n:,} pictures are enough")
     yield Choice("mirror", n < 10_000, "it doubles the pictures; --mirror False if they hold text, or left and right differ")
     yield Choice("width", 24 if cpu else 64, "for a CPU" if cpu else "for an accelerator")
-    yield Choice("upsample", "resize", "transposed convolutions leave a fine checkerboard")
-    yield Choice("lr", 1e-3, "usual here")
-    yield Choice("r1", float(f"{PENALTY * pixels / batch:.2g}"), "0.0002 x pixels / batch, StyleGAN2-ADA's rule")
+    yield from _r3gan(size) if config.recipe == "r3gan" else _dcgan(pixels, batch)
     network = "squeezenet" if config.weights else "pixels"
     yield Choice("features", network, "scores of pictures of any kind; a better judge: --features squeezenet --weights FILE")
     yield Choice("eval_metrics", "kid", "it needs no classes")
     if config.minutes is None:
         yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown; choose the time by --minutes")
+
+
+def _dcgan(pixels: int, batch: int) -> Iterator[Choice]:
+    yield Choice("upsample", "resize", "transposed convolutions leave a fine checkerboard")
+    yield Choice("lr", 1e-3, "usual here")
+    yield Choice("r1", float(f"{PENALTY * pixels / batch:.2g}"), "0.0002 x pixels / batch, StyleGAN2-ADA's rule")
+
+
+def _r3gan(size: str) -> Iterator[Choice]:
+    for name, value in {"networks": "r3gan", **R3GAN}.items():
+        yield Choice(name, value, "R3GAN's")
+    gamma = GAMMA.get(int(size.partition("x")[0]), GAMMA[64])
+    yield Choice("r1", gamma, "R3GAN's for this size")
+    yield Choice("r2", gamma, "R3GAN's for this size")
 
 
 def chosen(report: Report, config: Config) -> dcgan.Config:
@@ -174,11 +189,12 @@ def planned(config: Config, flags: dcgan.Config, outdir: Path, began: float) -> 
     limit = math.inf if config.minutes is None else 60 * config.minutes
     cost = measure(dcgan.build, flags, limit, time.perf_counter() - began)
     spent = time.perf_counter() - began
-    plan, why = schedule(flags.steps), ""
+    scores = OFTEN if config.stop_when == "plateau" else SCORES
+    plan, why = schedule(flags.steps, scores=scores), ""
     if config.minutes is not None:
-        plan = fitted(cost, limit, spent)
+        plan = fitted(cost, limit, spent, scores)
     elif config.steps is None and jax.default_backend() == "cpu" and cost.of(plan) > PATIENCE:
-        plan, why = fitted(cost, PATIENCE), "; more by --minutes or --steps"
+        plan, why = fitted(cost, PATIENCE, most=scores), "; more by --minutes or --steps"
     print(f"time        {told(cost, plan)}{why}", flush=True)
     return plan._replace(steps=plan.steps + before * (config.minutes is not None))
 

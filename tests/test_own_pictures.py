@@ -107,6 +107,24 @@ def test_patience_on_a_cpu(tmp_path, monkeypatch, capsys, cost, given, least, mo
     assert own_pictures.planned(longer, chosen(report_of(10), longer), tmp_path / "run", 0.0).steps == 100_000
 
 
+@pytest.mark.parametrize("given", [{"minutes": 60.0}, {"steps": 4800}, {}])
+def test_a_run_that_may_stop_is_scored_often(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(10.0, 0.7, 0.1, 5.0))
+    scores = {}
+    for stop_when in ("never", "plateau"):
+        config = Config(data="x", stop_when=stop_when, **given)
+        plan = own_pictures.planned(config, chosen(report_of(1600), config), tmp_path / "run", time.perf_counter())
+        scores[stop_when] = plan.steps / plan.eval_every
+    assert 10 <= scores["never"] <= 13
+    assert 24 <= scores["plateau"] <= 50
+
+
+@pytest.mark.parametrize(("recipe", "networks", "r2"), [("dcgan", "dcgan", 0.0), ("r3gan", "r3gan", 2.0)])
+def test_recipes(recipe, networks, r2):
+    flags = chosen(report_of(1600), Config(data="x", recipe=recipe))
+    assert (flags.networks, flags.r2, flags.augment) == (networks, r2, "diffaugment")
+
+
 def test_a_run_that_is_continued_is_as_long_as_it_was(tmp_path, monkeypatch):
     plan = schedule(1230)
     (tmp_path / "run" / "checkpoints" / "600").mkdir(parents=True)

@@ -19,6 +19,7 @@ from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers, shee
 from gan_jax.training.sources import feeder
 
 SHEETS, SCORES = 150, 12  # of a run
+OFTEN = 48  # scores of a run that may stop at any of them
 LEAST = 100  # rounds that a run is worth beginning for
 _UNIT = 10  # rounds of a dispatch, which intervals are multiples of
 _SHARE = 0.15  # of the time, at most, for sheets, and as much for scores
@@ -60,15 +61,15 @@ def _multiple(number: float, unit: int) -> int:
     return max(math.ceil(number / unit), 1) * unit
 
 
-def fitted(cost: Cost, seconds: float, spent: float = 0.0) -> Schedule:
+def fitted(cost: Cost, seconds: float, spent: float = 0.0, most: int = SCORES) -> Schedule:
     """The longest run that takes so many seconds, of which some are `spent`, what comes before its first round among them.
 
-    It has fewer sheets and scores than usual where these would take more than a share of the time. Raises `InputError` where
-    less than `LEAST` rounds fit.
+    It has fewer sheets than usual and fewer scores than `most` where these would take more than a share of the time. Raises
+    `InputError` where less than `LEAST` rounds fit.
     """
     left, cost = seconds - spent, cost._replace(start=0.0)
     sheets = max(min(SHEETS, int(_SHARE * left / max(cost.sheet, 1e-9))), 2)
-    scores = max(min(SCORES, int(_SHARE * left / max(cost.score, 1e-9))), 1)
+    scores = max(min(most, int(_SHARE * left / max(cost.score, 1e-9))), 1)
 
     def lasting(steps: int) -> float:
         return cost.of(schedule(steps, sheets, scores))

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from gan_jax.data import PictureFlags
 from gan_jax.errors import InputError
 from gan_jax.images import save
 from gan_jax.runs.records import append_row, read_json, write_json
+from tests.browser import document, screenshot
 from tests.commands.test_runs_of_scripts import draw_pictures
 from tests.runs.test_trained import write_run
 
@@ -113,3 +115,28 @@ def test_what_is_no_run(run, tmp_path):
         report.main(report.Config(run=tmp_path))
     with pytest.raises(InputError, match="lies in the input"):
         report.main(report.Config(run=run, out=run / "samples" / "page.html"))
+
+
+LOOK = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const pictures = [...document.images].map(each => each.complete ? each.naturalWidth : 0);
+  const films = [...document.querySelectorAll("video")].map(each => each.error ? 0 : each.videoWidth);
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  document.body.innerHTML = JSON.stringify({pictures, films, wide});
+}, 1500));
+</script>"""
+
+
+def test_a_browser_shows_all_of_it(run, tmp_path):
+    """Every picture and the film are decoded, nothing is wider than the window, and what is drawn is more than white."""
+    page = report.main(report.Config(run=run, out=tmp_path / "page.html"))
+    with Image.open(screenshot(page, tmp_path / "profile", tmp_path / "page.png")) as drawn:
+        colours = drawn.convert("RGB").getcolors(1 << 20)
+    assert max(n for n, _ in colours) < 0.95 * sum(n for n, _ in colours)
+    looked = tmp_path / "looked.html"
+    looked.write_text(page.read_text() + LOOK)
+    body = document(looked, tmp_path / "profile").partition("<body>")[2].partition("</body>")[0]
+    seen = json.loads(body)
+    assert len(seen["pictures"] + seen["films"]) == 6
+    assert min(seen["pictures"] + seen["films"]) > 0
+    assert seen["wide"] <= 0
