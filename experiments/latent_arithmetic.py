@@ -12,11 +12,13 @@ rendered and read by the reader of drawn faces, or else by a classifier of the r
 has and b has not, and else what c has; and valid: where it is known what a picture must show, if it shows that (two eyes, one
 nose, one mouth, every attribute read with confidence), else if it lies among real pictures in --features (nearer to one of
 them than its third neighbour is, as precision has it: Kynkaanniemi et al. 2019, arXiv:1904.06991). Beside it three controls: c
-alone, c with a step of the same length in a random direction, and the same arithmetic on the exemplars' pixels. Then walks
-between samples: how evenly they move, how often they leave the set of valid pictures, beside a cross-fade of the two pictures.
+alone, c with a step of the same length in a random direction, and the same arithmetic on the exemplars' pixels. How often does
+the mean of exemplars of a show what they show, of codes and of pixels? Then walks between samples: how evenly they move, how
+often they leave the set of valid pictures, beside a cross-fade of the two pictures.
 
 Written to latent_arithmetic of the run: table.md and results.json with Wilson intervals, curve.png, results.png (results and
-controls of the first triplets), walks.png; by `python -m gan_jax arithmetic` and `interpolate` the paper's figure and a film.
+controls of the first triplets), means.png, walks.png; by `python -m gan_jax arithmetic` and `interpolate` the paper's figure
+and a film.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +52,7 @@ from gan_jax.metrics.prdc import among
 from gan_jax.rows import evenly
 from gan_jax.runs.records import write_json
 
-NAMES = ("table.md", "results.json", "curve.png", "results.png", "walks.png")
+NAMES = ("table.md", "results.json", "curve.png", "results.png", "means.png", "walks.png")
 RESULT, ALONE = "a - b + c", "c alone"
 FRAMES = 33  # of a walk
 JUMP = 5.0  # a step so many times as long as the walk's median one
@@ -132,18 +134,20 @@ def main(config: Config) -> Numbers | None:
         sizes = averaged(config.averaged, min(map(len, pools)))
         validity = validity_of(codes)
         transfers, strips = _transfers(codes, task, pools, sizes, validity, config)
+        means, averages = _means(codes, task, pools, sizes, validity, config)
         walks, frames = _walks(codes, validity, config)
         about = (
             f"{codes.reader.about}; {validity.about}{config.triplets} triplets, {config.walks} walks, step {codes.trained.step}"
         )
-        told = tables(transfers, walks, about)
+        told = tables(transfers, means, walks, about)
         print(f"\n{told}")
         with whole(out / "table.md") as unfinished:
             unfinished.write_text(told)
-        found = {"about": about, "pools": [len(pool) for pool in pools], "transfers": transfers, "walks": walks}
+        found = {"about": about, "pools": [len(pool) for pool in pools], "transfers": transfers, "means": means, "walks": walks}
         write_json(out / "results.json", found)
         draw_curve(transfers, out / "curve.png")
         draw_strips(strips, out / "results.png")
+        draw_strips(averages, out / "means.png")
         draw_strips(frames, out / "walks.png")
     asked: dict[str, Any] = {"run": directory, **flags, **seen}
     figure.of_codes(
@@ -234,6 +238,26 @@ def _transfers(
             found = judged(codes.reader, task, readings[name], readings[ALONE], valid)
             rows.append({"exemplars": k, "result": name} | found)
             strips.append((f"{name}, {k}", each[:SHOWN]))
+    return rows, strips
+
+
+def _means(
+    codes: Codes, task: Task, pools: Sequence[np.ndarray], sizes: Sequence[int], validity: Validity, config: Config
+) -> tuple[list[Numbers], list[tuple[str, np.ndarray]]]:
+    """A row for each number of exemplars of a: how often their mean shows what they show, of codes and of pixels."""
+    rows, strips = [], []
+    norm = codes.trained.norms.typical if config.rescale == "means" else None
+    for k in sizes:
+        chosen = pools[0][subsets(len(pools[0]), k, config.triplets, (config.seed, k, 0))]
+        of_pixels = [in_pixels(*3 * [codes.pictures[each]])[0][0] for each in chosen]
+        z = jax.vmap(lambda x: mean_code(x, norm))(jnp.asarray(codes.z[chosen]))
+        for name, pictures in {"codes": codes.render(z), "pixels": np.stack(of_pixels)}.items():
+            readings = codes.reader.read(pictures)
+            shown, valid = all_hold(task.exemplars[0], readings), validity.of(pictures, readings, None)
+            held = {"shown": shown, "valid": valid, "shown and valid": shown & valid}
+            shares = {each: proportion(int(found.sum()), len(found)) for each, found in held.items()}
+            rows.append({"exemplars": k, "mean of": name} | shares)
+            strips.append((f"{name}, {k}", pictures[:SHOWN]))
     return rows, strips
 
 

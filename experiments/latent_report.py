@@ -16,12 +16,16 @@ from gan_jax.metrics.intervals import Proportion
 COLOURS = ("tab:blue", "tab:gray", "tab:orange", "tab:green")
 
 
-def tables(transfers: Sequence[Mapping[str, Any]], walks: Sequence[Mapping[str, Any]], about: str) -> str:
-    """The results of both measurements in Markdown."""
-    return f"{markdown(_of_transfers(transfers))}\n\n{markdown(_of_walks(walks))}\n\nRead by {about}.\n"
+Rows = Sequence[Mapping[str, Any]]
 
 
-def _of_transfers(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def tables(transfers: Rows, means: Rows, walks: Rows, about: str) -> str:
+    """The results of the three measurements in Markdown."""
+    found = [markdown(rows) for rows in (_of_transfers(transfers), _of_means(means), _of_walks(walks))]
+    return "\n\n".join([*found, f"Read by {about}.\n"])
+
+
+def _of_transfers(rows: Rows) -> list[list[str]]:
     shares = ("gained", "kept", "right", "valid", "right and valid")
     found = [["exemplars", "result", *shares, "others as in c"]]
     for row in rows:
@@ -30,7 +34,13 @@ def _of_transfers(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return found
 
 
-def _of_walks(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _of_means(rows: Rows) -> list[list[str]]:
+    shares = ("shown", "valid", "shown and valid")
+    found = [["exemplars of a", "mean of", *shares]]
+    return found + [[str(row["exemplars"]), row["mean of"], *(str(row[name]) for name in shares)] for row in rows]
+
+
+def _of_walks(rows: Rows) -> list[list[str]]:
     shares = ("jumps", "valid frames", "left the valid")
     found = [["walk", "largest step / median", "with a jump", *shares[1:]]]
     for row in rows:
@@ -39,7 +49,7 @@ def _of_walks(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return found
 
 
-def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw_curve(rows: Rows, path: Path) -> None:
     """How often results are right and valid, over the number of exemplars, with intervals."""
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()

@@ -154,11 +154,15 @@ def test_a_run_is_measured(run, halves, capsys):
     alone = found["transfers"][1]
     assert alone["gained"].share == 0  # one exemplar of c alone is itself
     assert alone["kept"].share == alone["others"] == 1
+    assert [(row["exemplars"], row["mean of"]) for row in found["means"]] == [
+        (k, of) for k in (1, 2) for of in ("codes", "pixels")
+    ]
+    assert all(row["shown"].share == 1 for row in found["means"][:2])  # one exemplar is its own mean
     out = run / "latent_arithmetic"
     kept = json.loads((out / "results.json").read_text())
     assert kept["pools"] == found["pools"]
     assert "| 2         | c alone" in (out / "table.md").read_text()
-    for path in ("curve.png", "results.png", "walks.png", "../arithmetic/figure.png", "../interpolate/walk.webp"):
+    for path in ("curve.png", "results.png", "means.png", "walks.png", "../arithmetic/figure.png", "../interpolate/walk.webp"):
         with Image.open(out / path) as picture:
             assert min(picture.size) > 30
     assert "valid       1.00" in capsys.readouterr().out

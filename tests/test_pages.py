@@ -372,3 +372,32 @@ def test_the_site_builds(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "api" / "game.html").exists()
+
+
+# The talk, statement by statement
+
+STATEMENTS = dict(enumerate(re.split(r"^### \d+\. ", (DOCS / "talk.md").read_text(), flags=re.MULTILINE)))
+UNMEASURED = {5, 7, 8, 14, 15, 19}  # nothing yet
+UNCOUNTED = {2}  # how the game is played: nothing to measure
+
+
+def test_the_talk_has_its_twenty_statements():
+    numbers = re.findall(r"^### (\d+)\. ", (DOCS / "talk.md").read_text(), re.MULTILINE)
+    assert [int(number) for number in numbers] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("number", range(1, 21))
+def test_each_statement_has_a_command_and_a_number_or_says_that_it_has_none(number):
+    text = STATEMENTS[number]
+    assert re.search(r"^    python -m |\]\([^)]*\)", text, re.MULTILINE), "neither a command nor a link to one"
+    measured, gap = (
+        re.search(r"^Measured\b.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL),
+        re.search(r"not\s+measured\s+yet", text, re.IGNORECASE),
+    )
+    if number in UNCOUNTED:
+        assert not measured
+    elif number in UNMEASURED:
+        assert gap, "measured: take it from UNMEASURED"
+    else:
+        assert measured
+        assert re.search(r"\d", measured[0])
