@@ -22,7 +22,18 @@ os.environ["GAN_JAX_CACHE"] = str(Path(__file__).parents[1] / ".cache" / "pictur
 
 from jaxtyping import install_import_hook
 
-install_import_hook("gan_jax", "beartype.beartype").__enter__()
+PACKAGE = Path(__file__).parents[1] / "gan_jax"
+PER_PICTURE = {"deep", "doodles", "fitting", "opening", "pictures"}  # checks would take up to thirty times as long as the work
+
+
+def names_in(folder: Path) -> set[str]:
+    """The modules and packages of a package."""
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
+
+
+CHECKED = [f"gan_jax.{name}" for name in names_in(PACKAGE) - {"data"}]
+CHECKED += [f"gan_jax.data.{name}" for name in names_in(PACKAGE / "data") - PER_PICTURE]
+install_import_hook(CHECKED, "beartype.beartype").__enter__()
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
