@@ -23,7 +23,14 @@ os.environ["GAN_JAX_CACHE"] = str(Path(__file__).parents[1] / ".cache" / "pictur
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parents[1] / "gan_jax"
-PER_PICTURE = {"deep", "doodles", "fitting", "opening", "pictures"}  # checks would take up to thirty times as long as the work
+PER_PICTURE = {
+    "captions",
+    "deep",
+    "doodles",
+    "fitting",
+    "opening",
+    "pictures",
+}  # up to thirty times as slow when checked
 
 
 def names_in(folder: Path) -> set[str]:

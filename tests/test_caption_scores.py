@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from experiments.caption_scores import Asked, Config, attributes, balanced_accur
 from experiments.caption_sheet import save_caption_sheet
 from gan_jax.data import Dataset, captions
 from gan_jax.errors import InputError
-from gan_jax.evaluation.judge import Judge
+from gan_jax.evaluation.judge import Judge, train_judge
 from gan_jax.evaluation.seen import Seen
 from gan_jax.evaluation.text_encoder import new_text_encoder
 from gan_jax.metrics.diversity import rms_distance
@@ -84,6 +85,7 @@ def run(tmp_path_factory):
     small |= {"devices": 1, "log_every": 1, "sample_every": 2, "save_every": 2, "held_out": 0.5, "eval_metrics": "none"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAN_JAX_CACHE", str(folder / "cache"))
+        patch.setattr(caption_scores, "train_judge", partial(train_judge, steps=60))
         out = folder / "run"
         text_to_image.main(
             text_to_image.Config(data=str(folder / "data"), image_size="16", steps=2, agreement=1.0, outdir=out, **small)

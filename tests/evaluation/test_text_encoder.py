@@ -42,9 +42,9 @@ TINY = {"dim": 16, "width": 16, "batch": 32}
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
-    """An encoder of 300 steps, and the folder where it is kept."""
+    """An encoder of 150 steps, and the folder where it is kept."""
     cache = tmp_path_factory.mktemp("encoders")
-    return train_text_encoder(dataset(), steps=300, cache=cache, **TINY), cache
+    return train_text_encoder(dataset(), steps=150, cache=cache, **TINY), cache
 
 
 def test_it_learns_which_captions_belong(taught):
@@ -58,7 +58,7 @@ def test_it_learns_which_captions_belong(taught):
 def test_it_is_kept(taught, monkeypatch):
     encoder, cache = taught
     monkeypatch.setattr(text_encoder, "fit", None)
-    again = train_text_encoder(dataset(), steps=300, cache=cache, **TINY)
+    again = train_text_encoder(dataset(), steps=150, cache=cache, **TINY)
     assert again.digest == encoder.digest
     assert again.retrieval == encoder.retrieval
 
