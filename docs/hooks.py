@@ -1,4 +1,4 @@
-"""What MkDocs does with the pages: README.md and CONTRIBUTING.md are two of them.
+"""What MkDocs does with the pages: README.md, CHANGELOG.md and CONTRIBUTING.md are three of them.
 
 Links that lead out of docs/ are for those who read the pages as files; in the site they lead to the page or picture that it
 has in their place.
@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md"}  # files of the repository, and pages of the site
+PAGES = {  # files of the repository, and pages of the site
+    "README.md": "readme.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 PICTURES = "experiments/pictures/"
 _LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 

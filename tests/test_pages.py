@@ -34,7 +34,7 @@ from gan_jax.training import doctor
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 TALKING = [page for page in PAGES if page.parent == DOCS]  # the pages but for README and the API's
 REPEATING = [README, DOCS / "index.md", DOCS / "talk.md"]  # whose numbers were measured on the other pages
 SAID = {"40 %"}  # by the talk
