@@ -30,17 +30,21 @@ from gan_jax.config import Count, Rate, Seed, Share, Weight, checked, read
 from gan_jax.data import PictureFlags
 from gan_jax.data.check import check
 from gan_jax.data.fitting import Fit
+from gan_jax.data.ranges import parse_range
 from gan_jax.data.report import Report, best_batch, best_fit, reach
 from gan_jax.data.source import Source
 from gan_jax.errors import InputError
 from gan_jax.evaluation.flags import FeatureFlags
 from gan_jax.evaluation.scores import LEAST_HELD_OUT
+from gan_jax.layers.head import Minibatch
+from gan_jax.losses import LossName
 from gan_jax.runs import Run
 from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
 from gan_jax.training import run_experiment
-from gan_jax.training.experiment import default_directory
+from gan_jax.training.experiment import directory_of
 from gan_jax.training.schedule import OFTEN, SCORES, Cost, Schedule, fitted, measure, schedule
+from gan_jax.training.trainer import Feed
 
 LEAST_BATCH = 8
 FEWEST = 100  # the smallest set of Zhao et al. 2020 (arXiv:2006.10738): pictures of one class
@@ -51,7 +55,41 @@ PENALTY = 0.0002  # times pixels / batch is the weight of R1, in StyleGAN2-ADA's
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(FeatureFlags):
+class TuningFlags:
+    """What the doctor and errors advise, where DCGAN has it; what is not given is as the preset or DCGAN has it."""
+
+    lr: Rate | None = None
+    """Learning rate of both players."""
+    disc_lr: Rate | None = None
+    """Learning rate of the discriminator."""
+    b1: Share | None = None
+    """Adam's decay of the mean gradient, for both players."""
+    loss: LossName | None = None
+    """Loss function of the two players."""
+    label_smoothing: Share | None = None
+    """One-sided label smoothing: real examples are asked to score this much less than 1."""
+    pack: Count | None = None
+    """Examples that the discriminator judges together, against mode collapse."""
+    minibatch: Minibatch | None = None
+    """Features of the whole minibatch in the discriminator, against mode collapse."""
+    disc_norm: Literal["batch", "none"] | None = None
+    """Normalisation in the discriminator."""
+    spectral_norm: bool | None = None
+    """Divide the kernels of the discriminator by their largest singular value."""
+    disc_steps: Count | None = None
+    """Updates of the discriminator in a round."""
+    gen_steps: Count | None = None
+    """Updates of the generator in a round."""
+    accumulate: Count | None = None
+    """Parts of a minibatch whose gradients are averaged, to save memory."""
+    precision: Literal["f32", "bf16"] | None = None
+    """Type of the computation."""
+    feed: Feed | None = None
+    """Where the data lie while training: on the device, or on the host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TuningFlags, FeatureFlags):
     data: str
     """A folder, a zip or an .npz of pictures."""
     outdir: Path | None = None
@@ -118,7 +156,9 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     longer = "; 128 takes four times as long" if reach(report, (128, 128)) > 0.5 else ""
     yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more{longer}")
     yield Choice("fit", best_fit(report), "see the recommended settings above")
-    if report.splits.get("held_out") and n >= FEW:
+    if report.splits.get("held_out") and n < FEW:
+        yield Choice("held_out", 0.0, f"all {sum(report.splits.values())} are needed; {LEAST_HELD_OUT} would show memorising")
+    elif report.splits.get("held_out"):
         share = max(PictureFlags.held_out, math.ceil(1e3 * LEAST_HELD_OUT / sum(report.splits.values())) / 1e3)
         yield Choice("held_out", share, f"{LEAST_HELD_OUT} or more show whether the discriminator memorises")
     tenth = "batch norm needs so many" if batch == LEAST_BATCH > n / 10 else f"at most a tenth of {n:,} pictures"
@@ -127,7 +167,7 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     yield Choice("augment", "diffaugment" if n < 50_000 else "none", few if n < 50_000 else f"{n:,} pictures are enough")
     yield Choice("mirror", n < 10_000, "it doubles the pictures; --mirror False if they hold text, or left and right differ")
     yield Choice("width", 24 if cpu else 64, "for a CPU" if cpu else "for an accelerator")
-    yield from _r3gan(size) if config.recipe == "r3gan" else _dcgan(pixels, batch)
+    yield from _r3gan(replace(config.pictures, image_size=size).size[0]) if config.recipe == "r3gan" else _dcgan(pixels, batch)
     network = "squeezenet" if config.weights else "pixels"
     yield Choice("features", network, "scores of pictures of any kind; a better judge: --features squeezenet --weights FILE")
     yield Choice("eval_metrics", "kid", "it needs no classes")
@@ -141,10 +181,10 @@ def _dcgan(pixels: int, batch: int) -> Iterator[Choice]:
     yield Choice("r1", float(f"{PENALTY * pixels / batch:.2g}"), "0.0002 x pixels / batch, StyleGAN2-ADA's rule")
 
 
-def _r3gan(size: str) -> Iterator[Choice]:
+def _r3gan(side: int) -> Iterator[Choice]:
     for name, value in {"networks": "r3gan", **R3GAN}.items():
         yield Choice(name, value, "R3GAN's")
-    gamma = GAMMA.get(int(size.partition("x")[0]), GAMMA[64])
+    gamma = GAMMA.get(side, GAMMA[64])
     yield Choice("r1", gamma, "R3GAN's for this size")
     yield Choice("r2", gamma, "R3GAN's for this size")
 
@@ -165,12 +205,13 @@ def main(config: Config) -> Run | None:
     if config.minutes is not None and config.steps is not None:
         raise InputError("--minutes and --steps both say how long: give one of them")
     source = config.pictures.source()
-    report = check(source, config.pictures.size)
+    report = check(source, config.pictures.size, config.pictures.fit, parse_range(config.range))
     print(report)
     require_enough(report, config.force)
     flags = chosen(report, config)
-    outdir = flags.outdir or default_directory("own_pictures", source.name)
-    Run(outdir, flags, flags.load().fingerprint).close()  # a directory that is of no use is refused before the wait
+    outdir = directory_of(flags, "own_pictures", source.name)
+    if not config.dry_run:
+        Run(outdir, flags, flags.load().fingerprint).close()  # a directory that is of no use is refused before the wait
     plan = planned(config, flags, outdir, began)
     require_same(config, source)
     run = run_experiment(dcgan.build, "own_pictures", replace(flags, outdir=outdir, **plan._asdict()))
@@ -183,7 +224,8 @@ def main(config: Config) -> Run | None:
 
 def planned(config: Config, flags: dcgan.Config, outdir: Path, began: float) -> Schedule:
     """How long the run is, and its intervals: as begun, as long as was asked for, or as patience lasts; told."""
-    before, begun = max(saved_steps(outdir), default=0), read_json(outdir / "config.json") or {}
+    before = 0 if config.dry_run else max(saved_steps(outdir), default=0)
+    begun = read_json(outdir / "config.json") or {}
     if before and config.minutes is None and config.steps is None and all(name in begun for name in Schedule._fields):
         return Schedule(**{name: int(begun[name]) for name in Schedule._fields})
     limit = math.inf if config.minutes is None else 60 * config.minutes
@@ -195,7 +237,8 @@ def planned(config: Config, flags: dcgan.Config, outdir: Path, began: float) -> 
         plan = fitted(cost, limit, spent, scores)
     elif config.steps is None and jax.default_backend() == "cpu" and cost.of(plan) > PATIENCE:
         plan, why = fitted(cost, PATIENCE, most=scores), "; more by --minutes or --steps"
-    print(f"time        {told(cost, plan)}{why}", flush=True)
+    left = plan.steps if config.minutes is not None else max(plan.steps - before, 0)
+    print(f"time        {told(cost, plan._replace(steps=left))}{why}", flush=True)
     return plan._replace(steps=plan.steps + before * (config.minutes is not None))
 
 
@@ -211,7 +254,7 @@ def require_same(config: Config, source: Source) -> None:
 
 def require_enough(report: Report, force: bool) -> None:
     """Raises `InputError` for very few pictures, unless these are wanted all the same."""
-    n = report.splits.get("train", 0)
+    n = sum(report.splits.values())
     if n < FEWEST:
         expect = f"{n} pictures: the generator will show these again, with small changes, and invent none"
         if not force:

@@ -1,5 +1,6 @@
 """Several CPU devices, strict ranks, checked shapes; the compilation cache makes repeated runs fast."""
 
+import gc
 import os
 import socket
 from importlib.metadata import version
@@ -46,6 +47,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(100_000, 50, 1000)  # what traces leave is much, and most of it stays: looking through it takes 7 % of the time
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Your own pictures: what is chosen for them, and a whole run on a folder of all kinds of files."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import own_pictures
+from experiments import dcgan, own_pictures
 from experiments.own_pictures import Config, chosen, preset, require_enough
 from gan_jax.errors import InputError
 from gan_jax.runs import read_rows
+from gan_jax.training.doctor import CURES
 from gan_jax.training.schedule import Cost, schedule
+from gan_jax.training.trainer import LESS_MEMORY
 from tests.data.test_check import report_of
 
 
@@ -51,7 +54,7 @@ def test_scores_are_of_pictures_of_any_kind(tmp_path):
 def test_enough_is_held_out_to_see_memorising():
     assert values(380)["held_out"] == pytest.approx(50 / 385, abs=1e-3)
     assert values(3000)["held_out"] == 0.05
-    assert "held_out" not in values(200)
+    assert values(200)["held_out"] == 0.0
 
 
 def test_the_penalty_follows_size_and_batch():
@@ -75,17 +78,58 @@ def test_what_is_given_is_not_chosen(capsys):
 
 def test_very_few_pictures(capsys):
     with pytest.raises(InputError, match="10 pictures: the generator will show these again.* go on with --force"):
-        require_enough(report_of(10), force=False)
-    require_enough(report_of(10), force=True)
+        require_enough(report_of(0, splits={"train": 10}), force=False)
+    require_enough(report_of(0, splits={"train": 10}), force=True)
     assert "note        10 pictures" in capsys.readouterr().out
-    require_enough(report_of(100), force=False)
+    require_enough(report_of(0, splits={"train": 95, "held_out": 5}), force=False)
     assert not capsys.readouterr().out
+
+
+def test_what_is_advised_may_be_given():
+    cures = [*LESS_MEMORY, *(cure for cures in CURES.values() for cure in cures)]
+    advised = {cure.flag for cure in cures} & {field.name for field in dataclasses.fields(dcgan.Config)}
+    assert len(advised) > 15
+    assert advised <= {field.name for field in dataclasses.fields(Config)}
+    flags = chosen(report_of(1600), Config(data="x", lr=2e-4, minibatch="discrimination"))
+    assert (flags.lr, flags.minibatch, flags.loss) == (2e-4, "discrimination", "non_saturating")
+
+
+def test_pictures_are_checked_as_they_are_read(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(own_pictures, "check", lambda source, *given: asked.append(given) or report_of(0, splits={"train": 5}))
+    config = Config(data=str(draw_pictures(tmp_path / "pictures", 12)), image_size="16x24", fit="pad", range="0,4095")
+    with pytest.raises(InputError, match="5 pictures"):
+        own_pictures.main(config)
+    assert asked == [((16, 24), "pad", (0.0, 4095.0))]
+
+
+def test_a_run_within_its_pictures_is_refused_before_the_wait(tmp_path, monkeypatch):
+    folder = draw_pictures(tmp_path / "pictures", 12)
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: pytest.fail("measured before"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="lies in the input .* choose another place with --outdir"):
+        own_pictures.main(Config(data=".", force=True))
+    assert not (folder / "runs").exists()
+
+
+def test_how_long_a_run_would_take_is_told_beside_another(tmp_path, monkeypatch, capsys):
+    """Of other flags, in the same directory."""
+    folder = draw_pictures(tmp_path / "pictures", 12)
+    (tmp_path / "run" / "checkpoints" / "600").mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"width": 5, **schedule(1230)._asdict()}))
+    monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(1.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(own_pictures, "run_experiment", lambda build, name, flags: print(f"dry run {flags.dry_run}"))
+    config = Config(data=str(folder), outdir=tmp_path / "run", image_size="16", width=4, force=True, dry_run=True)
+    own_pictures.main(config)
+    told = capsys.readouterr().out
+    assert "time        " in told
+    assert "dry run True" in told
 
 
 def test_less_time_than_compiling_takes(tmp_path, monkeypatch):
     folder = draw_pictures(tmp_path / "pictures", 12)
     monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(60.0, 1.0, 1.0, 1.0))
-    with pytest.raises(InputError, match=r"0\.05 minutes are too few: .* give --minutes"):
+    with pytest.raises(InputError, match=r"0\.05 minutes are too few: .* allow [0-9]+ or more"):
         own_pictures.main(Config(data=str(folder), outdir=tmp_path / "run", minutes=0.05, force=True))
     assert not (tmp_path / "run").exists()
 
@@ -105,6 +149,9 @@ def test_patience_on_a_cpu(tmp_path, monkeypatch, capsys, cost, given, least, mo
     assert ("; more by --minutes or --steps" in capsys.readouterr().out) == (most < 62_500)
     longer = Config(data="x", steps=100_000)
     assert own_pictures.planned(longer, chosen(report_of(10), longer), tmp_path / "run", 0.0).steps == 100_000
+    (tmp_path / "run" / "checkpoints" / "99900").mkdir(parents=True)
+    assert own_pictures.planned(longer, chosen(report_of(10), longer), tmp_path / "run", 0.0).steps == 100_000
+    assert "time        100 rounds of " in capsys.readouterr().out  # those that are left
 
 
 @pytest.mark.parametrize("given", [{"minutes": 60.0}, {"steps": 4800}, {}])

@@ -8,15 +8,9 @@ import tyro
 
 from gan_jax.config import command
 from gan_jax.errors import InputError
-from gan_jax.evaluation.scores import LEAST_HELD_OUT
-from gan_jax.runs.records import read_json, read_rows
+from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
-from gan_jax.training.doctor import FIRST, MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, trial, with_scores
-
-UNSEEN = (
-    "memorising was not looked for: it needs scores while training (--eval-metrics, --eval-every) and "
-    f"{LEAST_HELD_OUT} held-out examples or more"
-)
+from gan_jax.training.doctor import MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, present, trial
 
 
 @dataclass(frozen=True)
@@ -33,37 +27,25 @@ def main(config: Config) -> Diagnosis:
 
     Raises `InputError` for a directory without metrics.
     """
-    rows = with_scores(read_rows(config.run / "metrics.jsonl"), read_rows(config.run / "eval.jsonl"))
-    stopped = [row for row in read_rows(config.run / "diagnosis.jsonl") if row["state"] == "nan"]
-    if not rows and not stopped:
+    now = present(config.run)
+    if now is None:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
-    flags = read_json(config.run / "config.json") or {}
-    known = "script" in (read_json(config.run / "model.json") or {})
-    saved = saved_steps(config.run) if known else []
     before = ""
-    for i, row in enumerate(rows):
-        state = diagnose(rows[max(0, i - ROWS) : i + 1]).state
+    for i, row in enumerate(now.rows):
+        state = diagnose(now.rows[max(0, i - ROWS) : i + 1]).state
         if state != before:
             print(f"step {row['step']:>8}  {state}")
         before = state
-    if stopped:
-        print(f"step {stopped[-1]['step']:>8}  nan: {stopped[-1]['evidence']}\n\ntry {advice('nan', flags)}")
-        _tell_trial(trial("nan", flags, config.run, saved))
-        return Diagnosis("nan", {})
-    last = diagnose(rows[-ROWS - 1 :])
-    print(f"\nat the end: {last.state}, {MEANINGS[last.state]}")
+    last = now.diagnosis
+    print(f"\nat the end: {last.state}, {now.ended or MEANINGS[last.state]}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS.get(name, '')}")
-    if last.state == "ok" and rows[-1]["step"] < FIRST:
-        print(f"a game is judged from round {FIRST} on")
-    if "overfit" not in last.evidence:
-        print(UNSEEN)
+    for note in now.notes:
+        print(note)
+    flags = read_json(config.run / "config.json") or {}
     if cure := advice(last.state, flags):
         print(f"\nworth trying: {cure}")
-        _tell_trial(trial(last.state, flags, config.run, saved))
+    known = "script" in (read_json(config.run / "model.json") or {})
+    if known and (copies := trial(last.state, flags, config.run, saved_steps(config.run))):
+        print(f"on copies of this run: {copies}")
     return last
-
-
-def _tell_trial(command: str) -> None:
-    if command:
-        print(f"on copies of this run: {command}")

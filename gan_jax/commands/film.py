@@ -8,6 +8,7 @@ import tyro
 
 from gan_jax.config import MOST, Rate, Within, command
 from gan_jax.errors import InputError
+from gan_jax.runs.run import require_run
 from gan_jax.training.film import SECONDS, progress_film
 
 
@@ -29,8 +30,9 @@ class Config:
 def main(config: Config) -> list[Path]:
     """Write the film and the strip; returns the files.
 
-    Raises `InputError` for a run without two sheets of samples, and where nothing can be written.
+    Raises `InputError` for what is no run, a run without two sheets of samples, and where nothing can be written.
     """
+    require_run(config.run)
     try:
         files = progress_film(config.run, print, out=config.out, most=config.frames, seconds=config.seconds)
     except OSError as error:

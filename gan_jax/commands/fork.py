@@ -41,7 +41,7 @@ def main(config: Config) -> Fork:
     host.keep_compiled()
     origin = open_origin(config.run, config.at, config.script, config.trust)
     changes = changes_of(origin.config, config.set)
-    out = config.out or origin.directory.with_name(f"{origin.directory.resolve().name}-fork-{origin.step}")
+    out = config.out or _beside(origin.directory, f"fork-{origin.step}")
     found = fork(origin, changes, config.steps, out)
     print(f"\n{found.steps} rounds from step {found.at} of {origin.directory}:\n{table(found)}")
     for one in found.outcomes:
@@ -49,3 +49,9 @@ def main(config: Config) -> Fork:
     if not found.helped:
         print("nothing helped: no copy is healthier than the unchanged one, or scores better")
     return found
+
+
+def _beside(directory: Path, name: str) -> Path:
+    """A folder beside that of a run, which may be named as "."."""
+    named = directory if directory.name else directory.resolve()
+    return named.with_name(f"{directory.resolve().name}-{name}")

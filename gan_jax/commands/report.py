@@ -21,10 +21,10 @@ from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.features import open_network
 from gan_jax.files import check_apart, whole
 from gan_jax.runs.records import Row, read_json, read_rows
-from gan_jax.runs.run import is_run
+from gan_jax.runs.run import require_run
 from gan_jax.runs.trained import open_trained
 from gan_jax.training.curves import DPI, draw, metric_panels, score_panels
-from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
+from gan_jax.training.doctor import MEANINGS, advice, present
 from gan_jax.training.film import progress_film, sheets_of
 
 SAMPLES = 64  # of which the nearest to a training picture are shown
@@ -57,8 +57,7 @@ class Config:
 def main(config: Config) -> Path:
     """Write the page; returns its path. Raises `InputError` for what is no run, and where nothing can be written."""
     run = config.run
-    if not is_run(run):
-        raise InputError(f"{run} is no run: name the directory of one")
+    require_run(run)
     out = config.out or run / "report.html"
     check_apart(out, [run / "checkpoints", run / "samples"])
     try:
@@ -78,7 +77,7 @@ def page(run: Path, nearest: bool = True, trust: bool = False) -> str:
         "Samples": sheets(run),
         "Scores": told_scores(scores),
         "Curves": curves(run, metrics, scores),
-        "Doctor": story(run, metrics, scores),
+        "Doctor": story(run),
         "Nearest training pictures": neighbours(run, trust) if nearest else "",
         "Configuration": f"<details><summary>config.json</summary>{_table(read_json(run / 'config.json') or {})}</details>",
         "Environment": _table(_flat(read_json(run / "env.json") or {})),
@@ -138,7 +137,7 @@ def curves(run: Path, metrics: list[Row], scores: list[Row]) -> str:
     return _embedded(file.getvalue(), ".png", "over the rounds; dotted what real pictures score")
 
 
-def story(run: Path, metrics: list[Row], scores: list[Row]) -> str:
+def story(run: Path) -> str:
     """Every change of state that the doctor told, and the present one."""
     lines = []
     for row in read_rows(run / "diagnosis.jsonl"):
@@ -146,10 +145,13 @@ def story(run: Path, metrics: list[Row], scores: list[Row]) -> str:
         lines.append(
             f"<li>step {row['step']:,}: {_text(row['state'])}, {_text(MEANINGS.get(row['state'], ''))}{_text(cure)}</li>"
         )
-    joined = with_scores(metrics, scores)
-    now = diagnose(joined[-ROWS - 1 :]).state
-    cure = advice(now, read_json(run / "config.json") or {})
-    lines.append(f"<li>at the end: {_text(now)}, {_text(MEANINGS[now])}{_text(f'; try {cure}' if cure else '')}</li>")
+    now = present(run)
+    if now is None:
+        return "<p>No metrics yet.</p>"
+    state = now.diagnosis.state
+    cure = advice(state, read_json(run / "config.json") or {})
+    told = "; ".join([f"{state}, {now.ended or MEANINGS[state]}", *([f"try {cure}"] if cure else []), *now.notes])
+    lines.append(f"<li>at the end: {_text(told)}</li>")
     return f"<ul>{''.join(lines)}</ul>"
 
 

@@ -13,7 +13,7 @@ from gan_jax.errors import InputError
 from gan_jax.files import exists, place
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import Row, read_json, read_rows
-from gan_jax.runs.run import is_run, saved_steps
+from gan_jax.runs.run import require_run, saved_steps
 from gan_jax.runs.spec import open_script
 
 _OWN = ("outdir", "steps", "init_from", "dry_run", "coordinator", "processes", "process", "devices")  # not to be forked
@@ -43,9 +43,8 @@ def open_origin(directory: Path, at: str = "last", script: str | None = None, tr
     `InputError` for what is no run, has no such checkpoint, or has other flags than its script.
     """
     directory = place(directory)
-    flags = read_json(directory / "config.json")
-    if flags is None or not is_run(directory):
-        raise InputError(f"{directory} is no run: name the directory of one")
+    require_run(directory)
+    flags = read_json(directory / "config.json") or {}
     steps = saved_steps(directory)
     named = {str(step): step for step in steps} | ({"last": steps[-1]} if steps else {})
     if at not in named:

@@ -253,6 +253,12 @@ def is_run(directory: Path) -> bool:
     return isinstance(versions, dict) and "gan_jax" in versions
 
 
+def require_run(directory: Path) -> None:
+    """Raises `InputError` where no run was begun in the directory."""
+    if not is_run(directory):
+        raise InputError(f"{directory} is no run: name the directory of one")
+
+
 def require_place(directory: Path) -> None:
     """Raises `InputError` unless a run may be written to the directory: new, empty, or a run, even one that just begins."""
     if directory.exists() and not directory.is_dir():

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_jax.errors import RunError
-from gan_jax.runs.records import read_rows
+from gan_jax.runs.records import Row, is_number, read_rows
 from gan_jax.runs.run import Run
-from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, with_scores
+from gan_jax.training.doctor import MEANINGS, advice, present
 from gan_jax.training.film import make_film
 from gan_jax.training.keeper import trial_of
 
@@ -24,12 +24,11 @@ def conclude(run: Run) -> None:
     if real.exists():
         run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
     tell_best(run, step)
-    scores = [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"][-1:]
+    scores = _own_scores(run)[-1:]
     for row in scores:
         _tell(run, row)
-    rows = with_scores(read_rows(run.directory / "metrics.jsonl"), read_rows(run.directory / "eval.jsonl"))
-    state = diagnose(rows[-ROWS - 1 :]).state
-    if state != "ok":
+    now = present(run.directory)
+    if now is not None and (state := now.diagnosis.state) != "ok":
         run.log(f"doctor      {state} at the end: {MEANINGS[state]}; try {advice(state, run.flags)}")
         if command := trial_of(run, state):
             run.log(f"            on copies of this run: {command}")
@@ -41,13 +40,15 @@ def tell_best(run: Run, last: int) -> None:
     """Which of the checkpoints is best by the score that ranks them, where that is not the last."""
     model, kept = run.read_json("model.json") or {}, set(run.saved_steps())
     metric, sign = str(model.get("metric")), -1 if model.get("mode") == "min" else 1
-    scored = [row for row in read_rows(run.directory / "eval.jsonl") if row["step"] in kept and _is_number(row.get(metric))]
+    scored = [row for row in _own_scores(run) if row["step"] in kept and is_number(row.get(metric))]
+    scored = [row for row in scored if math.isfinite(row[metric])]
     if scored and (best := max(scored, key=lambda row: sign * row[metric]))["step"] != last:
         run.log(f"best        step {best['step']}, {metric} {best[metric]:.4g}: --checkpoint best in place of the last")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _own_scores(run: Run) -> list[Row]:
+    """Those measured while training, all alike; `evaluate` may have added others."""
+    return [row for row in read_rows(run.directory / "eval.jsonl") if row.get("source") == "training"]
 
 
 def collapsed(scores: Mapping[str, Any]) -> str:

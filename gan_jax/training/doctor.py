@@ -1,10 +1,15 @@
 """The state of the game, named from the metrics of its rounds, with the evidence and what to try."""
 
 import math
+import shlex
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from gan_jax.evaluation.scores import LEAST_HELD_OUT
+from gan_jax.runs.records import read_rows
 
 Row = Mapping[str, Any]  # metrics averaged over an interval, see `gan_jax.objectives.image_gan`
 WINDOW = 250  # rounds that a diagnosis looks back on
@@ -131,7 +136,7 @@ def trial(state: str, config: Mapping[str, Any], run: object, saved: Sequence[in
             changes.append(f"{cure.flag}={','.join(_short(value) for value in values)}")
     if not changes or not saved:
         return ""
-    return f"python -m gan_jax fork {run} --at {saved[-1]} --set {' '.join(changes)} --steps {2 * WINDOW}"
+    return f"python -m gan_jax fork {shlex.quote(str(run))} --at {saved[-1]} --set {' '.join(changes)} --steps {2 * WINDOW}"
 
 
 def _short(value: Any) -> str:
@@ -268,6 +273,35 @@ def with_scores(rows: Sequence[Row], scores: Sequence[Row]) -> list[dict[str, An
         known = [score["overfit"] for score in measured if score["step"] < end]
         joined.append({**row, **({"overfit": known[-1]} if known else {})})
     return joined
+
+
+UNSEEN = (
+    "memorising was not looked for: it needs scores while training (--eval-metrics, --eval-every) and "
+    f"{LEAST_HELD_OUT} held-out examples or more"
+)
+
+
+class Present(NamedTuple):
+    """How a run's game stands: the rows so far, their diagnosis, how it ended if by a number that is not finite, caveats."""
+
+    rows: list[dict[str, Any]]
+    diagnosis: Diagnosis
+    ended: str
+    notes: list[str]
+
+
+def present(run: Path) -> Present | None:
+    """How the game of the run in a directory stands, while it trains or afterwards; None before its first row of metrics."""
+    rows = with_scores(read_rows(run / "metrics.jsonl"), read_rows(run / "eval.jsonl"))
+    stopped = [row for row in read_rows(run / "diagnosis.jsonl") if row["state"] == "nan"]
+    if stopped:
+        return Present(rows, Diagnosis("nan", {}), str(stopped[-1]["evidence"]), [])
+    if not rows:
+        return None
+    last = diagnose(rows[-ROWS - 1 :])
+    early = last.state == "ok" and rows[-1]["step"] < FIRST
+    notes = [f"a game is judged from round {FIRST} on"] * early + [UNSEEN] * ("overfit" not in last.evidence)
+    return Present(rows, last, "", notes)
 
 
 def _median(rows: Sequence[Row], value: Any) -> float | None:

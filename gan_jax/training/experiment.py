@@ -116,9 +116,7 @@ def _experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Ru
     asks = Asks(game, dataset, {name: dataset.train[name] for name in rounds.arrays})
     metrics = metrics_of(config, dataset, asks.sampler.needs)
     best, mode = game.best or best_by(metrics)
-    outdir = config.outdir or default_directory(name, dataset.name)
-    inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
-    check_apart(outdir / "config.json", inputs, flag="--outdir")
+    outdir = directory_of(config, name, dataset.name)
     with Run(outdir, config, dataset.fingerprint, processes.is_first()) as run:
         for note in (*dataset.notes, *(game.strata.notes if game.strata else ())):
             run.log(f"note        {note}")
@@ -210,9 +208,12 @@ def _order(config: ExperimentFlags, game: Game, size: int) -> Order:
     return BalancedOrder(config.seed, game.strata.of, config.batch)
 
 
-def default_directory(name: str, data: str) -> Path:
-    """Where a run of an experiment on data of a name goes that is given no place."""
-    return Path("runs") / f"{name}-{data.replace('/', '-')}"
+def directory_of(config: ExperimentFlags, name: str, data: str) -> Path:
+    """Where the run of an experiment on data of a name goes; raises `InputError` for a place within its data."""
+    outdir = config.outdir or Path("runs") / f"{name}-{data.replace('/', '-')}"
+    inputs = [path for path in [getattr(config, "data", "")] if path and exists(place(path))]
+    check_apart(outdir / "config.json", inputs, flag="--outdir")
+    return outdir
 
 
 def metrics_of(config: ExperimentFlags, dataset: Dataset, needs: Sequence[str] = ()) -> tuple[str, ...]:

@@ -17,11 +17,12 @@ from gan_jax.evaluation.evaluator import best_by
 from gan_jax.evaluation.scores import BETTER
 from gan_jax.files import check_apart
 from gan_jax.runs.fork import Change, Origin
-from gan_jax.runs.records import Row, write_json
+from gan_jax.runs.records import Row, read_json, write_json
 from gan_jax.runs.run import Run
 from gan_jax.training.callbacks import Call
 from gan_jax.training.doctor import ROWS, diagnose, with_scores
 from gan_jax.training.experiment import Asks, Prepared, facts_on, metrics_of, prepare, scorers, sheets
+from gan_jax.training.flags import ExperimentFlags
 from gan_jax.training.population import train_population
 
 PER_MEMBER = ("lr", "disc_lr", "b1", "disc_b1", "b2", "disc_b2", "r1", "r2", "wgan_gp", "dragan")
@@ -82,6 +83,14 @@ def fork(origin: Origin, changes: Sequence[Change], steps: int, out: Path, show:
         raise InputError(
             f"the data of {origin.directory} have changed since (fingerprint {origin.fingerprint}, now {dataset.fingerprint})"
         )
+    _require_same_data(config, changes, dataset)
+    asked = {
+        "origin": str(origin.directory.resolve()),
+        "at": origin.step,
+        "steps": steps,
+        "changes": [str(one) for one in changes],
+    }
+    _require_same_question(out, asked)
     prepared = prepare(origin.build, config, dataset)
     start = origin.state(prepared.state)
     asks = Asks(prepared.game, dataset, {name: dataset.train[name] for name in prepared.rounds.arrays})
@@ -89,7 +98,7 @@ def fork(origin: Origin, changes: Sequence[Change], steps: int, out: Path, show:
     measure = scorers(config, prepared.game, dataset, asks, metrics, show)
     metric, mode = prepared.game.best or best_by(metrics)
     before = _outcome(Change({}), origin, [], _scored(measure, origin.step, start), "", None)
-    copies = _Copies(origin, dataset, asks, start, end, out, show)
+    copies = _Copies(origin, dataset, asks, start, end, out, asked, show)
     outcomes: dict[str, Outcome] = {}
     for group in _groups(origin, dataset, changes):
         for change, (state, rows, died) in zip(group, copies.play(group), strict=True):
@@ -99,6 +108,26 @@ def fork(origin: Origin, changes: Sequence[Change], steps: int, out: Path, show:
     found = Fork(before, [outcomes[str(change)] for change in changes], origin.step, steps, metric, mode)
     write_json(out / "fork.json", _record(origin, found))
     return found
+
+
+_OF_PLAY = {each.name for each in dataclasses.fields(ExperimentFlags)}  # flags that choose no examples
+
+
+def _require_same_data(config: Any, changes: Sequence[Change], dataset: Dataset) -> None:
+    for change in changes:
+        if (
+            change.flags.keys() - _OF_PLAY
+            and dataclasses.replace(config, **change.flags).load().fingerprint != dataset.fingerprint
+        ):
+            raise InputError(f"--set {change} chooses other data, and copies play on the run's own: begin a new run for that")
+
+
+def _require_same_question(out: Path, asked: Row) -> None:
+    """Raises `InputError` where the folder holds copies that were asked for something else."""
+    kept = read_json(out / "asked.json") or asked
+    if different := [name for name, value in asked.items() if kept.get(name) != value]:
+        told = "; ".join(f"{name} {kept.get(name)}, now {asked[name]}" for name in different)
+        raise InputError(f"{out} holds copies of another fork ({told}): choose another --out")
 
 
 def _scored(measure: Sequence[Call], step: int, state: TrainState) -> Row:
@@ -173,10 +202,11 @@ class _Copies:
         start: TrainState,
         end: int,
         out: Path,
+        asked: Row,
         show: Callable[[str], None],
     ):
         self.origin, self.dataset, self.asks = origin, dataset, asks
-        self.start, self.end, self.out, self.show = start, end, out, show
+        self.start, self.end, self.out, self.asked, self.show = start, end, out, asked, show
 
     def play(self, group: Sequence[Change]) -> list[tuple[TrainState, list[Row], str]]:
         """The last state, the rows of metrics, and how it died, of each copy."""
@@ -188,6 +218,8 @@ class _Copies:
             game = self.origin.build(_with(config, setting), self.dataset) if len(group) > 1 else base.game
             return game.objective, game.tx
 
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.out / "asked.json", self.asked)  # once a group has been found to be playable
         self.show(f"copies      {', '.join(map(str, group))}" + " in one program" * (len(group) > 1))
         found = train_population(
             build,
@@ -199,7 +231,7 @@ class _Copies:
             make=config.step,
             share_batches=True,
             directory=self.out / "rounds" / _folder(group[0]) if len(group) == 1 else self.out / "rounds" / "together",
-            facts={"origin": str(self.origin.directory), "at": self.origin.step, "changes": [str(one) for one in group]},
+            facts={**self.asked, "changes": [str(one) for one in group]},
             start=self.start,
             show=self.show,
         )

@@ -1,9 +1,8 @@
 """What a run keeps while it trains: rows of metrics and scores, checkpoints, the states of the game."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-
-from tensorboardX import SummaryWriter
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gan_jax.core import TrainState
 from gan_jax.errors import InputError, RunError
@@ -14,6 +13,23 @@ from gan_jax.runs.run import Run
 from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, trial, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
+
+
+@contextlib.contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Imports within do not find a module that is not imported yet."""
+    absent = module not in sys.modules
+    if absent:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[module]
+
+
+with _without("torch"):  # which tensorboardX imports where it is, for a type; that takes seconds
+    from tensorboardX import SummaryWriter
 
 
 class Keeper:

@@ -66,7 +66,7 @@ def fit(
 
     `agree(flag)` says whether any of the processes that play together was asked to stop. `watch()` is called after every
     dispatch, and raises what makes it useless to go on, such as a checkpoint that could not be written. `enough()` is asked
-    whenever callbacks were called, and ends the play if it is true: that round is the last one then.
+    before the first round and whenever callbacks were called, and ends the play if it is true: that round is the last one.
 
     Raises `InputError` for intervals below 1, `RunError` at the first round with a metric that is not finite, and `Interrupted`
     after SIGINT, SIGTERM or SIGHUP: when the dispatch is finished and the state saved, or before the first one with
@@ -78,6 +78,8 @@ def fit(
     dispatch = math.gcd(dispatch, *intervals)
     step = int(state.step)
     with interrupts.deferred() as stop, report:
+        if step < steps and agree(enough()):
+            return state
         while step < steps:
             if not stop.playing and agree(stop.asked):
                 raise Interrupted(step, saved=False)
@@ -104,6 +106,7 @@ def fit(
             if stopping:
                 raise Interrupted(step)
             if due and not last and agree(enough()):
+                report.end(step)
                 _end(step, state, [c for c in callbacks if c not in due], save)
                 break
     return state

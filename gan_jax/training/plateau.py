@@ -61,13 +61,17 @@ def plateau(rows: Sequence[Row], score: str) -> Trend | None:
 
 
 def stop_of(config: Any, run: Run, score: str | None) -> Callable[[], bool]:
-    """What `gan_jax.training.train` asks whether to stop, by the flag `stop_when`; the reason is told."""
+    """What `gan_jax.training.train` asks whether to stop, by the flag `stop_when`: of new scores; the reason is told."""
     if config.stop_when == "never" or score is None:
         return lambda: False
 
+    asked = 0
+
     def enough() -> bool:
+        nonlocal asked
         rows = read_rows(run.directory / "eval.jsonl") if run.writes else []
-        found = plateau(rows, score)
+        before, asked = asked, len(rows)
+        found = plateau(rows, score) if asked != before else None
         if found is None:
             return False
         run.log(

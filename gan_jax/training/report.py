@@ -63,6 +63,11 @@ class Report:
         self.flush()
         self._pending = (step, metrics)
 
+    def end(self, step: int) -> None:
+        """Finish the row of a run that ends here, before `steps`; all metrics so far are flushed."""
+        if self._rows:
+            self._finish_row(step)
+
     def flush(self) -> None:
         """Wait for the latest metrics; raises `RunError` if one is not finite."""
         if self._pending is None:

@@ -16,6 +16,7 @@ from gan_jax.parallel.mesh import replicate
 from gan_jax.training.callbacks import SHEET_SEED, sampled
 from gan_jax.training.convolutions import measured_step
 from gan_jax.training.experiment import Asks, metrics_of, prepare, scorers, sheet_statistics
+from gan_jax.training.loop import Every
 from gan_jax.training.sources import feeder
 
 SHEETS, SCORES = 150, 12  # of a run
@@ -35,8 +36,10 @@ class Cost(NamedTuple):
 
     def of(self, schedule: "Schedule") -> float:
         """Seconds of a whole run, with what is made before its first round."""
-        sheets, scores = (1 + math.ceil(schedule.steps / every) for every in (schedule.sample_every, schedule.eval_every))
-        return self.start + schedule.steps * self.round + sheets * self.sheet + scores * self.score
+        steps, sample = schedule.steps, Every(schedule.sample_every, lambda step, state: None, early=True)
+        early = sum(map(sample.due, range(_UNIT, min(sample.interval, steps), _UNIT)))
+        sheets, scores = 1 + early + math.ceil(steps / sample.interval), 1 + math.ceil(steps / schedule.eval_every)
+        return self.start + steps * self.round + sheets * self.sheet + scores * self.score
 
 
 class Schedule(NamedTuple):
@@ -78,17 +81,17 @@ def fitted(cost: Cost, seconds: float, spent: float = 0.0, most: int = SCORES) -
     while lasting(high * _UNIT) <= left and high < 2**27:
         low, high = high, 2 * high
     if not low:
-        raise _too_short(seconds, spent, lasting(LEAST))
+        raise _too_short(seconds, spent, lasting(LEAST), "with sheets and scores ")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if lasting(middle * _UNIT) <= left else (low, middle)
     return schedule(low * _UNIT, sheets, scores)
 
 
-def _too_short(seconds: float, spent: float, least: float) -> InputError:
+def _too_short(seconds: float, spent: float, least: float, what: str = "") -> InputError:
     return InputError(
         f"{seconds / 60:.2g} minutes are too few: {spent / 60:.2g} have gone by until a round was compiled, and {LEAST} rounds "
-        f"with sheets and scores take about {least / 60:.2g}: give --minutes {math.ceil((spent + 2 * least) / 60)} or more"
+        f"{what}take about {least / 60:.2g}: allow {math.ceil((spent + 2 * least) / 60)} or more"
     )
 
 

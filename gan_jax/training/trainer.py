@@ -65,7 +65,8 @@ def train(
     scores, is kept, the largest or the smallest as `mode` says. Scores go to eval.jsonl, metrics to metrics.jsonl, both to
     TensorBoard; every change of the game's state (`gan_jax.training.doctor`) is told and goes to diagnosis.jsonl.
 
-    `enough()` is asked after the callbacks were called, and ends the run before `steps` if it is true.
+    `enough()` is asked before the first round and after the callbacks were called, and ends the run before `steps` if it is
+    true.
 
     With a `mesh` of several devices each round's batch is sharded over them (`gan_jax.parallel`). Of several processes the
     one whose `run` writes reads and writes checkpoints, calls the callbacks and logs; the others play along.

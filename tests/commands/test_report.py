@@ -106,8 +106,15 @@ def test_a_run_that_has_little_to_show(run, tmp_path):
     write_json(copied / "config.json", read_json(copied / "config.json") | {"data": str(tmp_path / "gone")})
     page = Page(report.page(copied))
     assert not page.sources
-    for word in ("No film: ", "None were measured with a protocol", "Not shown: the pictures that", "at the end: ok"):
+    for word in ("No film: ", "None were measured with a protocol", "Not shown: the pictures that", "No metrics yet"):
         assert word in page.words, word
+
+
+def test_how_a_run_ended_is_told(run, tmp_path):
+    assert "at the end: ok, nothing is found; a game is judged from round 500 on; memorising was not" in report.story(run)
+    copied = shutil.copytree(run, tmp_path / "copied")
+    append_row(copied / "diagnosis.jsonl", {"step": 112, "state": "nan", "advice": "", "evidence": "disc/loss at step 112"})
+    assert "at the end: nan, disc/loss at step 112; try a lower learning rate" in report.story(copied)
 
 
 def test_what_is_no_run(run, tmp_path):

@@ -278,6 +278,8 @@ def test_the_best_checkpoint_is_told_where_it_is_not_the_last(tmp_path, mode, be
             run.add_row("eval.jsonl", {"step": step, "source": "training", "kid": kid})
             if step != 2:  # that one was removed
                 (tmp_path / "run" / "checkpoints" / str(step)).mkdir(parents=True)
+        for step, kid in ((4, 0.9), (10, 0.01)):  # of other features, perhaps
+            run.add_row("eval.jsonl", {"step": step, "source": "evaluate", "kid": kid})
         run.write_json("model.json", {"metric": "kid", "mode": mode})
         tell_best(run, 10)
         tell_best(run, best)

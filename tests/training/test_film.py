@@ -13,7 +13,7 @@ from gan_jax.errors import InputError
 from gan_jax.images import save
 from gan_jax.rows import geometrically
 from gan_jax.runs import Run
-from gan_jax.runs.records import append_row
+from gan_jax.runs.records import append_row, write_json
 from gan_jax.training import curves
 from gan_jax.training.film import frames_of, make_film, progress_film
 
@@ -24,7 +24,9 @@ class Config:
 
 
 def draw_sheets(directory: Path, steps, size=(8, 8)) -> Path:
+    """A run of which only the sheets are kept."""
     (directory / "samples").mkdir(parents=True, exist_ok=True)
+    write_json(directory / "env.json", {"versions": {"gan_jax": "0"}})
     for i, step in enumerate(steps):
         save(np.full((*size, 3), 10 * i % 256, np.uint8), directory / "samples" / f"{step:06}.png")
     return directory
@@ -125,6 +127,8 @@ def test_a_run_without_enough_sheets(tmp_path):
         with pytest.raises(InputError, match=f"has {told}, and a film needs two or more: train on"):
             command.main(command.Config(run=run))
         assert not (run / "video").exists()
+    with pytest.raises(InputError, match="is no run: name the directory of one"):
+        command.main(command.Config(run=tmp_path))
     run = draw_sheets(tmp_path / "run", (0, 5))
     with pytest.raises(InputError, match="samples"):
         command.main(command.Config(run=run, out=run / "samples"))

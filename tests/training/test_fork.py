@@ -65,6 +65,17 @@ def forked(run) -> tuple[Fork, str, str]:
     return found, before, files_of(run)
 
 
+def test_another_question_has_a_folder_of_its_own(run, forked):
+    """Also one of another length: the copies that are there have been played for the first one."""
+    for flags, message in (
+        ({"steps": 5}, "holds copies of another fork .steps 10, now 5.: choose another --out"),
+        ({"set": ("r1=1",)}, "changes .*as it was.*, now .*r1=1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            command.main(command.Config(**{"run": run, "at": "10", "set": ("lr=1e-4", "disc_steps=2"), "steps": 10, **flags}))
+    assert [row["step"] for row in read_rows(forked[0].outcomes[1].directory / "metrics.jsonl")][:4] == [5, 10, 15, 20]
+
+
 @pytest.fixture
 def copied(run, tmp_path) -> Path:
     return shutil.copytree(run, tmp_path / "copied")
@@ -157,6 +168,7 @@ def test_what_cannot_be_forked(run, copied, tmp_path):
         ({"set": ("lr=0.01",)}, "the run has that value"),
         ({"set": ("lr=1,1.0",)}, "asks for lr=1 twice"),
         ({"set": ("lr=-1",)}, "--lr '-1': a number above 0"),
+        ({"set": ("data=grid",)}, "--set data=grid chooses other data, and copies play on the run's own"),
         ({"set": ("width=16",)}, "changes the networks, their optimizers or augmentation"),
         ({"out": run}, "lies in the input"),
         ({"script": "os.path"}, "which is none of ours"),
@@ -194,6 +206,7 @@ def test_the_doctor_names_the_fork():
     flags = {"r1": 0.5, "loss": "minimax", "label_smoothing": 0.1, "spectral_norm": False}
     wanted = "python -m gan_jax fork runs/x --at 20 --set r1=5 loss=non_saturating --steps 500"
     assert trial("D-winning", flags, "runs/x", [10, 20]) == wanted
+    assert trial("D-winning", flags, "runs/My pictures", [20]) == wanted.replace("runs/x", "'runs/My pictures'")
     assert trial("D-winning", flags, "runs/x", []) == trial("ok", flags, "runs/x", [10]) == trial("nan", {}, "x", [1]) == ""
     assert "--set lr=0.001,0.0004 r1=1 " in trial("oscillating", {"lr": 0.002, "r1": 0.0, "b1": 0.0}, "x", [1])
     assert "--set disc_lr=1e-05,0.0001 " in trial("D-slow", {"lr": 1e-3, "disc_lr": 1e-6}, "x", [1])

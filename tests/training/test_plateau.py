@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import linregress
 
 from gan_jax.evaluation.evaluator import Evaluator
-from gan_jax.runs import Run
+from gan_jax.runs import Run, read_rows
 from gan_jax.training.experiment import run_experiment
 from gan_jax.training.plateau import LEAST, plateau, stop_of, trend
 from tests.training.test_experiment import Config, text
@@ -45,11 +45,28 @@ def test_what_is_a_plateau():
 def test_a_run_stops_on_a_plateau_and_says_why(tmp_path, monkeypatch):
     steady = {"kid": 0.5, "kid_floor": 0.0, "protocol": {}}
     monkeypatch.setattr(Evaluator, "row", lambda *_, **__: dict(steady))
-    run = run_experiment(text, "text", Config(outdir=tmp_path / "run", steps=30, stop_when="plateau"))
+    config = Config(outdir=tmp_path / "run", steps=30, stop_when="plateau", log_every=3)
+    run = run_experiment(text, "text", config)
     log = (run.directory / "log.txt").read_text()
     assert "plateau     kid 0.5 changes by 0 [0, 0] in 8 rounds: stopped" in log
     assert run.saved_steps()[-1] == 2 * LEAST
     assert (run.directory / "samples" / f"{2 * LEAST:06}.png").exists()
+    assert [row["step"] for row in read_rows(run.directory / "metrics.jsonl")] == [3, 6, 9, 2 * LEAST]
+    assert f"checkpoint  {run.directory / 'checkpoints' / str(2 * LEAST)}" in log
+    run_experiment(text, "text", config)
+    assert run.saved_steps()[-1] == 2 * LEAST  # not played on
+    assert (run.directory / "log.txt").read_text().count("rounds: stopped") == 2
+
+
+def test_the_same_scores_are_judged_once(tmp_path):
+    run = Run(tmp_path / "run", Config(), "f")
+    enough = stop_of(Config(stop_when="plateau"), run, "kid")
+    assert not enough()
+    for row in rows([0.05] * 20):
+        run.add_row("eval.jsonl", row)
+    assert enough()
+    assert not enough()
+    run.close()
 
 
 def test_without_the_flag_or_a_score_nothing_stops(tmp_path):

@@ -35,10 +35,11 @@ def test_a_run_lasts_as_long_as_it_may(minutes):
 def test_the_whole_of_a_run_is_counted():
     plan = schedule.Schedule(steps=100, log_every=50, sample_every=10, eval_every=50, save_every=50)
     assert COST.of(plan) == 60 + 100 * 0.3 + 11 * 0.5 + 3 * 10
+    assert COST.of(plan._replace(sample_every=50)) == 60 + 100 * 0.3 + 7 * 0.5 + 3 * 10  # four early ones
 
 
 def test_less_time_than_compiling_takes():
-    with pytest.raises(InputError, match=rf"0.5 minutes are too few: 1 have gone by .* {LEAST} rounds .* give --minutes 3 or"):
+    with pytest.raises(InputError, match=rf"0.5 minutes are too few: 1 have gone by .* {LEAST} rounds .* allow 3 or"):
         fitted(COST, 30.0, spent=60.0)
 
 
