@@ -113,6 +113,7 @@ def test_the_encoder_of_pictures_is_not_opened_for_samples(run):
     assert "picture_encoder" not in open_trained(run).variables
 
 
+@pytest.mark.slow
 def test_agreement_begins_from_a_run_without(run, tmp_path):
     """And the other way round: the encoder is none of the weights that are taken over."""
     flags = caption_scores.flags_of(run)

@@ -52,6 +52,7 @@ def test_report(runs, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"confusion.txt", "signals.png"}
 
 
+@pytest.mark.slow
 def test_healthy_and_frozen_games_are_told_apart_however_often_rows_are_kept(monkeypatch):
     """Small nets with a row every 20 rounds: two that go well, and two whose discriminators hardly move."""
     monkeypatch.setattr(doctor_runs, "INTERVAL", 20)

@@ -329,7 +329,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("augment", ["none", "diffaugment", "ada"])
+@pytest.mark.parametrize("augment", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("none", "diffaugment")), "ada"])
 def test_a_folder_of_pictures_that_are_not_square(folder, augment, tmp_path):
     shape = {"data": str(folder), "image_size": "16x24", "fit": "pad", "mirror": True, "crop": 1, "statistics": "running"}
     train(tiny(tmp_path / "run", **shape, augment=augment))
@@ -342,6 +342,7 @@ def test_a_folder_of_pictures_that_are_not_square(folder, augment, tmp_path):
         train(tiny(tmp_path / "labels", **shape, label="projection"))
 
 
+@pytest.mark.slow
 def test_where_the_pictures_lie_makes_no_difference(folder, tmp_path):
     shape = {"data": str(folder), "mirror": True, "crop": 2, "disc_steps": 2, "batch": 8}
     hashes = []
@@ -433,11 +434,13 @@ def test_toy_2d_compares_what_there_is(tmp_path, capsys):
     assert "no frames of the same steps" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_packed_run_is_looked_at_in_whole_packs(tmp_path):
     train(tiny(tmp_path / "run", eval_metrics="kid", features="pixels", pack=8, steps=2))
     assert {"kid", "overfit"} <= read_rows(tmp_path / "run" / "eval.jsonl")[-1].keys()
 
 
+@pytest.mark.slow
 def test_toy_2d_keeps_its_recipes_whatever_the_flags_say(tmp_path, capsys):
     small = {"width": 8, "depth": 1, "batch": 16, "steps": 2, "devices": 1, **CADENCE}
     own = {"recipes": ("plain", "own"), "loss": "wasserstein", "wgan_gp": 0.5}

@@ -57,12 +57,23 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert list(other) == ["stddev"]  # but not of another game
 
 
-@pytest.mark.parametrize("name", sorted(name for name in CURES.keys() - {"plain", "pac2"} if not CURES[name].norm))
+QUICK = {"minibatch", "unrolled", "wgan_gp"}  # of the cures, each of another kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK))
+        for name in sorted(CURES.keys() - {"plain", "pac2"})
+        if not CURES[name].norm
+    ],
+)
 def test_every_cure_plays(tmp_path, name):
     found = main(Config(cures=(name,), outdir=tmp_path, **{**SMALL, "seeds": 1, "steps": 1}))
     assert found[name]["died"] == 0
 
 
+@pytest.mark.slow
 def test_pictures_and_a_cure_by_their_networks(tmp_path):
     small = {"benchmark": "digits", "cures": ("virtual_norm",), "seeds": 1, "steps": 1, "every": 1}
     found = main(Config(outdir=tmp_path, **small))["virtual_norm"]
@@ -166,6 +177,7 @@ def test_points_are_made_by_the_averaged_weights():
     assert np.std(points) > 0
 
 
+@pytest.mark.slow
 def test_a_run_whose_rates_fall_is_continued_with_the_same_length_only(tmp_path):
     config = Config(benchmark="ring_mlp", cures=("plain",), seeds=1, steps=2, every=1, outdir=tmp_path)
     main(config)

@@ -74,6 +74,7 @@ def test_the_second_stage_begins_with_the_first(run, photos, tmp_path):
     assert {"disc/real", "disc/fake", "gen/adversarial", "gen/content"} <= rows[0].keys()
 
 
+@pytest.mark.slow
 def test_a_discriminator_of_patches(run, photos, tmp_path):
     """ADA counts pictures, not their patches: four minibatches of the batch move p by their number over 500,000."""
     asked = {"stage": "srgan", "data": str(photos), "init_from": run, "discriminator": "patch", "augment": "ada", "r1": 0.1}
@@ -85,6 +86,7 @@ def test_a_discriminator_of_patches(run, photos, tmp_path):
     assert row["gen/offset"] > 0  # of the features of patches
 
 
+@pytest.mark.slow
 def test_the_modern_row(photos, tmp_path):
     """Dense blocks without batch norm and the relativistic cost, as ESRGAN; beside it a content loss by pixels."""
     modern = {"data": str(photos), "trunk": "rrdb", "upsample": "resize", "content": "l1"}

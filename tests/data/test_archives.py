@@ -87,6 +87,7 @@ def assert_holds(dataset: Dataset, content: dict[str, np.ndarray]) -> None:
         assert arrays["image"].sum(dtype=np.int64) == middle.sum(dtype=np.int64)  # the border is 0
 
 
+@pytest.mark.slow
 def test_real_archives(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "mnist"
     assert folder.is_dir(), "GAN_JAX_DATA names a folder without mnist/"
@@ -341,6 +342,7 @@ def cifar10(real_data: Path) -> dict[str, np.ndarray]:
     return {name: array[: {"train": 20_000, "test": 2_000}[name.split("_")[0]]] for name, array in content.items()}
 
 
+@pytest.mark.slow
 def test_cifar10(cifar10: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real pictures in an archive of the original's form, whose checksum is put in the place of the original's."""
     from tensorflow_datasets.core.download.checksums import compute_url_info

@@ -101,7 +101,7 @@ def described():
 
 
 def test_attributes_are_learned_where_there_are_no_classes(described, tmp_path):
-    judge = train_judge(described, steps=250, cache=tmp_path)
+    judge = train_judge(described, steps=400, cache=tmp_path)
     assert judge.names == ("large", "odd")
     assert not judge.exclusive
     assert judge.accuracy > 0.95
@@ -110,7 +110,7 @@ def test_attributes_are_learned_where_there_are_no_classes(described, tmp_path):
         assert recall == pytest.approx(np.mean(found[truth[:, i], i]))
         assert precision == pytest.approx(np.mean(truth[found[:, i], i]))
         assert shown == truth[:, i].sum()
-    assert [path.name for path in tmp_path.iterdir()] == [f"{described.fingerprint}-250-64-0-{module.ATTRIBUTES}.msgpack"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{described.fingerprint}-400-64-0-{module.ATTRIBUTES}.msgpack"]
 
 
 def test_reliability_of_attributes_that_few_or_none_have():
@@ -177,6 +177,7 @@ def test_needs_something_to_recognise_and_a_held_out_part(dataset):
         train_judge(replace(dataset, class_names=(), notes=("drawn", unused)), steps=1)
 
 
+@pytest.mark.slow
 def test_sees_pictures_of_any_size(tmp_path):
     judge = train_judge(digits(28), steps=120, cache=tmp_path)
     assert judge.accuracy > 0.9

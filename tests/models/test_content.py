@@ -37,7 +37,7 @@ def test_pixels():
     )
 
 
-@pytest.mark.parametrize(("name", "layer"), [("vgg22", "relu2_2"), ("vgg54", "relu5_4")])
+@pytest.mark.parametrize(("name", "layer"), [("vgg22", "relu2_2"), pytest.param("vgg54", "relu5_4", marks=pytest.mark.slow)])
 def test_vgg_losses_are_of_activations_scaled_as_in_the_paper(name, layer, tmp_path):
     x, y = pair()
     path = weights(tmp_path / "vgg19.npz", "vgg19")

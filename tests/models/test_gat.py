@@ -51,6 +51,7 @@ def test_a_picture_depends_on_its_code_and_a_logit_on_every_patch():
     assert (np.abs(patched(slope, 4)[1]).max(axis=-1) > 0).all()
 
 
+@pytest.mark.slow
 def test_penalties_pass_attention():
     """The gradient of ||grad D||^2 in a weight is that of finite differences."""
     discriminator = Discriminator(**SMALL)

@@ -91,6 +91,7 @@ def probe(variables, images, labels):
     return RidgeClassifier(1000.0).fit(scaled[:2000], labels[:2000]).score(scaled[2000:], labels[2000:])
 
 
+@pytest.mark.slow
 def test_real_weights_know_cifar10(real_data, cifar10):
     """Random weights of the same deviations do not: a wrong order of colours, mean or kernel axes would show."""
     images, labels = cifar10

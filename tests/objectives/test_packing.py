@@ -107,6 +107,7 @@ def test_what_cannot_be_packed_is_refused():
         objective.init(KEY, IMAGES | {"label": np.zeros(8, np.int32)})
 
 
+@pytest.mark.slow
 def test_four_devices_equal_one():
     """Two minibatches a round, on each device two packs of two from each."""
     generator, discriminator = Generator(), Discriminator(minibatch="stddev")

@@ -48,7 +48,9 @@ FIRST, AUGMENTED, _, CONVOLUTIONAL = GAMES
 CASES = list(zip(GAMES, (8, 4, 4, 2), strict=True))
 
 
-@pytest.mark.parametrize(("name", "devices"), CASES)
+@pytest.mark.parametrize(
+    ("name", "devices"), [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] == AUGMENTED)) for case in CASES]
+)
 def test_jit_over_a_mesh_equals_one_device(name, devices):
     objective, step, wanted, metrics = played(name)
     mesh = parallel.batch_mesh(jax.devices()[:devices])
@@ -75,7 +77,9 @@ def test_the_state_stays_on_every_device():
     np.testing.assert_array_equal(after.ema_params, np.arange(8))
 
 
-@pytest.mark.parametrize(("name", "devices"), CASES)
+@pytest.mark.parametrize(
+    ("name", "devices"), [CASES[-1], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[:-1])]
+)
 def test_pmap_equals_one_device(name, devices):
     objective, step, wanted, metrics = played(name)
     chosen = jax.devices()[:devices]

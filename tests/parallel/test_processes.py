@@ -124,6 +124,7 @@ def test_processes_of_different_flags_are_refused(free_port, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_go_on_ends_the_other(free_port, tmp_path):
     """Process 0 finds its directory full of other things; the other is told instead of waiting for minutes."""
     (tmp_path / "run").mkdir()

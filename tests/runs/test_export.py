@@ -107,7 +107,7 @@ def test_captions_elsewhere(tmp_path):
     assert (embedded[0] != embedded[1]).any()
 
 
-@pytest.mark.parametrize("trunk", ["batch", "rrdb"])
+@pytest.mark.parametrize("trunk", ["batch", pytest.param("rrdb", marks=pytest.mark.slow)])
 def test_pictures_of_any_even_size_are_enlarged(trunk):
     """The width of 32 has Winograd's form on a CPU."""
     generator = srgan.Generator(factor=2, channels=1, width=32, blocks=1, trunk=trunk)

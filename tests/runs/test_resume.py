@@ -84,13 +84,13 @@ def test_killed_twice_equals_uninterrupted(whole, tmp_path):
         assert rows == wanted
 
 
-def test_interrupt_saves_and_continues(tmp_path):
-    command = pictures(tmp_path / "run", 60)
+def test_interrupt_saves_and_continues(whole, tmp_path):
+    command = points(tmp_path / "run", 60)
     status, _ = stop(tmp_path / "run", command, 0.0, signal.SIGINT)
     assert status == 130
     saved = (tmp_path / "run" / "log.txt").read_text()
     assert "run the same command again to go on" in saved
-    assert finish(tmp_path / "run", command) == finish(tmp_path / "whole", pictures(tmp_path / "whole", 60))
+    assert finish(tmp_path / "run", command) == whole[1]
 
 
 def test_damaged_newest_checkpoint_is_skipped(whole, tmp_path):
