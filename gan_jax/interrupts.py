@@ -5,16 +5,19 @@ program    the whole of a program of ours; a library that is imported leaves sig
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 KINDS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 STATUS = 130  # of an interrupted program, as shells say it
 _PATIENCE = 2.0  # seconds that a program has to end by itself before its first round
+_ECHO = 0.2  # seconds in which the same signal counts once: `timeout`, make and others pass on what the group got already
 _FINISHING = b"\nfinishing this step and saving; once more to leave at once\n"
 
 
@@ -104,7 +107,8 @@ def program() -> Iterator[None]:
 
     In a `deferred` block that has begun, the first signal asks for its end. Anywhere else it raises KeyboardInterrupt, and two
     seconds later the process is ended: Python raises it only between two instructions, which a compilation may delay by
-    minutes, and within a call from C++ it is lost. A second signal ends the process at once.
+    minutes, and within a call from C++ it is lost. A second signal ends the process at once, unless it is the echo of the
+    first: the same within a fifth of a second.
     """
     global _in_program
     if _in_program or threading.current_thread() is not threading.main_thread():
@@ -137,11 +141,13 @@ def _noted() -> None:
 
 
 def _watch(reader: int) -> None:
-    signals = 0
+    signals, last, at = 0, 0, -math.inf
     with os.fdopen(reader, "rb", buffering=0) as file:
         while number := file.read(1):
-            if number[0] not in KINDS:
+            now = time.monotonic()
+            if number[0] not in KINDS or (number[0] == last and now - at < _ECHO):
                 continue
+            last, at = number[0], now
             signals += 1
             if signals > 1:
                 leave()

@@ -81,7 +81,7 @@ def render(
     """
     n = len(jax.tree.leaves(inputs)[0])
     made = []
-    for rows in tqdm(equal_chunks(n, chunk), desc="samples", leave=False, disable=n < 10_000):
+    for rows in tqdm(equal_chunks(n, chunk), desc="samples", leave=False, disable=None if n >= 10_000 else True):
         part = jax.tree.map(itemgetter(rows), inputs)
         samples = _generate(sampler, statistics == "batch", variables, part, jax.random.fold_in(key, rows.start))
         made.append(finish(np.asarray(samples, np.float32)))

@@ -39,9 +39,10 @@ with interrupts.program(), interrupts.deferred() as stop:
     else:
         stop.begun()
         print("begun", flush=True)
-    if sys.argv[2] == "playing":
+    if sys.argv[2] in ("playing", "saving"):
         while not stop.asked:
             time.sleep(0.01)
+        time.sleep(sys.argv[2] == "saving")
         print("saved", flush=True)
         sys.exit(7)
     time.sleep(600)
@@ -82,6 +83,12 @@ def test_an_interrupt_that_python_cannot_raise_leaves_no_trace():
 
 def test_the_second_signal_ends_a_program_that_does_not_heed_the_first():
     assert program("deaf", signal.SIGINT, signal.SIGTERM, gap=0.03)[:2] == (130, "")
+
+
+def test_a_signal_that_is_passed_on_again_counts_once():
+    """As `timeout -s INT` sends it to the program and then to its group; in a second it is another one."""
+    assert program("saving", signal.SIGINT, signal.SIGINT, gap=0.03)[:2] == (7, "saved\n")
+    assert program("saving", signal.SIGINT, signal.SIGINT, gap=0.4)[:2] == (130, "")
 
 
 def test_in_a_library_the_first_signal_is_deferred_and_handlers_come_back():

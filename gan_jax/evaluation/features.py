@@ -53,7 +53,7 @@ class Network:
 
     def look(self, images: np.ndarray | Rows, what: str = "") -> Seen:
         """`see` for many images, read a chunk at a time, with a progress bar named `what` if it is given."""
-        bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=not what)
+        bar = tqdm(chunks(len(images), LOADED), desc=what, leave=False, disable=None if what else True)
         return joined([self.see(np.asarray(images[rows])) for rows in bar])
 
 

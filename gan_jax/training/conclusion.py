@@ -1,6 +1,7 @@
 """The end of a run: its film, where everything is, its last scores beside those of real pictures, and whether it failed."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,8 @@ def conclude(run: Run) -> None:
     run.log(f"film        {', '.join(map(str, films)) or 'none'}")
     run.log(f"checkpoint  {run.directory / 'checkpoints' / str(step)}")
     if real.exists():
-        run.log(f"more        python -m gan_jax sample {run.directory};  python -m gan_jax evaluate {run.directory}")
+        named = shlex.quote(str(run.directory))
+        run.log(f"more        python -m gan_jax sample {named};  python -m gan_jax evaluate {named}")
     tell_best(run, step)
     scores = _own_scores(run)[-1:]
     for row in scores:
