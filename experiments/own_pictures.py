@@ -43,7 +43,7 @@ from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
 from gan_jax.training import run_experiment
 from gan_jax.training.experiment import directory_of
-from gan_jax.training.schedule import OFTEN, SCORES, Cost, Schedule, fitted, measure, schedule
+from gan_jax.training.schedule import LEAST, OFTEN, SCORES, Cost, Schedule, fitted, measure, schedule
 from gan_jax.training.trainer import Feed
 
 LEAST_BATCH = 8
@@ -153,7 +153,7 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     size = config.image_size or ("64" if covered > 0.5 else "32")
     batch = config.batch or max(best_batch(n), min(n, LEAST_BATCH))
     pixels = math.prod(replace(config.pictures, image_size=size).size)
-    longer = "; 128 takes four times as long" if reach(report, (128, 128)) > 0.5 else ""
+    longer = "; 128 is sharper and takes four times as long" if reach(report, (128, 128)) > 0.5 else ""
     yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more{longer}")
     yield Choice("fit", best_fit(report), "see the recommended settings above")
     if report.splits.get("held_out") and n < FEW:
@@ -170,7 +170,10 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     yield from _r3gan(replace(config.pictures, image_size=size).size[0]) if config.recipe == "r3gan" else _dcgan(pixels, batch)
     network = "squeezenet" if config.weights else "pixels"
     yield Choice("features", network, "scores of pictures of any kind; a better judge: --features squeezenet --weights FILE")
-    yield Choice("eval_metrics", "kid", "it needs no classes")
+    scored = sum(report.splits.values()) >= FEWEST
+    yield Choice(
+        "eval_metrics", "kid" if scored else "none", "it needs no classes" if scored else "so few cannot be compared with"
+    )
     if config.minutes is None:
         yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown; choose the time by --minutes")
 
@@ -229,17 +232,28 @@ def planned(config: Config, flags: dcgan.Config, outdir: Path, began: float) -> 
     if before and config.minutes is None and config.steps is None and all(name in begun for name in Schedule._fields):
         return Schedule(**{name: int(begun[name]) for name in Schedule._fields})
     limit = math.inf if config.minutes is None else 60 * config.minutes
-    cost = measure(dcgan.build, flags, limit, time.perf_counter() - began)
+    cost = measure(dcgan.build, flags, math.inf if config.dry_run else limit, time.perf_counter() - began)
     spent = time.perf_counter() - began
     scores = OFTEN if config.stop_when == "plateau" else SCORES
     plan, why = schedule(flags.steps, scores=scores), ""
     if config.minutes is not None:
-        plan = fitted(cost, limit, spent, scores)
+        plan = _within(cost, limit, spent, scores, config.dry_run)
     elif config.steps is None and jax.default_backend() == "cpu" and cost.of(plan) > PATIENCE:
         plan, why = fitted(cost, PATIENCE, most=scores), "; more by --minutes or --steps"
     left = plan.steps if config.minutes is not None else max(plan.steps - before, 0)
     print(f"time        {told(cost, plan._replace(steps=left))}{why}", flush=True)
     return plan._replace(steps=plan.steps + before * (config.minutes is not None))
+
+
+def _within(cost: Cost, seconds: float, spent: float, scores: int, dry_run: bool) -> Schedule:
+    """The longest run within the time; a dry run says why there is none, and goes on with the shortest."""
+    try:
+        return fitted(cost, seconds, spent, scores)
+    except InputError as error:
+        if not dry_run:
+            raise
+        print(f"note        {error}")
+        return schedule(LEAST, scores=scores)
 
 
 def require_same(config: Config, source: Source) -> None:

@@ -49,6 +49,7 @@ def test_scores_are_of_pictures_of_any_kind(tmp_path):
     """Also where a table beside them has a column that no classifier reads."""
     assert (values(1600)["features"], values(1600)["eval_metrics"]) == ("pixels", "kid")
     assert values(1600, weights=tmp_path)["features"] == "squeezenet"
+    assert values(20)["eval_metrics"] == "none"
 
 
 def test_enough_is_held_out_to_see_memorising():
@@ -122,7 +123,12 @@ def test_how_long_a_run_would_take_is_told_beside_another(tmp_path, monkeypatch,
     config = Config(data=str(folder), outdir=tmp_path / "run", image_size="16", width=4, force=True, dry_run=True)
     own_pictures.main(config)
     told = capsys.readouterr().out
-    assert "time        " in told
+    assert "rounds of 0.1 s" in told
+    assert "dry run True" in told
+    own_pictures.main(dataclasses.replace(config, minutes=0.05))
+    told = capsys.readouterr().out
+    assert "note        0.05 minutes are too few" in told
+    assert "time        100 rounds of 0.1 s" in told
     assert "dry run True" in told
 
 
@@ -194,18 +200,18 @@ def test_a_folder_that_is_still_being_written(tmp_path, monkeypatch):
 
 
 def test_a_whole_run_while_the_folder_changes(tmp_path, monkeypatch, capsys):
-    folder = draw_pictures(tmp_path / "pictures", 12)
+    folder = draw_pictures(tmp_path / "pictures", 104)
     train = own_pictures.run_experiment
 
     def changing(*args):
         run = train(*args)
-        draw_pictures(folder, 4, first=12)
+        draw_pictures(folder, 4, first=104)
         folder.rename(tmp_path / "unplugged")
         return run
 
     monkeypatch.setattr(own_pictures, "measure", lambda *asked: Cost(1.0, 0.1, 0.1, 0.1))
     monkeypatch.setattr(own_pictures, "run_experiment", changing)
-    small = {"image_size": "16", "width": 4, "augment": "none", "r1": 0.0, "features": "pixels", "force": True}
+    small = {"image_size": "16", "width": 4, "augment": "none", "r1": 0.0, "features": "pixels", "batch": 16}
     config = Config(data=str(folder), outdir=tmp_path / "run", steps=20, **small)
     own_pictures.main(config)
     told = capsys.readouterr().out

@@ -10,7 +10,7 @@ from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.runs.records import read_json
 from gan_jax.runs.run import saved_steps
-from gan_jax.training.doctor import MEANINGS, ROWS, SIGNALS, Diagnosis, advice, diagnose, present, trial
+from gan_jax.training.doctor import ROWS, SIGNALS, Diagnosis, advice, diagnose, present, trial
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def main(config: Config) -> Diagnosis:
             print(f"step {row['step']:>8}  {state}")
         before = state
     last = now.diagnosis
-    print(f"\nat the end: {last.state}, {now.ended or MEANINGS[last.state]}")
+    print(f"\nat the end: {now}")
     for name, value in last.evidence.items():
         print(f"  {name:10} {value:8.3f}   {SIGNALS.get(name, '')}")
     for note in now.notes:

@@ -150,7 +150,7 @@ def story(run: Path) -> str:
         return "<p>No metrics yet.</p>"
     state = now.diagnosis.state
     cure = advice(state, read_json(run / "config.json") or {})
-    told = "; ".join([f"{state}, {now.ended or MEANINGS[state]}", *([f"try {cure}"] if cure else []), *now.notes])
+    told = "; ".join([str(now), *([f"try {cure}"] if cure else []), *now.notes])
     lines.append(f"<li>at the end: {_text(told)}</li>")
     return f"<ul>{''.join(lines)}</ul>"
 
@@ -195,8 +195,13 @@ def _embedded(content: bytes, suffix: str, caption: str) -> str:
 
 
 def _table(values: Row) -> str:
-    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in values.items())
+    """Names and values; of whole paths the last part, since a page may be sent to anybody."""
+    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(_without_folder(value))}</td></tr>" for name, value in values.items())
     return f"<table>{rows}</table>"
+
+
+def _without_folder(value: object) -> object:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _flat(values: Row) -> dict[str, Any]:

@@ -52,12 +52,14 @@ def measured_step(step: Step, devices: int = 1, run: Run | None = None) -> Step:
                 write_json(_shared(machine), {"machine": machine, "forms": {**_known(machine), **found}})
 
     choices = lowerings.Choices({**found, **own}, keep, most=60.0 if automatic else 0.0)
-    return _traced_with(step, choices, run.log if run else print)
+    return _traced_with(step, choices, run.log if run else print, first=automatic and not (found or own))
 
 
-def _traced_with(step: Step, choices: lowerings.Choices, tell: Callable[[str], None]) -> Step:
+def _traced_with(step: Step, choices: lowerings.Choices, tell: Callable[[str], None], first: bool) -> Step:
     def chosen(state: Any, batch: Any) -> Any:
         before = choices.spent
+        if first and not before:
+            tell("note        forms of convolutions are timed first, once on this machine, for a minute or less")
         with lowerings.measured(choices):
             result = step(state, batch)
         if choices.spent > before:

@@ -289,6 +289,17 @@ class Present(NamedTuple):
     ended: str
     notes: list[str]
 
+    def __str__(self) -> str:
+        """The state in words."""
+        if self.diagnosis.state == "ok" and not self.judged:
+            return f"too early to tell: a game is judged from round {FIRST} on"
+        return f"{self.diagnosis.state}, {self.ended or MEANINGS[self.diagnosis.state]}"
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run is old enough for a diagnosis."""
+        return bool(self.rows) and self.rows[-1]["step"] >= FIRST
+
 
 def present(run: Path) -> Present | None:
     """How the game of the run in a directory stands, while it trains or afterwards; None before its first row of metrics."""
@@ -299,9 +310,7 @@ def present(run: Path) -> Present | None:
     if not rows:
         return None
     last = diagnose(rows[-ROWS - 1 :])
-    early = last.state == "ok" and rows[-1]["step"] < FIRST
-    notes = [f"a game is judged from round {FIRST} on"] * early + [UNSEEN] * ("overfit" not in last.evidence)
-    return Present(rows, last, "", notes)
+    return Present(rows, last, "", [UNSEEN] * ("overfit" not in last.evidence))
 
 
 def _median(rows: Sequence[Row], value: Any) -> float | None:

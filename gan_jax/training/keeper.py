@@ -10,7 +10,7 @@ from gan_jax.parallel.mesh import local
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.records import read_rows
 from gan_jax.runs.run import Run
-from gan_jax.training.doctor import MEANINGS, ROWS, advice, diagnose, trial, with_scores
+from gan_jax.training.doctor import FIRST, MEANINGS, ROWS, advice, diagnose, trial, with_scores
 from gan_jax.training.loop import Every
 from gan_jax.training.report import Row
 
@@ -101,7 +101,7 @@ class Keeper:
             self._board.close()
 
     def health(self, at: int, row: Row) -> str:
-        """The state of the game; a change is logged, and kept with its evidence."""
+        """The state of the game, "early" before it is judged; a change is logged, and kept with its evidence."""
         self._seen = [*self._seen[-ROWS:], {"step": at, **row, **self._overfit}]
         found = diagnose(self._seen)
         if found.state != self._state:
@@ -116,7 +116,7 @@ class Keeper:
             )
             if command := trial_of(self._run, found.state):
                 self._run.log(f"            on copies of this run: {command}")
-        return found.state
+        return "early" if found.state == "ok" and at < FIRST else found.state
 
     def watch(self) -> None:
         """Raises `RunError` if a checkpoint could not be written."""

@@ -111,7 +111,7 @@ def test_a_run_that_has_little_to_show(run, tmp_path):
 
 
 def test_how_a_run_ended_is_told(run, tmp_path):
-    assert "at the end: ok, nothing is found; a game is judged from round 500 on; memorising was not" in report.story(run)
+    assert "at the end: too early to tell: a game is judged from round 500 on; memorising was not" in report.story(run)
     copied = shutil.copytree(run, tmp_path / "copied")
     append_row(copied / "diagnosis.jsonl", {"step": 112, "state": "nan", "advice": "", "evidence": "disc/loss at step 112"})
     assert "at the end: nan, disc/loss at step 112; try a lower learning rate" in report.story(copied)
