@@ -47,6 +47,7 @@ def test_sngan_counts_its_discriminator_five_times():
     assert useful_flops(sngan_game()) > 4 * useful_flops(dcgan_game(32))
 
 
+@pytest.mark.slow
 def test_stock_layers_are_flax_s_own_and_give_the_same():
     """Equal losses after a round, with nn.Conv and nn.ConvTranspose in the place of ours."""
     game, seen = dcgan_game(32, width=16, batch=4), []

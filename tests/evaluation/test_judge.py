@@ -48,7 +48,8 @@ def test_bytes_and_floats_are_judged_alike(judge, dataset):
     np.testing.assert_allclose(judge.see(real).logits, judge.see(real / np.float32(127.5) - 1).logits, rtol=1e-3, atol=1e-3)
 
 
-def test_a_function_of_data_and_seed(dataset, tmp_path):
+def test_a_function_of_data_and_seed(tmp_path):
+    dataset = digits(8)
     one, same, other = (
         train_judge(dataset, steps=2, batch=8, seed=seed, cache=tmp_path / name)
         for seed, name in ((0, "a"), (0, "b"), (1, "c"))
@@ -56,7 +57,8 @@ def test_a_function_of_data_and_seed(dataset, tmp_path):
     assert one.digest == same.digest != other.digest
 
 
-def test_is_trained_once_for_the_same_data(dataset, tmp_path, monkeypatch):
+def test_is_trained_once_for_the_same_data(tmp_path, monkeypatch):
+    dataset = digits(8)
     first = train_judge(dataset, steps=2, batch=8, cache=tmp_path)
     taught = []
     monkeypatch.setattr(module, "_train", lambda *args: taught.append(args) or args[1])

@@ -37,6 +37,7 @@ def test_patches_are_squares_row_by_row():
     np.testing.assert_array_equal(unpatched(tokens, 2, 2), x)
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_code_and_a_logit_on_every_patch():
     generator, discriminator = Generator((16, 16), **SMALL), Discriminator(**SMALL)
     variables = shaken(init(generator, Z))

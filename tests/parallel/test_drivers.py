@@ -200,6 +200,7 @@ processes.leave()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
     environment = {**os.environ, "XLA_FLAGS": flags_of(2)}
     started = [
