@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.runs.records import Row, is_number
 from gan_jax.training.report import COLUMNS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # matplotlib takes half a second to import, which the start of a run need not wait for
+    Axes = Figure = Any
 
 DPI = 100
 
@@ -78,6 +81,8 @@ class Plot(NamedTuple):
 
 def plot(panels: Sequence[Panel], width: int, height: int, last: int) -> Plot:
     """The panels in `width` x `height` pixels over rounds 0 to `last`, on a scale of square roots, which widens the first."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     figure = draw(panels, width, height, columns=len(panels))
     for axes in figure.axes:
         axes.set_xscale("function", functions=(_root, np.square))
@@ -104,6 +109,8 @@ def _column(axes: Axes) -> Callable[[int], int]:
 
 def draw(panels: Sequence[Panel], width: int, height: int, columns: int) -> Figure:
     """A figure of so many pixels: a panel's lines, dotted what real pictures score."""
+    from matplotlib.figure import Figure
+
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
     places = np.atleast_1d(figure.subplots(rows, columns)).ravel()
