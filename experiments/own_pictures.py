@@ -157,7 +157,7 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more{longer}")
     yield Choice("fit", best_fit(report), "see the recommended settings above")
     if report.splits.get("held_out") and n < FEW:
-        yield Choice("held_out", 0.0, f"all {sum(report.splits.values())} are needed; {LEAST_HELD_OUT} would show memorising")
+        yield Choice("held_out", 0.0, f"it takes {LEAST_HELD_OUT} to show memorising, and of so few none is spared")
     elif report.splits.get("held_out"):
         share = max(PictureFlags.held_out, math.ceil(1e3 * LEAST_HELD_OUT / sum(report.splits.values())) / 1e3)
         yield Choice("held_out", share, f"{LEAST_HELD_OUT} or more show whether the discriminator memorises")
@@ -170,10 +170,10 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     yield from _r3gan(replace(config.pictures, image_size=size).size[0]) if config.recipe == "r3gan" else _dcgan(pixels, batch)
     network = "squeezenet" if config.weights else "pixels"
     yield Choice("features", network, "scores of pictures of any kind; a better judge: --features squeezenet --weights FILE")
-    scored = sum(report.splits.values()) >= FEWEST
-    yield Choice(
-        "eval_metrics", "kid" if scored else "none", "it needs no classes" if scored else "so few cannot be compared with"
-    )
+    if sum(report.splits.values()) < FEWEST:
+        yield Choice("eval_metrics", "none", f"a score needs {FEWEST} pictures or more")
+    else:
+        yield Choice("eval_metrics", "kid", "it needs no classes")
     if config.minutes is None:
         yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown; choose the time by --minutes")
 

@@ -71,7 +71,8 @@ def fork(origin: Origin, changes: Sequence[Change], steps: int, out: Path, show:
     Copies whose changes are numbers of `PER_MEMBER` are members of one population and play in one program, the others one
     after the other. Each copy is left as a run of its own in `out`, to be continued, sampled and compared; what became of
     them stands in fork.json there. The same call goes on where it was interrupted. Raises `InputError` for data that have
-    changed, for changes that need a state of another kind, and where learning rates would end before.
+    changed, for changes that choose other data or need a state of another kind, for copies of another fork in `out`, and where
+    learning rates would end before.
     """
     check_apart(out / "fork.json", [origin.directory])
     config, end = dataclasses.replace(origin.config, outdir=None), origin.step + steps
