@@ -74,16 +74,16 @@ def _by_platform(
 ) -> Array:
     """On a CPU in float32 at least: forms that add up transformed arrays lose digits below it, and are no faster there."""
 
-    def compute(choice: lowerings.Choice, a: Array, b: Array) -> Array:
-        result: Array = getattr(choice.form, derivative)(a, b, stride, *(() if shape is None else (shape,)))
+    def compute(form: lowerings.Form, a: Array, b: Array) -> Array:
+        result: Array = getattr(form, derivative)(a, b, stride, *(() if shape is None else (shape,)))
         return result
 
     def in_full(a: Array, b: Array) -> Array:
         dtype = jnp.result_type(a, b)
         wide = jnp.promote_types(dtype, jnp.float32)
-        return compute(on_cpu, a.astype(wide), b.astype(wide)).astype(dtype)
+        return compute(on_cpu.form, a.astype(wide), b.astype(wide)).astype(dtype)
 
-    plain = lowerings.Choice("plain", on_cpu.groups, 1)
+    plain = lowerings.FORMS["plain"] if on_cpu.groups == 1 else lowerings.mapped(lowerings.FORMS["plain"], on_cpu.groups)
     result: Array = lax.platform_dependent(a, b, cpu=in_full, default=partial(compute, plain))
     return result
 

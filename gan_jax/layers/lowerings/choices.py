@@ -164,26 +164,24 @@ class Choice(NamedTuple):
 
 def by_rule(kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1) -> Choice:
     """What is fast on most CPUs for kernels (k, l, c, groups o) and images of `outputs` (height, width)."""
-    together, pack = _together(kernel, groups)
-    return Choice(_rule(together, stride, outputs), groups, pack)
+    pack = packing(groups)
+    return Choice(_rule(_together(kernel, groups, pack), stride, outputs), groups, pack)
 
 
 def choice(
     derivative: Derivative, batch: Side, kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1
 ) -> Choice:
-    """The measured form; the one by rule where nothing is measured, and for groups and where a side is any number."""
+    """The measured form; the one by rule where nothing is measured and where a side is any number."""
     rule, choices = by_rule(kernel, stride, outputs, groups), _choices.get()
-    if choices is None or groups > 1 or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel)):
+    if choices is None or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel)):
         return rule
-    return Choice(choices.of(Problem(derivative, batch, kernel, stride, outputs), rule.name))
+    problem = Problem(derivative, batch, _together(kernel, groups, rule.pack), stride, outputs)
+    return rule._replace(name=choices.of(problem, rule.name))
 
 
-def _together(kernel: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], int]:
-    """The kernel of the groups that are computed together, and their number."""
-    if groups == 1:
-        return kernel, 1
-    pack = packing(min(kernel[2], kernel[3] // groups), groups)
-    return (*kernel[:2], pack * kernel[2], kernel[3] // groups * pack), pack
+def _together(kernel: tuple[int, ...], groups: int, pack: int) -> tuple[int, ...]:
+    """The kernel of `pack` of the groups."""
+    return (*kernel[:2], pack * kernel[2], kernel[3] // groups * pack)
 
 
 def _rule(kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...]) -> str:
