@@ -6,6 +6,8 @@ import socket
 from importlib.metadata import version
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+
 # Compiling takes most of the time here: without optimisation it takes a quarter of that.
 os.environ.setdefault(
     "XLA_FLAGS",
@@ -15,33 +17,17 @@ os.environ.setdefault(
     * version("jaxlib").startswith("0.10."),  # a flag that is unknown ends the process
 )
 os.environ.setdefault("NPROC", "16")  # collectives of XLA on CPUs with few cores dead-lock otherwise (jax < 0.12)
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["GAN_JAX_CONVOLUTIONS"] = "rule"  # what is fastest differs from time to time on a busy machine
-os.environ["GAN_JAX_CACHE"] = str(Path(__file__).parents[1] / ".cache" / "pictures")
+os.environ["GAN_JAX_CACHE"] = str(ROOT / ".cache" / "pictures")
 
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook  # noqa: E402
 
-PACKAGE = Path(__file__).parents[1] / "gan_jax"
-PER_PICTURE = {
-    "captions",
-    "deep",
-    "doodles",
-    "fitting",
-    "opening",
-    "pictures",
-}  # up to thirty times as slow when checked
-
-
-def names_in(folder: Path) -> set[str]:
-    """The modules and packages of a package."""
-    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
-
-
-CHECKED = [f"gan_jax.{name}" for name in names_in(PACKAGE) - {"data"}]
-CHECKED += [f"gan_jax.data.{name}" for name in names_in(PACKAGE / "data") - PER_PICTURE]
-install_import_hook(CHECKED, "beartype.beartype").__enter__()
+SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "gan_jax").rglob("*.py")}
+SHAPED = [name for name, path in SOURCES.items() if "from jaxtyping import" in path.read_text()]  # others cost time, for little
+install_import_hook(SHAPED, "beartype.beartype").__enter__()
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -93,6 +93,7 @@ def run(tmp_path_factory):
         yield out
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_and_shown(run, tmp_path, capsys):
     found = main(Config(run=run, out=tmp_path, n=30, samples=3))
     assert found["match_real"] > 0.9  # dark and bright
@@ -108,6 +109,7 @@ def test_a_run_is_scored_and_shown(run, tmp_path, capsys):
     assert (tmp_path / "typed" / "sheet.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_encoder_of_pictures_is_not_opened_for_samples(run):
     assert set(open_trained(run).variables) >= {"params", "text_encoder"}
     assert "picture_encoder" not in open_trained(run).variables
@@ -131,6 +133,7 @@ def test_distances_are_beside_those_of_the_same_class():
     assert rms_distance(values) > 100
 
 
+@pytest.mark.slow
 def test_what_cannot_be_scored_is_refused(run, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"data": "digits", "image_size": "16"}')

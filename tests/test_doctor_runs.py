@@ -13,6 +13,7 @@ def runs():
     return play_group(Group("ring", rates=((2e-3, 2e-3), (1e30, 1e30)), r1=(0.1,)), seeds=2, rounds=300, together=4)
 
 
+@pytest.mark.slow
 def test_rows_and_outcomes(runs):
     assert [(run["lr_gen"], run["seed"]) for run in runs] == [(2e-3, 0), (2e-3, 1), (1e30, 0), (1e30, 1)]
     for run in runs[:2]:
@@ -25,12 +26,14 @@ def test_rows_and_outcomes(runs):
         assert diagnose(seen(run)).state == "nan"
 
 
+@pytest.mark.slow
 def test_confusion_counts(runs):
     assert confusion(runs[2:])[-1] == "hits 2 of 2 broken runs, false alarms 0 of 0 healthy ones"
     well = [{**run, "outcome": {"became": "healthy"}} for run in runs]
     assert confusion(well)[-1] == "hits 0 of 0 broken runs, false alarms 2 of 4 healthy ones"
 
 
+@pytest.mark.slow
 def test_the_fixture_says_what_the_runs_say(runs, tmp_path):
     write_fixture(runs, tmp_path / "runs.json")
     found = read_fixture(tmp_path / "runs.json")
@@ -42,6 +45,7 @@ def test_the_fixture_says_what_the_runs_say(runs, tmp_path):
         assert all(kept[name] == run[name] for name in doctor_runs.FACTS)
 
 
+@pytest.mark.slow
 def test_report(runs, tmp_path, capsys):
     (tmp_path / "confusion.txt").write_text("old")
     (tmp_path / "signals.png").write_bytes(b"old")

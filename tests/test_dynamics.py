@@ -121,6 +121,7 @@ def test_a_step_that_is_too_large_gains_nothing():
     assert float(found.gen) == 0
 
 
+@pytest.mark.slow
 def test_networks_and_what_is_refused():
     gan = image_gan(mlp.Generator(width=4, depth=1), mlp.Discriminator(width=4, depth=1), losses.minimax, latents.Normal(2))
     batch = {"image": jax.random.normal(jax.random.key(0), (8, 2))}

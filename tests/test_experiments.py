@@ -467,6 +467,10 @@ def test_command_line():
     assert size.returncode == 2
     assert "\nerror: image size 48x48" in f"\n{size.stderr}"
     assert "Traceback" not in unknown.stderr + size.stderr
+
+
+@pytest.mark.slow
+def test_command_line_help():
     usage = command("experiments.dcgan", "--help")
     assert usage.returncode == 0
     assert "decay of the mean gradient, for both players" in usage.stdout

@@ -106,6 +106,7 @@ def test_scores_are_beside_the_pictures_that_were_trained_on(run, tmp_path, caps
 QUICK = {"search": 10, "features": "pixels", "restarts": 1, "inversion_steps": 3}
 
 
+@pytest.mark.slow
 def test_a_walk_from_caption_to_caption(run, tmp_path, capsys):
     asked = {"run": run, "through": ("3", "5"), "frames": 3, "out": tmp_path, **QUICK}
     made = interpolate.main(interpolate.Config(caption="a red bird", to_caption="a blue bird", **asked))
@@ -129,6 +130,7 @@ def test_a_walk_from_caption_to_caption(run, tmp_path, capsys):
         trained.render(z=z, text=np.zeros((2, 7), np.float32))
 
 
+@pytest.mark.slow
 def test_the_style_of_a_picture_with_other_captions(run, tmp_path, capsys):
     trained = open_trained(run)
     Image.fromarray(trained.draw(caption=["a red bird"], seed=5)[0]).save(tmp_path / "bird.png")

@@ -68,6 +68,7 @@ def test_stock_layers_are_flax_s_own_and_give_the_same():
     np.testing.assert_allclose(ours, stock, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_smallest_configuration(tmp_path):
     config = benchmark.Config(parts=("games", "compile"), games=("plane",), torch=False, seconds=0.05, turns=2, out=tmp_path)
     benchmark.main(config)

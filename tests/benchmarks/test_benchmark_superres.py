@@ -71,6 +71,7 @@ def test_the_same_pictures():
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_it_measures(tmp_path):
     small = {"width": 4, "blocks": 1, "batch": 2, "window": 16, "picture": 8, "seconds": 0.01, "turns": 1}
     found = benchmark.main(benchmark.Config(**small, out=tmp_path))

@@ -63,6 +63,7 @@ def test_it_is_kept(taught, monkeypatch):
     assert again.retrieval == encoder.retrieval
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "match"), [("char_cnn_rnn", "contrastive"), ("transformer", "structured")])
 def test_other_encoders_and_losses(kind, match):
     start, end = (train_text_encoder(dataset(), kind, match=match, steps=steps, **TINY).retrieval for steps in (1, 200))

@@ -44,12 +44,12 @@ def assert_equal(found, wanted):
         np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)
 
 
-FIRST, AUGMENTED, _, CONVOLUTIONAL = GAMES
+FIRST, AUGMENTED, PENALISED, CONVOLUTIONAL = GAMES
 CASES = list(zip(GAMES, (8, 4, 4, 2), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("name", "devices"), [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] == AUGMENTED)) for case in CASES]
+    ("name", "devices"), [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in (AUGMENTED, PENALISED))) for case in CASES]
 )
 def test_jit_over_a_mesh_equals_one_device(name, devices):
     objective, step, wanted, metrics = played(name)
@@ -100,7 +100,8 @@ def test_shard_map_equals_one_device():
     assert_equal((state, found), (wanted, metrics))
 
 
-@pytest.mark.parametrize("feed", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("feed", ["resident", "streamed"])
 def test_feeds_over_a_mesh_equal_those_on_one_device(feed):
     objective, step = game(FIRST)
     data = jax.tree.map(lambda *x: np.concatenate(x), *batches())
@@ -135,9 +136,10 @@ def test_noise_and_fakes_are_computed_in_parts():
     assert shared.cost_analysis()["flops"] < 0.2 * alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "devices"),
-    [(FIRST, 4), *(pytest.param(CONVOLUTIONAL, devices, marks=pytest.mark.slow) for devices in (1, 4))],
+    [(FIRST, 4), (CONVOLUTIONAL, 1), (CONVOLUTIONAL, 4)],
 )
 def test_populations_equal_runs_of_their_own(name, devices):
     """Eight runs of two learning rates, together and one by one."""
@@ -222,6 +224,7 @@ def test_two_processes_of_two_devices_equal_one(free_port, tmp_path):
             np.testing.assert_allclose(a, b, rtol=BOUND, atol=BOUND)
 
 
+@pytest.mark.slow
 def test_members_may_have_batches_of_their_own():
     objective, step = game(FIRST)
     own = batches(2)

@@ -92,7 +92,8 @@ def test_two_processes_end_as_one_device_does(alone, free_port, tmp_path):
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["100", "80", "90"]
 
 
-@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_lost_process_ends_the_other_and_the_run_goes_on_elsewhere(victim, alone, free_port, tmp_path):
     """The second process writes nothing, so that its directory may be out of reach; all devices of one process go on."""
     started = [start(tmp_path / name, free_port, i) for i, name in enumerate(("run", "nowhere"))]

@@ -70,27 +70,21 @@ def test_killed_with_pictures_sent_from_the_host_and_augmented(tmp_path):
     assert again == finish(tmp_path / "whole", pictures(tmp_path / "whole", 40, **varied, feed="device"))
 
 
-def test_killed_twice_equals_uninterrupted(whole, tmp_path):
+def test_killed_and_interrupted_equals_uninterrupted(whole, tmp_path):
+    """An interrupt saves; a kill goes back to the last save."""
     reference, expected = whole
     command = points(tmp_path / "run", 60)
-    for seconds in (0.0, 0.1):
-        status, _ = stop(tmp_path / "run", command, seconds, signal.SIGKILL)
-        assert status in (-signal.SIGKILL, 0)
+    status, _ = stop(tmp_path / "run", command, 0.0, signal.SIGINT)
+    assert status == 130
+    assert "run the same command again to go on" in (tmp_path / "run" / "log.txt").read_text()
+    status, _ = stop(tmp_path / "run", command, 0.0, signal.SIGKILL)
+    assert status in (-signal.SIGKILL, 0)
     assert finish(tmp_path / "run", command) == expected
     for name in ("metrics.jsonl", "eval.jsonl", "diagnosis.jsonl"):
         rows, wanted = read_rows(tmp_path / "run" / name), read_rows(reference / name)
         for row in (*rows, *wanted):
             row.pop("images_per_second", None)
         assert rows == wanted
-
-
-def test_interrupt_saves_and_continues(whole, tmp_path):
-    command = points(tmp_path / "run", 60)
-    status, _ = stop(tmp_path / "run", command, 0.0, signal.SIGINT)
-    assert status == 130
-    saved = (tmp_path / "run" / "log.txt").read_text()
-    assert "run the same command again to go on" in saved
-    assert finish(tmp_path / "run", command) == whole[1]
 
 
 def test_damaged_newest_checkpoint_is_skipped(whole, tmp_path):
