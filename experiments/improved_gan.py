@@ -206,7 +206,7 @@ def main(config: Config) -> dict[str, Any]:
     plan = planned(config)
     for each in plan.values() if len(plan) > 1 else ():
         prepare(build, each, each.load())  # what cannot be played is told before another is trained for hours
-    if not any(is_run(outdir / _folder(name) / str(config.seed)) for name in plan):
+    if not any(map(is_run, outdir.glob("*/*"))):  # of whichever recipe and seed
         require_place(outdir)
     found: dict[str, list[Played]] = {}
     for name, each in plan.items():
