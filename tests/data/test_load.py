@@ -15,6 +15,7 @@ from gan_jax.data.tfds import named_source
 from gan_jax.data.whole import load_whole, whole
 from gan_jax.data.writing import Preparation
 from gan_jax.errors import InputError
+from tests.data.prepared import prepare
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -35,31 +36,6 @@ def png(image: np.ndarray) -> io.BytesIO:
     Image.fromarray(image).save(file, format="png")
     file.seek(0)
     return file
-
-
-def prepare(name: str, version: str, features: dict, examples: dict[str, list[dict]]) -> None:
-    """Files of a set as tfds' own builder of that name would leave them, with few examples."""
-    import os
-
-    set_name, set_version = name, version
-
-    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name = set_name.split("/")[0]
-        VERSION = tfds.core.Version(set_version)
-        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=set_name.split("/")[1], version=VERSION)] if "/" in set_name else []
-
-        def _info(self):
-            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-        def _split_generators(self, dl_manager):
-            return {split: self._generate_examples(rows) for split, rows in examples.items()}
-
-        def _generate_examples(self, rows):
-            yield from enumerate(rows)
-
-    tfds.disable_progress_bar()
-    root = Path(os.environ["TFDS_DATA_DIR"]) / "gan_jax_array_record"
-    Builder(data_dir=root, file_format="array_record").download_and_prepare()
 
 
 F = tfds.features
