@@ -29,7 +29,7 @@ class DeviceFlags:
     precision: Literal["f32", "bf16"] = "f32"
     """Type of the computation; parameters are always float32."""
     dry_run: bool = field(default=False, metadata=FREE)
-    """Compile the step, say how much memory it takes, and stop."""
+    """Compile the step, say how much memory and arithmetic a round takes, and stop."""
 
     @property
     def dtype(self) -> DTypeLike:

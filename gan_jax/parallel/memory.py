@@ -1,4 +1,4 @@
-"""How much memory a step takes, and how much there is."""
+"""How much memory and arithmetic a step takes, and how much memory there is."""
 
 import contextlib
 import math
@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax import host_memory
 from gan_jax.batch_axis import AXIS
 from gan_jax.core import Batch, Step, TrainState
+from gan_jax.parallel.arithmetic import arithmetic
 
 
 def room_on_device(nbytes: int, share: float = 0.3) -> bool:
@@ -46,10 +47,11 @@ def require_bytes(nbytes: int, what: str, cure: str) -> None:
 
 
 class Analysis(NamedTuple):
-    """Memory of a compiled step on each device in bytes, and the seconds to compile it."""
+    """Memory of a compiled step on each device in bytes, its floating-point operations, and the seconds to compile it."""
 
     peak: int  # state, batch and everything between, at once
     state: int  # arguments, which the result replaces
+    operations: int  # of all devices, in products and convolutions
     seconds: float
 
     def __str__(self) -> str:
@@ -57,6 +59,7 @@ class Analysis(NamedTuple):
         room = f" of {free / 2**30:,.1f} GiB" if free else ""
         return (
             f"memory      {self.peak / 2**20:,.0f} MiB at the peak{room}, {self.state / 2**20:,.0f} MiB of it state and batch\n"
+            f"arithmetic  {self.operations / 1e9:,.1f} GFLOP a round in products and convolutions\n"
             f"compiled in {self.seconds:.1f} s"
         )
 
@@ -70,7 +73,8 @@ def analyse(step: Step, state: TrainState, batch: Batch, mesh: Mesh | None = Non
     shapes = _shapes(state, mesh, PartitionSpec()), _shapes(batch, mesh, PartitionSpec(AXIS))
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
         compiled = jax.jit(step, donate_argnums=0).lower(*shapes).compile()
-    return Analysis(*account(compiled), time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Analysis(*account(compiled), arithmetic(step, state, batch), seconds)
 
 
 def account(compiled: Any) -> tuple[int, int]:

@@ -103,7 +103,7 @@ def test_dry_run_tells_and_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dcgan.main(dcgan.Config(**SMALL, dry_run=True, devices=1))
     told = capsys.readouterr().out
-    assert [line.split()[0] for line in told.splitlines()] == ["memory", "compiled"]
+    assert [line.split()[0] for line in told.splitlines()] == ["memory", "arithmetic", "compiled"]
     assert "MiB at the peak" in told
     dcgan.main(dcgan.Config(**SMALL, dry_run=True, devices=1, outdir=tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
