@@ -83,7 +83,9 @@ def _by_platform(
         wide = jnp.promote_types(dtype, jnp.float32)
         return compute(on_cpu.form, a.astype(wide), b.astype(wide)).astype(dtype)
 
-    plain = lowerings.FORMS["plain"] if on_cpu.groups == 1 else lowerings.mapped(lowerings.FORMS["plain"], on_cpu.groups)
+    plain = (
+        lowerings.FORMS["plain"] if on_cpu.groups == 1 else lowerings.grouped(lowerings.FORMS["plain"], on_cpu.groups, most=0)
+    )
     result: Array = lax.platform_dependent(a, b, cpu=in_full, default=partial(compute, plain))
     return result
 

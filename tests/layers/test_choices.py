@@ -153,8 +153,9 @@ def test_groups_are_by_what_one_of_them_is_or_those_that_are_computed_together()
     found, told = kept()
     with measured(found):
         assert choice("conv", 64, (3, 3, 16, 64), 1, (16, 16), 4) == by_rule((3, 3, 16, 64), 1, (16, 16), 4)
-        assert choice("conv", 64, (3, 3, 8, 128), 1, (16, 16), 16).pack == 2
-    assert told.keys() == {"conv 64 3x3x16x16 /1 16x16"}
+        assert choice("conv", 64, (3, 3, 16, 288), 1, (16, 16), 18).pack == 2
+        assert choice("conv", 64, (3, 3, 16, 640), 1, (16, 16), 40) == by_rule((3, 3, 16, 640), 1, (16, 16), 40)
+    assert told.keys() == {"conv 64 3x3x16x16 /1 16x16", "conv 64 3x3x32x32 /1 16x16"}  # what is mapped over is by rule
 
 
 def test_another_thread_is_by_rule():

@@ -2,7 +2,7 @@
 
 from gan_jax.layers.lowerings.choices import FORMS, VERSION, Choice, Choices, Derivative, Problem, by_rule, choice, measured
 from gan_jax.layers.lowerings.form import Form, Side
-from gan_jax.layers.lowerings.grouped import mapped
+from gan_jax.layers.lowerings.grouped import grouped
 from gan_jax.layers.lowerings.winograd import tiling
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Side",
     "by_rule",
     "choice",
-    "mapped",
+    "grouped",
     "measured",
     "tiling",
 ]

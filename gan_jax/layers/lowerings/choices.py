@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.layers.lowerings.form import Form, Side
-from gan_jax.layers.lowerings.grouped import grouped, packing
+from gan_jax.layers.lowerings.grouped import MOST, grouped, packing
 from gan_jax.layers.lowerings.padded import MULTIPLE, padded
 from gan_jax.layers.lowerings.patches import patches
 from gan_jax.layers.lowerings.per_image import per_image
@@ -164,16 +164,20 @@ class Choice(NamedTuple):
 
 def by_rule(kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1) -> Choice:
     """What is fast on most CPUs for kernels (k, l, c, groups o) and images of `outputs` (height, width)."""
-    pack = packing(groups)
+    pack = packing(min(kernel[2], kernel[3] // groups), groups)
     return Choice(_rule(_together(kernel, groups, pack), stride, outputs), groups, pack)
 
 
 def choice(
     derivative: Derivative, batch: Side, kernel: tuple[int, ...], stride: int, outputs: tuple[Side, ...], groups: int = 1
 ) -> Choice:
-    """The measured form; the one by rule where nothing is measured and where a side is any number."""
+    """The measured form; that by rule where nothing is measured, of groups that are mapped over, and for sides of any size."""
     rule, choices = by_rule(kernel, stride, outputs, groups), _choices.get()
-    if choices is None or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel)):
+    if (
+        choices is None
+        or groups // rule.pack > MOST
+        or not all(isinstance(side, int) and side for side in (batch, *outputs, *kernel))
+    ):
         return rule
     problem = Problem(derivative, batch, _together(kernel, groups, rule.pack), stride, outputs)
     return rule._replace(name=choices.of(problem, rule.name))

@@ -1,10 +1,12 @@
 """Convolutions in groups of channels (Xie et al. 2016, arXiv:1611.05431), as convolutions of the groups.
 
-Group i of the outputs sees group i of the inputs alone: x (b, h, w, g c), kernel (k, l, c, g o), y (b, i, j, g o). `mapped`
-over the groups, XLA's convolutions become its own grouped ones, as accelerators want them. On CPUs the gradients of these run
-up to 60 times slower than the products of the other forms, and those forms, mapped, spend most of their time on the order of
-the data: `grouped` computes one group after the other there.
+Group i of the outputs sees group i of the inputs alone: x (b, h, w, g c), kernel (k, l, c, g o), y (b, i, j, g o). Mapped over
+the groups, XLA's convolutions become its own grouped ones, as accelerators want them. On CPUs the gradients of these run up to
+60 times slower than the products of the other forms, and those forms, mapped, spend most of their time on the order of the
+data: few groups are computed one after the other there, many, whose program would take long to compile, mapped in packs.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,48 +14,39 @@ from jax import Array
 
 from gan_jax.layers.lowerings.form import Form
 
-
-def mapped(form: Form, groups: int) -> Form:
-    """`form` over groups of channels, as one computation."""
-
-    def conv(x: Array, kernel: Array, stride: int) -> Array:
-        return _joined(jax.vmap(lambda x, k: form.conv(x, k, stride), (3, 3), 3)(_split(x, groups), _split(kernel, groups)))
-
-    def adjoint(y: Array, kernel: Array, stride: int) -> Array:
-        return _joined(jax.vmap(lambda y, k: form.adjoint(y, k, stride), (3, 3), 3)(_split(y, groups), _split(kernel, groups)))
-
-    def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-        kernels = jax.vmap(lambda x, y: form.correlate(x, y, stride, shape), (3, 3), 3)(_split(x, groups), _split(y, groups))
-        return _joined(kernels)
-
-    return Form(conv, adjoint, correlate)
+MOST = 16  # groups that are computed one after the other
 
 
-def grouped(form: Form, groups: int, pack: int = 1) -> Form:
-    """`form` over groups of channels, one after the other, `pack` of which are computed together; it divides `groups`.
+def grouped(form: Form, groups: int, pack: int = 1, most: int = MOST) -> Form:
+    """`form` over groups of channels, `pack` of which, a divisor of `groups`, are computed together.
 
-    A kernel of `pack` groups is block diagonal: all but 1 / pack of it is 0.
+    A kernel of `pack` groups is block diagonal: all but 1 / pack of it is 0. More packs than `most` are mapped over.
     """
     packs = groups // pack
 
+    def each(function: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+        if packs > most:
+            return _joined(jax.vmap(function, (3, 3), 3)(_split(a, packs), _split(b, packs)))
+        parts = zip(jnp.split(a, packs, axis=3), jnp.split(b, packs, axis=3), strict=True)
+        return jnp.concatenate([function(a, b) for a, b in parts], axis=3)
+
     def conv(x: Array, kernel: Array, stride: int) -> Array:
-        parts = zip(jnp.split(x, packs, axis=3), _kernels(kernel, packs, pack), strict=True)
-        return jnp.concatenate([form.conv(x, k, stride) for x, k in parts], axis=3)
+        return each(lambda x, k: form.conv(x, _blocks(k, pack), stride), x, kernel)
 
     def adjoint(y: Array, kernel: Array, stride: int) -> Array:
-        parts = zip(jnp.split(y, packs, axis=3), _kernels(kernel, packs, pack), strict=True)
-        return jnp.concatenate([form.adjoint(y, k, stride) for y, k in parts], axis=3)
+        return each(lambda y, k: form.adjoint(y, _blocks(k, pack), stride), y, kernel)
 
     def correlate(x: Array, y: Array, stride: int, shape: tuple[int, int]) -> Array:
-        parts = zip(jnp.split(x, packs, axis=3), jnp.split(y, packs, axis=3), strict=True)
-        return jnp.concatenate([_diagonal(form.correlate(x, y, stride, shape), pack) for x, y in parts], axis=3)
+        return each(lambda x, y: _diagonal(form.correlate(x, y, stride, shape), pack), x, y)
 
     return Form(conv, adjoint, correlate)
 
 
-def packing(groups: int, most: int = 8) -> int:
-    """How many of the groups are computed together, so that there are at most `most` computations: many compile slowly."""
-    return next(n for n in range(1, groups + 1) if groups % n == 0 and groups // n <= most)
+def packing(channels: int, groups: int) -> int:
+    """How many groups of `channels` are computed together: 1 of few groups, of many as reach a width of 32, at most 4."""
+    if groups <= MOST:
+        return 1
+    return next((n for n in range(1, 5) if groups % n == 0 and n * channels >= 32), 1)
 
 
 def _split(x: Array, groups: int) -> Array:
@@ -64,11 +57,6 @@ def _split(x: Array, groups: int) -> Array:
 def _joined(x: Array) -> Array:
     """(..., groups, c) to (..., groups c)."""
     return x.reshape(*x.shape[:-2], -1)
-
-
-def _kernels(kernel: Array, packs: int, pack: int) -> list[Array]:
-    """(k, l, c, packs pack o) to block-diagonal kernels (k, l, pack c, pack o)."""
-    return [_blocks(each, pack) for each in jnp.split(kernel, packs, axis=3)]
 
 
 def _blocks(kernel: Array, pack: int) -> Array:
