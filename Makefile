@@ -5,20 +5,22 @@ BIN := $(VENV)/bin
 RUN := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla $(BIN)/python
 WORKERS ?= 2
 EXTRAS ?= dev
+comma := ,
+DEV := $(VENV)/.extras-$(subst $(comma),-,$(EXTRAS))
 
 .PHONY: demo test test-slow lint docs notebooks clean
 
 demo: $(VENV)/.demo
 	$(RUN) -m experiments.dcgan --outdir runs/demo
 
-test: $(VENV)/.dev
+test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # These train for long: their programs are worth optimising, which those of the quick tests are not (tests/conftest.py).
-test-slow: $(VENV)/.dev
+test-slow: $(DEV)
 	XLA_FLAGS=--xla_force_host_platform_device_count=8 $(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/.dev
+lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy gan_jax experiments
@@ -39,7 +41,7 @@ $(VENV)/.demo: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python requirements.txt pyproject.toml
+$(DEV): $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.demo
 

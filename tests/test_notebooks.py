@@ -2,12 +2,14 @@
 
 import ast
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+MOST = 300  # seconds that one takes on two CPU cores
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -48,5 +50,9 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     root = f'SOURCE = "{FOLDER.parents[1]}"'
     book.cells[1].source = book.cells[1].source.replace('SOURCE = "../.."', root)
     assert root in book.cells[1].source
+    start = time.monotonic()
     nbclient.NotebookClient(book, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert time.monotonic() - start < MOST
+    shown = [output["data"] for cell in book.cells for output in cell.get("outputs", ()) if "data" in output]
+    assert any("image/png" in data or "image/webp" in data or "<img" in data.get("text/html", "") for data in shown)
     assert (tmp_path / "runs").is_dir() or "RUNS /" not in "".join(cells(path, "code")[1:])

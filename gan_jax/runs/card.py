@@ -135,8 +135,8 @@ def _words(name: str, value: Any) -> list[str]:
     return [f"--{name}", *(str(_public(one)) for one in values)]
 
 
-def as_markdown(card: Row, loader: str, file: str | None = None) -> str:
-    """The card as a page; `loader` is the source that it shows, `file` the exported file's name, default that of the run."""
+def as_markdown(card: Row, loader: str, file: str) -> str:
+    """The card as a page; `loader` is the source that it shows, `file` the exported file's name."""
     facts = {
         "round": f"{card['step']:,}",
         "weights": f"{card['weights']}, {card['statistics']} statistics, {card['parameters']:,} parameters",
@@ -152,12 +152,11 @@ def as_markdown(card: Row, loader: str, file: str | None = None) -> str:
     }
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
     command = f"Trained by\n\n    {card['command']}\n" if card["command"] else "The command that trained it is not known.\n"
-    name = file or f"{card['name']}.zip"
     licence = f"license: other\nlicense_name: {json.dumps(card['licence'])}\n" if card["licence"] else ""
     head = f"---\nlibrary_name: gan_jax\ntags: [gan, jax, stablehlo]\n{licence}---\n"
     return (
         f"{head}# {_cell(card['name'])}\n\nA generator, exported by gan_jax.\n\n| | |\n|---|---|\n{rows}\n\n{command}\n"
-        f"## Scores\n\n{_told(card['scores'])}\n## Use\n\n{_example(card, name)}\n`load.py`, which is in the file too:\n\n"
+        f"## Scores\n\n{_told(card['scores'])}\n## Use\n\n{_example(card, file)}\n`load.py`, which is in the file too:\n\n"
         f"```python\n{loader}```\n"
     )
 

@@ -61,7 +61,7 @@ def write_exported(trained: Trained, out: Path, licence: str = "not stated", bat
     loader = LOADER.read_text(encoding="utf-8")
     members: dict[str, bytes] = {
         CARD: (json.dumps(card, indent=2, default=json_default) + "\n").encode(),
-        PAGE: as_markdown(card, loader).encode("utf-8", "backslashreplace"),
+        PAGE: as_markdown(card, loader, out.name).encode("utf-8", "backslashreplace"),
         OPENER: loader.encode(),
         **{f"{name}.jaxexport": program.content for name, program in programs.items()},
         WEIGHTS: safetensors(weights),

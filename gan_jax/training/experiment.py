@@ -90,7 +90,7 @@ class Game:
 def run_experiment(build: Callable[[C, Dataset], Game], name: str, config: C) -> Run | None:
     """Train the game that `build(config, dataset)` gives, in its own directory, and conclude: the last line of a script.
 
-    The run continues where its directory has checkpoints; a dry run says how much memory and arithmetic it takes, and gives None.
+    The run continues where its directory has checkpoints; a dry run says what a round takes, and gives None.
     Raises `InputError` for flags and data that cannot work, before anything is trained, and `RunError` if the run fails or
     its samples are of one class where real pictures are not.
     """

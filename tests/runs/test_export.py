@@ -159,15 +159,16 @@ def test_a_network_that_takes_one_number_of_samples(monkeypatch, run):
 
 def test_a_file_is_the_same_each_time_and_whole(run, tmp_path):
     trained = open_trained(run)
-    for name in ("a.zip", "b.zip"):
-        write_exported(trained, tmp_path / name)
-    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "a.zip") as file:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_exported(trained, tmp_path / name / "run.zip")
+    assert (tmp_path / "a" / "run.zip").read_bytes() == (tmp_path / "b" / "run.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a" / "run.zip") as file:
+        assert b"FILE = 'run.zip'" in file.read("README.md")
         assert set(file.namelist()) == {"generator.jaxexport", "weights.safetensors", "card.json", "README.md", "load.py"}
         program = export.deserialize(bytearray(file.read("generator.jaxexport")))
     assert program.platforms == PLATFORMS
-    assert not (tmp_path / "a.zip.tmp").exists()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run.zip"]
 
 
 def test_weights_as_safetensors(run, tmp_path):
