@@ -12,11 +12,20 @@ from gan_jax import images
 from gan_jax.data import Dataset
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.features import Network, open_network
+from gan_jax.evaluation.recogniser import Recogniser
 from gan_jax.evaluation.scores import BETTER
 from gan_jax.files import whole
 from gan_jax.runs import open_trained
 
-COLUMNS = {"kid": "{:.4f}", "is": "{:.2f}", "recall": "{:.3f}", "recognised": "{:.3f}", "diversity": "{:.3f}"}
+COLUMNS = {
+    "kid": "{:.4f}",
+    "is": "{:.2f}",
+    "recall": "{:.3f}",
+    "recognised": "{:.3f}",
+    "recognisable": "{:.2f}",
+    "diversity": "{:.3f}",
+}
+_BETTER = BETTER | {"recognisable": "higher"}
 SHOWN = 10  # samples of a recipe
 
 
@@ -42,12 +51,17 @@ def report(
     `paper` has the Inception scores that a paper prints for the rows, if any.
     """
     evaluators = _evaluators(dataset, network, n)
+    second = (
+        dataset.class_names and dataset.held_out and network.logits_of != "classes" and network.identity["features"] != "pixels"
+    )
+    recogniser = Recogniser(dataset, network) if second else None
     rows, sheet = {}, []
     for name, runs in found.items():
         each = []
         for run in runs:
             samples = open_trained(run.directory).draw(n, seed=seed)
-            each.append({key: value for evaluator in evaluators for key, value in evaluator.score(samples).items()})
+            numbers = {key: value for evaluator in evaluators for key, value in evaluator.score(samples).items()}
+            each.append(numbers | ({"recognisable": recogniser.share(samples).share} if recogniser else {}))
             if run is runs[0]:
                 sheet.append(samples[:SHOWN])
         scores = {key: mean_and_error(np.array([numbers[key] for numbers in each])) for key in each[0]}
@@ -55,8 +69,10 @@ def report(
         seconds = float(np.mean([run.seconds for run in runs]))
         rows[name] = {"scores": scores, "images": runs[0].images, "seconds": seconds, "seeds": len(runs), "runs": kept}
     floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
+    floor |= {"recognisable": 1.0} if recogniser else {}
     results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
-    told = table(rows, floor, paper) + "\n\n" + "; ".join(map(source, evaluators))
+    sources = [*map(source, evaluators), *([f"recognisable by {recogniser}"] if recogniser else [])]
+    told = table(rows, floor, paper) + "\n\n" + "; ".join(sources)
     print(f"\n{told}")
     for path, text in ((outdir / "table.md", told), (outdir / "results.json", json.dumps(results))):
         with whole(path) as unfinished:
@@ -93,7 +109,7 @@ def table(rows: Mapping[str, Any], floor: Mapping[str, float], paper: Mapping[st
     """A row a recipe: mean ± standard error over the seeds, beside what a paper prints; the last row is real pictures."""
     first = next(iter(rows.values()))["scores"]
     columns = {name: form for name, form in COLUMNS.items() if name in first}
-    lines = [["", *(f"{name} ({BETTER[name]})" for name in columns), *(["paper's IS"] if paper else []), "images seen", "s"]]
+    lines = [["", *(f"{name} ({_BETTER[name]})" for name in columns), *(["paper's IS"] if paper else []), "images seen", "s"]]
     for name, row in rows.items():
         scores = [" ± ".join(form.format(x) for x in row["scores"][key]) for key, form in columns.items()]
         printed = [paper[name]] if paper else []

@@ -18,6 +18,7 @@ from gan_jax.data import load
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
 from gan_jax.evaluation.seen import Seen
+from gan_jax.metrics.intervals import Proportion
 from gan_jax.models import r3gan
 from gan_jax.training.experiment import rounds_of
 from tests.runs.test_trained import write_run
@@ -222,7 +223,7 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     run = write_run(tmp_path / "run")
 
     def copied(build, name, config):
-        shutil.copytree(run, config.outdir)
+        shutil.copytree(run, config.outdir, dirs_exist_ok=True)
         return SimpleNamespace(writes=True)
 
     monkeypatch.setattr(improved_gan, "run_experiment", copied)
@@ -242,6 +243,26 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     with Image.open(outdir / "samples.png") as picture:
         assert picture.width > 10 * 16
     assert (outdir / "dcgan" / "1" / "seconds.txt").exists()
+
+    def open_features(self, dataset):
+        return Network({"features": "large"}, lambda images: Seen(images.reshape(len(images), -1)[:, ::16].astype(np.float32)))
+
+    class Second:
+        def __init__(self, dataset, network):
+            self.features = network.identity["features"]
+
+        def __str__(self):
+            return f"a second opinion on {self.features}"
+
+        def share(self, images):
+            return Proportion(0.25, 0.2, 0.3)
+
+    monkeypatch.setattr(Config, "open_features", open_features)
+    monkeypatch.setattr(improved_report, "Recogniser", Second)
+    assert table_of(outdir, ("dcgan",), image_size="16")["recipes"]["dcgan"]["scores"]["recognisable"][0] == 0.25
+    table = (outdir / "table.md").read_text()
+    assert "recognisable (higher)" in table
+    assert "recognisable by a second opinion on large" in table
 
 
 @pytest.mark.slow

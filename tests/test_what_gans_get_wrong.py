@@ -13,6 +13,7 @@ from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.doodle_heads import HEADS, Choice, Number, sureness
 from gan_jax.evaluation.seen import Seen
+from gan_jax.metrics.intervals import Proportion
 from tests.runs.test_trained import write_run
 
 CLASSES = ("dark", "grey", "bright")
@@ -40,7 +41,7 @@ def data(monkeypatch):
     flip = np.arange(len(z)) % 7 == 0  # some labels are wrong, so that no temperature is 0
     held_out = {"image": held, "label": np.where(flip, (z + 1) % 3, z).astype(np.int32)}
     dataset = Dataset("greys", {"image": train, "label": y}, held_out, CLASSES)
-    monkeypatch.setattr(wrong, "train_judge", lambda dataset: SimpleNamespace(see=see))
+    monkeypatch.setattr(wrong, "long_judge", lambda dataset: SimpleNamespace(see=see))
     monkeypatch.setattr(wrong.reference, "of_run", lambda *args: SimpleNamespace(taught=dataset))
     return dataset
 
@@ -133,9 +134,13 @@ def test_parts_that_cannot_be_read():
     assert sureness("faces", drawn(10, eyes_confidence=sure)).tolist() == [0.3] * 4 + [0.99] * 6
 
 
-def test_a_run_is_examined(tmp_path, data, capsys):
+def test_a_run_is_examined(tmp_path, data, capsys, monkeypatch):
+    monkeypatch.setattr(Config, "open_features", lambda self, dataset: None)
     run = write_run(tmp_path / "run", CLASSES)
-    found = main(Config(run=run, n=60))
+    second = SimpleNamespace(share=lambda samples: Proportion(0.6, 0.5, 0.75))
+    monkeypatch.setattr(wrong, "Recogniser", lambda dataset, network: second)
+    found = main(Config(run=run, n=60, features="squeezenet", weights=tmp_path / "w.npz"))
+    assert found["blobs"] == pytest.approx((0.4, 0.25, 0.5))
     kept = json.loads((run / "wrong" / "wrong.json").read_text())
     assert kept["lines"][0][0] == "unrecognisable"
     assert set(found["classes"]) == set(CLASSES)
@@ -145,6 +150,9 @@ def test_a_run_is_examined(tmp_path, data, capsys):
         assert picture.width >= 10 * 16
     with pytest.raises(InputError, match="lies in the input"):
         main(Config(run=run, out=run / "checkpoints"))
+    assert "blobs" not in main(Config(run=run, n=60))
+    with pytest.raises(InputError, match="--features pixels are no second opinion"):
+        main(Config(run=run, n=60, features="pixels"))
 
 
 def test_data_that_nothing_reads(tmp_path, data, monkeypatch):
