@@ -177,6 +177,7 @@ def test_data_whose_captions_cannot_be_compared_are_refused(tmp_path):
             main(Config(outdir=tmp_path, **changes))
 
 
+@pytest.mark.slow
 def test_embeddings_of_a_file_all_the_way(birds, tmp_path):
     """Such a run draws captions of its data, and says that it cannot read others."""
     data = text_to_image.Config().load_captioned()

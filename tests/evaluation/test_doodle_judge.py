@@ -139,7 +139,7 @@ def test_a_ramp_is_unrolled_by_hand():
     np.testing.assert_allclose(strip, expected, atol=1e-5)
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "birds")) for kind in KINDS])
 def test_reads_every_attribute_and_keeps_what_it_learnt(kind, tmp_path, monkeypatch):
     cache = tmp_path / "judge.msgpack"
     judge = train_doodle_judge(kind, steps=2, cache=cache, **SMALL)

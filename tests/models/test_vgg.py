@@ -70,6 +70,7 @@ def normalised(real_data):
     return read_weights(real_data / "weights" / "vgg19_normalised_to_conv3_1_hwio.npz", "vgg19_normalised")
 
 
+@pytest.mark.slow
 def test_normalised_activations_have_means_near_1(normalised, real_data):
     """On photographs that its makers did not have; and not for pixels in another range."""
     with zipfile.ZipFile(real_data / "sr" / "bsds_train200_jpg.zip") as archive:

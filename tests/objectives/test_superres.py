@@ -69,6 +69,7 @@ def test_a_cost_is_the_sum_of_its_terms():
     np.testing.assert_allclose(metrics["gen/psnr"], psnr.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_leaf_changes_and_the_doctor_has_its_signals():
     objective = gan()
     before = core.init_state(objective, TX, jax.random.key(0), BATCH)

@@ -238,6 +238,7 @@ def test_a_killed_population_goes_on_to_the_bit(whole, tmp_path, save_every):
     assert found[2:] == whole[1][2:]
 
 
+@pytest.mark.slow
 def test_chunks_one_after_the_other(whole, tmp_path):
     """Killed in the second; the compiler may round products of another size otherwise."""
     with pytest.raises(SystemExit):
@@ -280,6 +281,7 @@ def test_a_directory_is_continued_with_the_same_settings_only(whole):
         kept(whole[0], facts={"loss": "minimax"})
 
 
+@pytest.mark.slow
 def test_one_device_equals_four():
     settings = [*SETTINGS, *SETTINGS[:3], DOOMED]
     one, four = train(settings), train(settings, mesh=run_mesh(jax.devices()[:4]))
