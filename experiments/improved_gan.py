@@ -40,6 +40,7 @@ from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
 from gan_jax.losses import Loss
 from gan_jax.models import improved
+from gan_jax.models.pretrained import read_weights
 from gan_jax.objectives import class_gan, image_sampler
 from gan_jax.runs.run import is_run, require_place
 from gan_jax.training import Game, run_experiment
@@ -208,6 +209,8 @@ def main(config: Config) -> dict[str, Any]:
         prepare(build, each, each.load())  # what cannot be played is told before another is trained for hours
     if not any(map(is_run, outdir.glob("*/*"))):  # of whichever recipe and seed
         require_place(outdir)
+    if not config.dry_run and config.features in ("inception", "squeezenet", "squeezenet_torchvision"):
+        read_weights(config.weights, config.features)  # these too
     found: dict[str, list[Played]] = {}
     for name, each in plan.items():
         for seed in range(config.seed, config.seed + config.seeds):

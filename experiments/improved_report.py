@@ -10,6 +10,7 @@ import numpy as np
 from experiments.tables import markdown, mean_and_error
 from gan_jax import images
 from gan_jax.data import Dataset
+from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.features import Network, open_network
 from gan_jax.evaluation.recogniser import Recogniser
@@ -54,7 +55,12 @@ def report(
     second = (
         dataset.class_names and dataset.held_out and network.logits_of != "classes" and network.identity["features"] != "pixels"
     )
-    recogniser = Recogniser(dataset, network) if second else None
+    recogniser = None
+    if second:
+        try:
+            recogniser = Recogniser(dataset, network)
+        except InputError as error:
+            print(f"left out    recognisable: {error}")
     rows, sheet = {}, []
     for name, runs in found.items():
         each = []

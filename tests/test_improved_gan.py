@@ -184,6 +184,7 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
         ({"image_size": "48", "recipes": ("r3gan",)}, "48x48 is not one of R3GAN's networks"),
         ({"widths": (48,), "recipes": ("gat",)}, "a width of 48 is not made of attention heads of 32"),
         ({"recipes": ()}, "--recipes: name one or more"),
+        ({"recipes": ("dcgan",), "features": "squeezenet"}, "squeezenet needs its weights"),
     ],
 )
 def test_what_cannot_be_played(tmp_path, changes, message):
@@ -263,6 +264,13 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     table = (outdir / "table.md").read_text()
     assert "recognisable (higher)" in table
     assert "recognisable by a second opinion on large" in table
+
+    def none(dataset, network):
+        raise InputError("two classifiers agree by chance only")
+
+    monkeypatch.setattr(improved_report, "Recogniser", none)
+    assert "recognisable" not in table_of(outdir, ("dcgan",), image_size="16")["recipes"]["dcgan"]["scores"]
+    assert "left out    recognisable: two classifiers agree by chance only" in capsys.readouterr().out
 
 
 @pytest.mark.slow
