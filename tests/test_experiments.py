@@ -173,6 +173,7 @@ def test_a_run_is_evaluated_compared_and_diagnosed(run, tmp_path, capsys):
         doctor.main(doctor.Config(tmp_path))
 
 
+@pytest.mark.slow
 def test_samples_in_a_folder_or_a_file_are_evaluated(run, folder, tmp_path, capsys):
     sample.main(sample.Config(run=run, n=60, out=tmp_path))
     (tmp_path / "sheet.png").unlink()

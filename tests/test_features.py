@@ -115,6 +115,7 @@ def test_kinds_of_features_are_compared_on_the_same_pictures(dataset) -> None:
     assert "100 labelled pictures, 2 draws, tested on 200" in features.table(found)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_and_examined_and_opened_again(tmp_path, capsys) -> None:
     config = features.Config(**SMALL, **ASKED, outdir=tmp_path / "run")
     found = features.main(config)

@@ -57,7 +57,7 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert list(other) == ["stddev"]  # but not of another game
 
 
-QUICK = {"minibatch", "unrolled", "instance_noise"}  # of the cures, each of another kind
+QUICK = {"minibatch", "unrolled"}  # of the cures
 
 
 @pytest.mark.parametrize(

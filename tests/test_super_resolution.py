@@ -65,6 +65,7 @@ def test_the_first_stage_leaves_what_it_promises(run):
     assert (run / "samples" / "000004.png").exists()
 
 
+@pytest.mark.slow
 def test_the_second_stage_begins_with_the_first(run, photos, tmp_path):
     with pytest.raises(InputError, match="name its run with --init-from"):
         super_resolution.main(config(tmp_path / "srgan", stage="srgan", data=str(photos)))

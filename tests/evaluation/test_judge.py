@@ -28,6 +28,7 @@ def judge(dataset, tmp_path_factory):
     return train_judge(dataset, steps=200, cache=tmp_path_factory.mktemp("judges"))
 
 
+@pytest.mark.slow
 def test_held_out_accuracy(judge, dataset):
     seen = judge.see(dataset.held_out["image"])
     assert judge.accuracy >= 0.97
@@ -36,6 +37,7 @@ def test_held_out_accuracy(judge, dataset):
     assert judge.names == dataset.class_names
 
 
+@pytest.mark.slow
 def test_real_digits_are_recognised_and_noise_is_not(judge, dataset):
     real = dataset.held_out["image"]
     noise = np.random.default_rng(0).integers(0, 256, (300, *real.shape[1:]), dtype=np.uint8)
@@ -43,6 +45,7 @@ def test_real_digits_are_recognised_and_noise_is_not(judge, dataset):
     assert recognised_share(judge.see(noise).logits) < 0.1
 
 
+@pytest.mark.slow
 def test_bytes_and_floats_are_judged_alike(judge, dataset):
     real = dataset.held_out["image"][:7]
     np.testing.assert_allclose(judge.see(real).logits, judge.see(real / np.float32(127.5) - 1).logits, rtol=1e-3, atol=1e-3)
@@ -102,6 +105,7 @@ def described():
     )
 
 
+@pytest.mark.slow
 def test_attributes_are_learned_where_there_are_no_classes(described, tmp_path):
     judge = train_judge(described, steps=400, cache=tmp_path)
     assert judge.names == ("large", "odd")

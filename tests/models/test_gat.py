@@ -70,6 +70,7 @@ def test_penalties_pass_attention():
     assert float(found) == pytest.approx(float(expected), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_labels():
     generator, discriminator = Generator((16, 16), num_classes=2, **SMALL), Discriminator(num_classes=2, **SMALL)
     same = jnp.stack([Z[0], Z[0]])

@@ -45,6 +45,7 @@ def test_unknown_bytes_are_one_symbol(name):
     np.testing.assert_array_equal(found[0], found[2])
 
 
+@pytest.mark.slow
 @every_encoder
 def test_with_a_key_some_symbols_are_lost(name):
     rows = ROWS[:1].repeat(200, 0)

@@ -80,6 +80,7 @@ def test_points_are_packed_into_longer_ones():
     np.testing.assert_array_equal(critic.packed(jnp.asarray(batch["image"])), batch["image"].reshape(2, 6))
 
 
+@pytest.mark.slow
 def test_ada_counts_pictures_not_packs():
     """Four pictures that are surely real, in two packs: p rises by 4 of 320."""
 

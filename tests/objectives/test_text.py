@@ -174,6 +174,7 @@ def agreeing(**options):
     return make(picture_encoder=See(), picture_variables=SEEN, agreement=3.0, **options)
 
 
+@pytest.mark.slow
 def test_the_agreement_is_the_contrastive_cost_of_samples_and_captions():
     """By hand: the two "red" take no part as wrong ones of each other."""
     _, plain, *_ = judged(make())

@@ -113,7 +113,7 @@ def kept(directory, **options):
     return train([*SETTINGS, DOOMED], **asked)
 
 
-@pytest.mark.parametrize("vary", [(), (jitter(),)])
+@pytest.mark.parametrize("vary", [(), pytest.param((jitter(),), marks=pytest.mark.slow)])
 def test_members_are_the_runs_that_they_would_be_alone(vary):
     given = rounds(vary=vary)
     found = train(given=given)
