@@ -19,7 +19,7 @@ Each run lies in --outdir/RECIPE/SEED; run the same command again to continue. W
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +31,7 @@ from experiments.improved_report import Played, report
 from experiments.stopwatch import stopwatch
 from gan_jax import cli, losses, penalties
 from gan_jax.augment import scheduled_ada
-from gan_jax.config import Count, CountOrNone, Rate, Share, Weight, checked
+from gan_jax.config import FREE, Count, CountOrNone, Rate, Share, Weight, checked
 from gan_jax.core import Players
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
@@ -126,19 +126,19 @@ else:  # a command line offers what the tables have
 
 @dataclass(frozen=True)
 class Config(dcgan.Config):
-    recipes: tuple[RecipeName, ...] = ("improved",)
+    recipes: tuple[RecipeName, ...] = field(default=("improved",), metadata=FREE)
     """What is trained beside each other: improved, released, and what came before and after it. A flag with another value than
     its default is as given in all of them; what tells classes, --label, in those that can be asked for a class."""
-    without: tuple[TrickName, ...] = ()
+    without: tuple[TrickName, ...] = field(default=(), metadata=FREE)
     """Tricks of improved and released that are left out."""
-    table3: bool = False
+    table3: bool = field(default=False, metadata=FREE)
     """Train the six rows of the paper's Table 3, in place of --recipes."""
-    seeds: Count = 1
+    seeds: Count = field(default=1, metadata=FREE)
     """Runs of each, of the seeds --seed, --seed + 1, and so on."""
-    widths: tuple[Count, ...] = ()
+    widths: tuple[Count, ...] = field(default=(), metadata=FREE)
     """Width of each recipe, in their order; default --width of all. The papers': improved 128 (64 at 128x128), dcgan 128, sngan
     256 (64), r3gan 768 (192); of gat the channels of a token, a multiple of 32."""
-    lengths: tuple[Count, ...] = ()
+    lengths: tuple[Count, ...] = field(default=(), metadata=FREE)
     """Rounds of each recipe, in their order, such that they take equal time; default --steps of all."""
     burn_in: CountOrNone = 0
     """Rounds in which r3gan's penalties fall to a tenth and its learning rate to a quarter, as half a cosine, and Adam's b2

@@ -117,7 +117,8 @@ def table(rows: Mapping[str, Any], floor: Mapping[str, float], paper: Mapping[st
     columns = {name: form for name, form in COLUMNS.items() if name in first}
     lines = [["", *(f"{name} ({_BETTER[name]})" for name in columns), *(["paper's IS"] if paper else []), "images seen", "s"]]
     for name, row in rows.items():
-        scores = [" ± ".join(form.format(x) for x in row["scores"][key]) for key, form in columns.items()]
+        known = slice(None if row["seeds"] > 1 else 1)  # one run has no spread
+        scores = [" ± ".join(form.format(x) for x in row["scores"][key][known]) for key, form in columns.items()]
         printed = [paper[name]] if paper else []
         lines.append([name, *scores, *printed, f"{row['images']:,}", f"{row['seconds']:.0f}"])
     real = [form.format(floor[key]) if key in floor else "" for key, form in columns.items()]

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -263,6 +263,7 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     assert table_of(outdir, ("dcgan",), image_size="16")["recipes"]["dcgan"]["scores"]["recognisable"][0] == 0.25
     table = (outdir / "table.md").read_text()
     assert "recognisable (higher)" in table
+    assert " ± " not in table  # of one seed
     assert "recognisable by a second opinion on large" in table
 
     def none(dataset, network):
@@ -271,6 +272,12 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     monkeypatch.setattr(improved_report, "Recogniser", none)
     assert "recognisable" not in table_of(outdir, ("dcgan",), image_size="16")["recipes"]["dcgan"]["scores"]
     assert "left out    recognisable: two classifiers agree by chance only" in capsys.readouterr().out
+
+
+def test_runs_of_several_calls_stand_in_one_table():
+    """How many recipes are trained, and how long, is no part of a run."""
+    free = {each.name for each in fields(Config) if each.metadata.get("may_change")}
+    assert free >= {"recipes", "without", "table3", "seeds", "widths", "lengths", "steps"}
 
 
 @pytest.mark.slow
