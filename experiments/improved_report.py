@@ -52,15 +52,7 @@ def report(
     `paper` has the Inception scores that a paper prints for the rows, if any.
     """
     evaluators = _evaluators(dataset, network, n)
-    second = (
-        dataset.class_names and dataset.held_out and network.logits_of != "classes" and network.identity["features"] != "pixels"
-    )
-    recogniser = None
-    if second:
-        try:
-            recogniser = Recogniser(dataset, network)
-        except InputError as error:
-            print(f"left out    recognisable: {error}")
+    recogniser = _recogniser(dataset, network)
     rows, sheet = {}, []
     for name, runs in found.items():
         each = []
@@ -104,6 +96,22 @@ def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
     if dataset.class_names and dataset.held_out:
         found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
     return found
+
+
+def _recogniser(dataset: Dataset, network: Network) -> Recogniser | None:
+    """What tells how much is recognisable, where the features are of a network that was trained elsewhere."""
+    if (
+        not dataset.class_names
+        or not dataset.held_out
+        or network.logits_of == "classes"
+        or network.identity["features"] == "pixels"
+    ):
+        return None
+    try:
+        return Recogniser(dataset, network)
+    except InputError as error:
+        print(f"left out    recognisable: {error}")
+        return None
 
 
 def source(evaluator: Evaluator) -> str:

@@ -109,9 +109,9 @@ def main(config: Config) -> dict[str, Any]:
     kind = KINDS.get(dataset.name, "")
     if not dataset.held_out or not (dataset.class_names or kind):
         raise InputError(f"{dataset.name} has no labels, or no held-out pictures, and is not drawn: nothing reads its samples")
-    recogniser = config.recogniser(dataset)
     out = config.out or config.run / "wrong"
     check_apart(out / "table.md", [config.run / "checkpoints", config.run / "samples"])
+    recogniser = config.recogniser(dataset)
     rows = trained.ask(config.n)
     samples = trained.draw(config.n, seed=config.seed)
     label = np.asarray(rows["label"]) if "label" in trained.sampler.needs and trained.classes == dataset.class_names else None

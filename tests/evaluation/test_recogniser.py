@@ -1,4 +1,4 @@
-"""Two classifiers on real digits, noise and pictures of two digits at once."""
+"""Two classifiers on real digits, on noise, and on half of each."""
 
 import numpy as np
 import pytest
