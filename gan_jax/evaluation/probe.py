@@ -42,7 +42,7 @@ def probed(network: Network, dataset: Dataset, cache: Path | None = None) -> Net
     pictures) under the data's fingerprint and the network's identity. Raises `InputError` for data without two classes, or
     without a held-out part.
     """
-    if len(dataset.class_names) < 2 or not dataset.held_out:
+    if len(dataset.class_names) < 2 or not dataset.held_out or len(np.unique(dataset.train["label"])) < 2:
         message = f"{dataset.name} has no two classes, or no held-out pictures: nothing can classify its samples"
         raise InputError(dataset.with_left_out(message))
     known = identity(f"{key} {value}\n" for key, value in network.identity.items())
@@ -86,8 +86,9 @@ def fitted(x: np.ndarray, y: np.ndarray, classes: int) -> Linear:
         )
 
     model = LogisticRegression(C=max(PENALTIES, key=score), max_iter=ITERATIONS).fit(z, y)
+    found = [model.coef_, model.intercept_]
+    if len(model.classes_) == 2:  # they are of the second class alone
+        found = [np.concatenate([0 * part, part]) for part in found]
     weights, bias = np.zeros((x.shape[1], classes)), np.full(classes, -30.0)
-    if len(model.classes_) == 2:  # one logit of the second class
-        model.coef_, model.intercept_ = (np.concatenate([0 * part, part]) for part in (model.coef_, model.intercept_))
-    weights[:, model.classes_], bias[model.classes_] = model.coef_.T, model.intercept_
+    weights[:, model.classes_], bias[model.classes_] = found[0].T, found[1]
     return Linear(mean, scale, weights, bias)

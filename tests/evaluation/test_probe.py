@@ -79,6 +79,7 @@ def test_a_class_without_training_pictures_is_never_taken(network, tmp_path):
 
 
 def test_what_cannot_be_classified(network):
-    for lacking in ({"class_names": ()}, {"held_out": {}}, {"class_names": ("a",)}):
+    one = {**pictures(300, 0), "label": np.zeros(300, np.int32)}
+    for lacking in ({"class_names": ()}, {"held_out": {}}, {"class_names": ("a",)}, {"train": one}):
         with pytest.raises(InputError, match="has no two classes, or no held-out pictures"):
             probed(network[0], replace(dataset(), **lacking))
