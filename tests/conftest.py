@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import socket
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +31,9 @@ SHAPED = [name for name, path in SOURCES.items() if "from jaxtyping import" in p
 install_import_hook(SHAPED, "beartype.beartype").__enter__()
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(100_000, 50, 1000)  # what traces leave is much, and most of it stays: looking through it takes 7 % of the time
@@ -52,3 +55,32 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@pytest.fixture(scope="session")
+def conditional_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional run of four rounds, to look at; who changes it takes `copied`."""
+    from tests.four_rounds import SCORED, tiny, train
+
+    outdir = tmp_path_factory.mktemp("runs") / "conditional"
+    train(tiny(outdir, **SCORED))
+    return outdir
+
+
+@pytest.fixture
+def copied(conditional_run: Path, tmp_path: Path) -> Path:
+    """The same run in a directory of its own."""
+    return shutil.copytree(conditional_run, tmp_path / "copied")
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 30 pictures of differing sizes and kinds, without labels."""
+    folder = tmp_path_factory.mktemp("pictures") / "stripes"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        height, width = generator.integers(20, 90, 2)
+        picture = Image.fromarray(generator.integers(0, 256, (height, width, 4), dtype=np.uint8))
+        picture.convert(("RGB", "L", "RGBA", "P")[i % 4]).save(folder / f"{i}.{('png', 'jpg', 'webp', 'gif')[i % 4]}")
+    return folder

@@ -13,6 +13,7 @@ import gan_jax
 from gan_jax.commands.data import Config, main, preview
 from gan_jax.data import load
 from gan_jax.errors import InputError
+from tests.four_rounds import pixels
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def pictures(tmp_path: Path) -> Path:
     root = tmp_path / "pictures"
     root.mkdir()
-    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)):
-        Image.fromarray(pixels).save(root / f"{i}.png")
+    for i, picture in enumerate(np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)):
+        Image.fromarray(picture).save(root / f"{i}.png")
     return root
 
 
@@ -105,3 +106,23 @@ def test_names_in_other_encodings_are_printed(tmp_path: Path, pictures: Path) ->
     assert done.returncode == 0, done.stderr
     assert r"0.png = \udcb0\udca1.png" in done.stdout
     assert r"written: " in done.stdout
+
+
+def test_look_at_data_before_training(stripes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(Config(action="check", path=str(stripes), image_size="32", out=tmp_path / "real.png"))
+    report = capsys.readouterr().out
+    assert "30 pictures" in report
+    assert "not square" in report
+    assert pixels(tmp_path / "real.png").shape[1] > 100
+    looks = []
+    for augment in ("none", "diffaugment", "ada"):
+        asked = Config(
+            action="preview", path=str(stripes), image_size="32", augment=augment, mirror=True, out=tmp_path / "p.png"
+        )
+        main(asked)
+        looks.append(pixels(tmp_path / "p.png"))
+    assert looks[0].shape[0] < looks[1].shape[0] == looks[2].shape[0]
+    np.testing.assert_array_equal(looks[0][:60], looks[1][:60])
+    assert (looks[1] != looks[2]).any()
+    with pytest.raises(InputError, match=r"cannot write .*choose another --out"):
+        main(Config(action="preview", path=str(stripes), out=tmp_path / "p.png" / "p.png"))
