@@ -1,7 +1,7 @@
 """What became of the populations of `experiments.mode_collapse`: tables, curves, samples and films."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gan_jax.images import film
 from gan_jax.metrics.intervals import Proportion
 from gan_jax.rows import evenly
 from gan_jax.runs.records import read_json
+from gan_jax.training.live import in_one_place
 
 FRAMES = 120
 PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
@@ -106,19 +107,42 @@ def draw_curves(found: dict[str, dict[str, Any]], modes: int, path: Path) -> Non
 
 def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
     """The last samples: a row a cure, a column a seed."""
-    columns = min(10, max(len(seen[-1][1]["samples"]) for seen in looks.values()))
+    figure = samples_figure({name: seen[-1][1]["samples"] for name, seen in looks.items()}, benchmark)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
+
+
+def live_samples(name: str, benchmark: Benchmark) -> Callable[[int, int, Mapping[str, np.ndarray]], None]:
+    """What shows the newest samples of some seeds in a notebook, in one place."""
+    show = in_one_place()
+
+    def watch(step: int, first: int, measured: Mapping[str, np.ndarray]) -> None:
+        figure = samples_figure({f"{name}, {step}": measured["samples"]}, benchmark)
+        show(drawn(figure))
+
+    return watch
+
+
+def samples_figure(samples: Mapping[str, np.ndarray], benchmark: Benchmark) -> Figure:
+    """A row for each name, a column for each of the first ten seeds."""
+    columns = min(10, max(map(len, samples.values())))
     side = PANEL[benchmark.real]
-    figure = Figure(figsize=(side * columns, 1.05 * side * len(looks)), layout="constrained")
-    panels = figure.subplots(len(looks), columns, squeeze=False)
-    for row, (name, seen) in zip(panels, looks.items(), strict=True):
-        last = seen[-1][1]["samples"]
-        for axes, samples in zip(row, last, strict=False):  # another command may have played fewer seeds
-            benchmark.show(axes, samples)
+    figure = Figure(figsize=(side * columns, 1.05 * side * len(samples)), layout="constrained")
+    panels = figure.subplots(len(samples), columns, squeeze=False)
+    for row, (name, seeds) in zip(panels, samples.items(), strict=True):
+        for axes, points in zip(row, seeds, strict=False):  # another command may have played fewer seeds
+            benchmark.show(axes, points)
         for axes in row:
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(name)
-    with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=110)
+    return figure
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """The pixels of a figure, uint8 (h, w, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def make_film(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) -> None:
@@ -127,11 +151,9 @@ def make_film(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path) ->
     frames = []
     for i in evenly(shortest, min(FRAMES, shortest)):
         figure = Figure(figsize=(1.4 * side * len(looks), 1.6 * side), dpi=90, layout="constrained")
-        canvas = FigureCanvasAgg(figure)
         for axes, (name, seen) in zip(np.atleast_1d(figure.subplots(1, len(looks))), looks.items(), strict=True):
             benchmark.show(axes, seen[i][1]["samples"][0])
             axes.set(xticks=[], yticks=[])
             axes.set_title(f"{name}, {seen[i][0]}", fontsize=8)
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(drawn(figure))
     print(f"film        {', '.join(map(str, film(frames, path)))}")

@@ -24,7 +24,7 @@ import numpy as np
 import optax
 
 from experiments.collapse_benchmarks import BENCHMARKS, Benchmark
-from experiments.collapse_report import earlier, looks_of, report, visited
+from experiments.collapse_report import earlier, live_samples, looks_of, report, visited
 from experiments.stopwatch import stopwatch
 from experiments.tables import mean_and_error
 from gan_jax import cli, core, losses, penalties
@@ -38,6 +38,7 @@ from gan_jax.metrics.intervals import proportion
 from gan_jax.objectives import image_gan
 from gan_jax.training import Measure, Population, train_population
 from gan_jax.training.flags import DECAYS, OPTIMIZERS, inner_loop
+from gan_jax.training.live import in_notebook
 
 os.environ.setdefault("NPROC", "16")  # jax < 0.12 on few cores: orthogonal kernels of many members dead-lock XLA's threads
 
@@ -155,6 +156,7 @@ def play(config: Config, benchmark: Benchmark, name: str, directory: Path) -> Po
         measure=Measure(config.every, benchmark.score, benchmark.scored_with),
         together=config.together or (1 if one_by_one else None),
         directory=directory,
+        watch=live_samples(name, benchmark) if in_notebook() else None,
         facts={
             **facts_of(config),
             "cure": name,

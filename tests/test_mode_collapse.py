@@ -57,6 +57,16 @@ def test_table_pictures_and_film_of_two_cures(tmp_path):
     assert list(other) == ["stddev"]  # but not of another game
 
 
+def test_a_notebook_shows_the_newest_samples_of_each_seed(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(mode_collapse, "in_notebook", lambda: True)
+    monkeypatch.setattr(collapse_report, "in_one_place", lambda: shown.append)
+    main(Config(cures=("plain",), outdir=tmp_path, **SMALL))
+    assert len(shown) == 2  # one a count of modes
+    assert all(picture.dtype == np.uint8 and picture.shape == shown[0].shape for picture in shown)
+    assert (shown[0] != shown[1]).any()
+
+
 QUICK = {"minibatch", "unrolled"}  # of the cures
 
 

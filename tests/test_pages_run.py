@@ -5,7 +5,6 @@ import importlib
 import itertools
 import re
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +49,15 @@ RUN_HERE = [words for words in SHOWN if "--help" not in words and not needed(lis
 
 
 @pytest.fixture
-def here(conditional_run: Path, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(conditional_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the commands name."""
     for name in ("RUN", "runs/demo"):
         shutil.copytree(conditional_run, tmp_path / name)
-    shutil.copytree(stripes, tmp_path / "FOLDER")
-    with zipfile.ZipFile(tmp_path / "my_pictures.zip", "w") as archive:
-        for path in stripes.iterdir():
-            archive.write(path, path.name)
-    pictures = np.asarray(digits().first(60)["image"])
+    pictures = np.asarray(digits().first(100)["image"])
+    (tmp_path / "FOLDER").mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture[:, :, 0]).resize((64, 64)).save(tmp_path / "FOLDER" / f"{i}.png")
+    shutil.make_archive(str(tmp_path / "my_pictures"), "zip", tmp_path / "FOLDER")
     Image.fromarray(pictures[0, :, :, 0]).resize((16, 16)).save(tmp_path / "my_digit.png")
     np.savez(tmp_path / "my_samples.npz", image=pictures)
     monkeypatch.chdir(tmp_path)

@@ -9,8 +9,8 @@
 
 PyTorch plays the same rounds with the same architectures (equal numbers of parameters, or the run stops) where it is installed,
 in three modes: eager, channels-last, and `torch.compile`. Rates are medians over the turns; ratios are medians of the ratios
-within a turn, never of different runs. GFLOP/s count the multiplications and additions of direct convolution (`useful_flops`),
-the same for all contenders: an algorithm that needs fewer may exceed the machine's matrix-product rate, which is measured in
+within a turn, never of different runs. GFLOP/s count the multiplications and additions of plain products and convolutions, the
+same for all contenders: an algorithm that needs fewer may exceed the machine's matrix-product rate, which is measured in
 the same turns. results.json, table.txt and the plots are written to --out.
 """
 
@@ -39,7 +39,6 @@ from experiments.benchmarks.benchmark_games import (
     sngan_game,
     stock,
     torch_contender,
-    useful_flops,
 )
 from experiments.benchmarks.benchmark_report import REPORTS, plot
 from experiments.benchmarks.turns import Turn, alternate, median_ratio, medians, rate, seconds_of
@@ -142,7 +141,7 @@ def contenders(game: Game, config: Config, name: str) -> dict[str, Contender]:
 def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
     """Rates of all contenders and of the machine's matrix product and copy, alternating."""
     taking_part = contenders(game, config, name)
-    examples, flops = game.batch * game.disc_steps, useful_flops(game)
+    examples, flops = game.batch * game.disc_steps, game.operations()
     dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     turns = {label: turn_of(contender, config.seconds) for label, contender in taking_part.items()}
     machine = {"matrix product": matrix_turn(dtype, config.seconds / 4), "copy": copy_turn(config.seconds / 4)}
@@ -155,11 +154,10 @@ def measure_game(game: Game, config: Config, name: str) -> dict[str, Any]:
         row = {
             "rounds_per_second": rounds,
             "examples_per_second": rounds * examples,
+            "gflops": rounds * flops / 1e9,
+            "share_of_matrix_rate": median_ratio(rates[label], rates["matrix product"]) * flops,
             "first_round_seconds": contender.first,
         }
-        if game.penalty == "none":  # `useful_flops` does not count a penalty's arithmetic
-            share = median_ratio(rates[label], rates["matrix product"]) * flops
-            row |= {"gflops": rounds * flops / 1e9, "share_of_matrix_rate": share}
         if contender.analysis:
             row["peak_bytes"] = contender.analysis.peak
         if label.startswith("ours"):

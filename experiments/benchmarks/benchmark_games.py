@@ -18,12 +18,13 @@ import optax
 from gan_jax import core, latents, losses, penalties
 from gan_jax.core import Players
 from gan_jax.layers import lowerings
-from gan_jax.layers.conv import Conv, ConvTranspose
 from gan_jax.models import dcgan, mlp, resnet
 from gan_jax.objectives import image_gan
+from gan_jax.parallel.arithmetic import arithmetic
 from gan_jax.parallel.drivers import jit_step
 from gan_jax.parallel.feeds import resident
 from gan_jax.parallel.memory import Analysis, analyse
+from gan_jax.training.convolutions import measured_step
 
 TORCH = importlib.util.find_spec("torch") is not None
 PENALTIES = {
@@ -72,6 +73,10 @@ class Game:
         objective, _, tx = self.build()
         return jax.jit(core.init_state, static_argnums=(0, 1))(objective, tx, jax.random.key(0), self.data())
 
+    def operations(self) -> int:
+        """Floating-point operations of a round's products and convolutions as plain sums: the same for all contenders."""
+        return arithmetic(self.build()[1], jax.eval_shape(self.state), self.data())
+
 
 def dcgan_game(size: int, width: int = 64, batch: int = 64, dtype: Any = jnp.float32, penalty: str = "none") -> Game:
     norm: Any = "batch" if penalty == "none" else "none"
@@ -99,8 +104,9 @@ class Contender(NamedTuple):
 
 
 def ours(game: Game, scanned: bool = False) -> Contender:
-    """Our step, one round a dispatch on a batch on the device, or as training plays it: data on the device, rounds scanned."""
+    """Our step, one round a dispatch with convolutions by rule, or as training plays it: scanned, with their measured forms."""
     _, step, _ = game.build()
+    step = measured_step(step) if scanned else step
     state, batch = game.state(), jax.device_put(game.data())
     analysis = analyse(step, state, batch)
     start = time.perf_counter()
@@ -169,41 +175,3 @@ def counts(game: Game) -> tuple[int, int]:
     state = jax.eval_shape(game.state)
     gen, disc = (sum(math.prod(x.shape) for x in jax.tree.leaves(player.params)) for player in (state.gen, state.disc))
     return gen, disc
-
-
-def useful_flops(game: Game) -> float:
-    """Floating-point operations of a round's layers, two a multiplication of the plain sums: the same for all contenders.
-
-    A layer counts once forward, once for its input's gradient and once for its kernel's. D's update: forward and both
-    gradients on real and fake, without the gradient of its first layer's input; G's: D forward and input gradients, G's
-    kernels and inputs without those of its first layer. G's forward pass serves both.
-    """
-    z, x = jnp.zeros((game.batch, game.latent)), jnp.zeros((game.batch, *game.shape))
-    gen, disc = _layer_flops(game.generator, z), _layer_flops(game.discriminator, x)
-    disc_update = sum(gen) + 2 * (3 * sum(disc) - disc[0])
-    return game.disc_steps * disc_update + 2 * sum(disc) + 2 * sum(gen) - gen[0]
-
-
-def _layer_flops(module: nn.Module, x: Any) -> list[float]:
-    found: list[float] = []
-
-    def watch(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
-        out = call(*args, **kwargs)
-        layer = context.module
-        if context.method_name == "__call__" and isinstance(layer, nn.Dense):
-            found.append(2.0 * math.prod(out.shape) * args[0].shape[-1])
-        elif context.method_name == "__call__" and isinstance(layer, Conv | ConvTranspose):
-            found.append(2.0 * _conv_products(layer, args[0], out))
-        return out
-
-    with nn.intercept_methods(watch):
-        jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=True))
-    return found
-
-
-def _conv_products(layer: Conv | ConvTranspose, x: Any, y: Any) -> float:
-    """Multiplications: taps at every pixel of the coarser side. Resizing folded into a 3x3 kernel makes it one of 4x4."""
-    coarse = min(x.shape[1] * x.shape[2], y.shape[1] * y.shape[2])
-    folded = type(layer) not in (Conv, ConvTranspose)
-    taps = (layer.kernel_size + folded) ** 2
-    return float(x.shape[0] * coarse * taps * x.shape[-1] * y.shape[-1])

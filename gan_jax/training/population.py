@@ -27,6 +27,8 @@ from gan_jax.training.members import Build, Chunk, Make, Measure, Members, Progr
 from gan_jax.training.report import Report, Row
 from gan_jax.training.sources import loads_itself
 
+Watch = Callable[[int, int, dict[str, Any]], None]  # a round, the number of the first member, what was measured of each
+
 
 class Population(NamedTuple):
     """What became of the members.
@@ -83,6 +85,7 @@ def train_population(
     dispatch: int = 50,
     start: TrainState | None = None,
     show: Callable[[str], None] = print,
+    watch: Watch | None = None,
 ) -> Population:
     """Train a member for each of `settings`, from its `seed`, up to `steps` rounds, all in one program.
 
@@ -99,7 +102,8 @@ def train_population(
     With a `directory` the population is a run: the same call goes on from the newest checkpoint (one every `save_every`
     rounds), to the bit, and SIGINT saves. Rows of member i are in members/00i, which `gan_jax doctor` reads. config.json
     has the settings and `facts`, whatever else tells one population from another; a directory is continued only with the
-    same. Without one `show` gets the lines of the log.
+    same. Without one `show` gets the lines of the log. `watch(step, first, measured)` gets what was measured of the members
+    from number `first` on, each time: arrays with a leading axis of members.
 
     Raises `InputError` for settings that are not numbers or lack a seed, if the devices cannot share the members, and for
     more members than fit in memory, with the number that does; `Interrupted` if it was asked to stop.
@@ -128,7 +132,7 @@ def train_population(
         for chosen in chunks(len(settings), size):
             chunk = Chunk(program, settings[chosen], min(steps, math.gcd(dispatch, *intervals)))
             kept = MemberRows(numbers[chosen], chosen.start, steps=steps, interval=log_every, run=run, show=show)
-            states.append(_train(chunk, kept, run, steps, save_every, dispatch, start))
+            states.append(_train(chunk, kept, run, steps, save_every, dispatch, start, watch))
             parts.append(kept)
         died = {i: death for part in parts for i, death in part.died.items()}
         show(_summary(len(settings), died))
@@ -171,6 +175,7 @@ def _train(
     save_every: int,
     dispatch: int,
     start: TrainState | None,
+    watch: Watch | None,
 ) -> TrainState:
     """Begin or continue the members of a chunk and play them to the end; their states on the host."""
     with ExitStack() as stack:
@@ -201,7 +206,10 @@ def _train(
 
         def look(step: int, members: Members) -> None:
             kept.flush()
-            kept.score(step, chunk.look(members))
+            measured = chunk.look(members)
+            kept.score(step, measured)
+            if watch:
+                watch(step, kept.first, jax.device_get(measured))
 
         measure = chunk.program.measure
         report = Report(

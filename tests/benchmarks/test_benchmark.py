@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import benchmark, benchmark_games, turns
-from experiments.benchmarks.benchmark_games import Contender, dcgan_game, plane_game, sngan_game, useful_flops
+from experiments.benchmarks.benchmark_games import Contender, dcgan_game, plane_game, sngan_game
 from gan_jax.errors import InputError
 
 
@@ -25,26 +25,26 @@ def sleep(monkeypatch):
     return sleep
 
 
-def test_useful_flops_of_a_small_game_by_hand():
+def test_operations_of_a_small_game_by_hand():
     """Players of the plane: G 2-8-8-8-2, D 2-8-8-8-1, batch 4."""
     layers = {"gen": [2 * 8, 8 * 8, 8 * 8, 8 * 2], "disc": [2 * 8, 8 * 8, 8 * 8, 8 * 1]}
     gen, disc = (2 * 4 * sum(layers[name]) for name in ("gen", "disc"))
     first = 2 * 4 * 2 * 8
     wanted = gen + 2 * (3 * disc - first) + 2 * disc + 2 * gen - first
-    assert useful_flops(plane_game(width=8, batch=4)) == wanted
+    assert plane_game(width=8, batch=4).operations() == wanted
 
 
-def test_useful_flops_of_dcgan_32():
-    """Kernels of 4x4, stride 2, width 64: taps times the coarser side's pixels times channels, as in the module's docstring."""
+def test_operations_of_dcgan_32():
+    """Kernels of 4x4, stride 2, width 64: taps times the coarser side's pixels times channels."""
     gen = [100 * 16 * 256, 16 * 16 * 256 * 128, 64 * 16 * 128 * 64, 256 * 16 * 64 * 3]
     disc = [256 * 16 * 3 * 64, 64 * 16 * 64 * 128, 16 * 16 * 128 * 256, 16 * 256]
     products = sum(gen) + 2 * (3 * sum(disc) - disc[0]) + 2 * sum(disc) + 2 * sum(gen) - gen[0]
-    assert useful_flops(dcgan_game(32)) == 2 * 64 * products
+    assert dcgan_game(32).operations() == 2 * 64 * products
     assert 24e9 < 2 * 64 * products < 25e9
 
 
 def test_sngan_counts_its_discriminator_five_times():
-    assert useful_flops(sngan_game()) > 4 * useful_flops(dcgan_game(32))
+    assert sngan_game().operations() > 4 * dcgan_game(32).operations()
 
 
 @pytest.mark.slow

@@ -180,6 +180,15 @@ def test_a_state_that_is_not_finite_is_a_death():
     assert [row["step"] for row in found.rows[0]] == [4]
 
 
+def test_who_watches_sees_what_is_measured_of_each_chunk():
+    seen = []
+    held_out = ring(sigma=0.05).dataset(8, seed=2).train
+    train(SETTINGS[:3], together=2, measure=distance({"point": held_out["point"]}), watch=lambda *each: seen.append(each))
+    assert [(step, first) for step, first, _ in seen] == [(8, 0), (12, 0), (8, 2), (12, 2)]
+    assert [measured["fakes"].shape for *_, measured in seen] == [(2, 3, 2), (2, 3, 2), (1, 3, 2), (1, 3, 2)]
+    assert all(isinstance(measured["distance"], np.ndarray) for *_, measured in seen)
+
+
 def test_arrays_that_are_measured_are_kept_for_all_members(whole):
     directory, found = whole
     assert sorted(path.name for path in (directory / "looks").iterdir()) == ["000-00000008.npz", "000-00000012.npz"]
