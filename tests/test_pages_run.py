@@ -26,6 +26,7 @@ LONG = {
     "experiments.latent_arithmetic": "trains a network first, and has tests of its own",
     "experiments.features": "trains two networks first, and has tests of its own",
     "experiments.doctor_runs": "plays 80 games",
+    "experiments.own_pictures": "times rounds even in a dry run, and has tests of its own",
     "experiments.caption_scores": "asks a run by captions",
     "experiments.text_recipes": "trains a classifier and twelve games, and has tests of its own",
 }

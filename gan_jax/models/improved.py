@@ -146,12 +146,13 @@ class Discriminator(nn.Module):
         width = self.width or 96
         layers = [(1, 3, 1), (1, 3, 1), (1, 3, 2), (2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1), (2, 1, 1)]
         for i, (n, size, stride) in enumerate(layers):
+            border = int(i == 6)  # layer 6 is without zeros around the image: 8x8 to 6x6
             if self.weight_norm:
-                x = WeightNorm(width * n, size, stride, dtype=self.dtype)(x)
+                x = WeightNorm(width * n, size, stride, border=border, dtype=self.dtype)(x)
             else:
                 init = nn.initializers.he_normal()
-                x = Conv(width * n, size, stride, kernel_init=init, dtype=self.dtype)(x)
-            x = nn.leaky_relu(x[:, 1:-1, 1:-1] if i == 6 else x, 0.2)  # layer 6 without zeros around the image: 8x8 to 6x6
+                x = _inner(Conv(width * n, size, stride, kernel_init=init, dtype=self.dtype)(x), border)
+            x = nn.leaky_relu(x, 0.2)
             if stride == 2 and self.dropout:
                 noise = jax.random.fold_in(key, i) if key is not None else None
                 x = nn.Dropout(self.dropout, deterministic=not train)(x, rng=noise)
@@ -172,14 +173,16 @@ class WeightNorm(nn.Module):
 
     (Salimans & Kingma 2016, arXiv:1602.07868.) As released, g is learned with `train_gain` only, and in the first minibatch
     each output has mean 0 and the standard deviation `first_std`, whatever the images are. Differs as `MinibatchDiscrimination`
-    does: what that minibatch gives is kept in the collection "weight_norm", and g and b are learned from 1 and 0 on top of it.
-    Of vectors (b, c) it is a dense layer.
+    does: what that minibatch gives (of the program 500 images) is kept in the collection "weight_norm", and g and b are learned
+    from 1 and 0 on top of it. Of images a `border` of so many pixels is left out of the result. Of vectors (b, c) it is a dense
+    layer.
     """
 
     features: int
     kernel_size: int = 1
     stride: int = 1
     transpose: bool = False
+    border: int = 0
     first_std: float = 1.0
     train_gain: bool = False
     dtype: DTypeLike = jnp.float32
@@ -191,7 +194,7 @@ class WeightNorm(nn.Module):
         kernel = (v * jax.lax.rsqrt(1e-6 + jnp.sum(v**2, axis=(0, 1, 2), keepdims=True))).astype(self.dtype)
         x = x.astype(self.dtype)
         convolve = conv_transpose if self.transpose else conv
-        y = x @ kernel[0, 0] if x.ndim == 2 else convolve(x, kernel, self.stride)
+        y = x @ kernel[0, 0] if x.ndim == 2 else _inner(convolve(x, kernel, self.stride), self.border)
         mean, scale = self._measured(jax.lax.stop_gradient(y).astype(jnp.float32))
         if self.train_gain:
             scale = scale * self.param("gain", nn.initializers.ones, (self.features,))
@@ -214,6 +217,11 @@ class WeightNorm(nn.Module):
             return mean.value, scale.value
         seen.value, mean.value, scale.value = jnp.ones(()), first, stretch
         return first, stretch
+
+
+def _inner(x: Array, border: int) -> Array:
+    """Images (b, h, w, c) without a border of so many pixels."""
+    return x[:, border : x.shape[1] - border, border : x.shape[2] - border]
 
 
 def side_of(height: int, width: int) -> int:

@@ -42,7 +42,7 @@ def class_gan(
         s(x) = log sum_{k <= K} exp l_k(x) - l_{K+1}(x),        D(x) = sigmoid(s(x)) = p(real | x)
 
     the two players have the costs of `loss` on s, and the discriminator has beside them `class_weight` times the cross entropy
-    -E log p(y | x, y <= K) over the real examples whose label `batch["label"]` is below K; others have no known class. The
+    -E log p(y | x, y <= K) over the real examples whose label `batch["label"]` is one of the K; others have no known class. The
     authors' program for CIFAR-10 has half the cost of `losses.minimax` on s. A discriminator whose field `dropout` is not 0
     also takes a `key`. All else is as in `gan_jax.objectives.image_gan`; with `classes=0` there are no labels, the
     discriminator gives logits (b,), and the game is that of `image_gan` but for the key.
@@ -64,34 +64,30 @@ def class_gan(
     player, critic = network(generator), Critic(_telling(discriminator, classes), augment, 1, joint)
     sampler = image_sampler(generator, latent, ())
 
-    def show(variables: Variables, batch: Batch, fake: Array, key: Array, keep: bool = True) -> tuple[Judged, Judged]:
-        """Real and generated examples, judged; the cross entropy of the former is what was sown."""
-        keys = jax.random.split(key, 4)
+    def show(variables: Variables, batch: Batch, fake: Array, keys: Array, keep: bool = True) -> tuple[Judged, Judged]:
+        """Real and generated examples, judged with four keys; the cross entropy of the former is what was sown."""
         y = jnp.asarray(batch["label"], jnp.int32) if classes else jnp.zeros(len(batch[real]), jnp.int32)
-        if joint:
-            pair = keys[0], keys[1]
-            return critic.show_both(variables, batch[real], fake, y, _data(keys[2], y), keys=pair, keep=keep)
-        reals = critic.show(variables, batch[real], y, _data(keys[2], y), key=keys[0])
-        none = jnp.full_like(y, classes)
-        fakes = critic.show(reals.variables if keep else variables, fake, none, _data(keys[3], y), key=keys[1])
-        return reals, fakes
+        none = jnp.full_like(y, classes), _each(keys[3], y)
+        augmented = keys[0], keys[1]
+        return critic.show_both(variables, batch[real], fake, y, _each(keys[2], y), of_fakes=none, keys=augmented, keep=keep)
 
     def init(key: Array, batch: Batch) -> Players:
-        key_gen, key_disc, key_inputs = jax.random.split(key, 3)
+        key_gen, key_disc, key_inputs, key_noise = jax.random.split(key, 4)
         rows = getattr(generator, "init_rows", 0) or len(batch[real])
         inputs = sampler.inputs(key_inputs, {real: jnp.zeros((rows, 1))})
         gen_vars = player.start(key_gen, inputs["z"])
         few = {"z": inputs["z"][: len(batch[real])]}
         require_alike(real, batch[real], jax.eval_shape(lambda v: sampler.sample(v, few, key_gen, True)[0], gen_vars))
         y = jnp.zeros(len(batch[real]), jnp.int32)
-        return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], y, _data(key, y)))
+        return Players(gen=gen_vars, disc=critic.init(key_disc, batch[real], y, _each(key_noise, y)))
 
     def disc_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, tuple[PyTree, Metrics]]:
         key_penalty, key = jax.random.split(turn.key)
+        keys = jax.random.split(key, 4)
         require_alike(real, turn.batch[real], fake)
-        reals, fakes = show(disc_vars, turn.batch, fake, key)
+        reals, fakes = show(disc_vars, turn.batch, fake, keys)
         y = jnp.full(len(fake), classes, jnp.int32)
-        judge = critic.at(disc_vars, y, _data(key, y), key=key)
+        judge = critic.at(disc_vars, y, _each(keys[2], y), key=keys[0])  # the noise that real examples were judged with
         regulariser = penalty.total(terms, judge, reals.x, fakes.x, key_penalty, turn.updates)
         stats, numbers = critic.new_stats(reals, fakes)
         value = loss.disc(reals.logits, fakes.logits) + regulariser + class_weight * reals.loss + fakes.loss
@@ -102,7 +98,7 @@ def class_gan(
 
     def gen_loss(disc_vars: Variables, fake: Array, turn: Turn) -> tuple[Array, Metrics]:
         require_alike(real, turn.batch[real], fake)
-        reals, fakes = show(disc_vars, turn.batch, fake, turn.key, keep=False)
+        reals, fakes = show(disc_vars, turn.batch, fake, jax.random.split(turn.key, 4), keep=False)
         value, metrics = generator_cost(loss, reals, fakes, feature_matching, adversarial)
         return value + sown_loss(player, turn.gen, turn.inputs["z"]), metrics
 
@@ -116,23 +112,19 @@ def real_logit(logits: Float[Array, "b l"], classes: int) -> Float[Array, " b"]:
 
 
 def class_loss(logits: Float[Array, "b k"], y: Int[Array, " b"]) -> Float[Array, ""]:
-    """-E log p(y | x, y <= K), the mean over the examples whose label is below K; 0 without any."""
-    known = y < logits.shape[1]
+    """-E log p(y | x, y <= K), the mean over the examples whose label is one of the K classes; 0 without any."""
+    known = (y >= 0) & (y < logits.shape[1])
     chosen = jnp.take_along_axis(logits, jnp.where(known, y, 0)[:, None], axis=1)[:, 0]
     costs = jax.nn.logsumexp(logits, axis=1) - chosen
     return jnp.sum(jnp.where(known, costs, 0.0)) / jnp.maximum(jnp.sum(known), 1)
 
 
 def _telling(discriminator: AnyNetwork, classes: int) -> Network:
-    """The network as (x, y, key data) -> logits of p(real), which sows the cross entropy of y.
+    """The network as (x, y, keys) -> logits of p(real), which sows the cross entropy of y; it gets the first of the keys."""
+    given, drops = network(discriminator), getattr(discriminator, "dropout", 0)
 
-    Of [real; generated] in one batch the first half has classes.
-    """
-    given = network(discriminator)
-    drops, joint = getattr(discriminator, "dropout", 0), getattr(discriminator, "minibatch", "") == "discrimination_groups"
-
-    def inputs(x: Array, key: Array) -> tuple[Array, ...]:
-        return (x, jax.random.wrap_key_data(key[0])) if drops else (x,)
+    def inputs(x: Array, keys: Array) -> tuple[Array, ...]:
+        return (x, keys[0]) if drops else (x,)
 
     def init(key: Array, x: Array, y: Array, noise: Array) -> Variables:
         return given.init(key, *inputs(x, noise))
@@ -145,13 +137,12 @@ def _telling(discriminator: AnyNetwork, classes: int) -> Network:
             raise InputError(
                 f"a discriminator of {classes} classes gives logits (b, {classes}) or (b, {classes + 1}), not {logits.shape}"
             )
-        shown = jnp.where(jnp.arange(len(y)) < len(y) // 2, y, classes) if joint else y
-        sown = {"losses": {**new.get("losses", {}), "classes": class_loss(logits[:, :classes], shown)}}
+        sown = {"losses": {**new.get("losses", {}), "classes": class_loss(logits[:, :classes], y)}}
         return real_logit(logits, classes), {**new, **(sown if train else {})}
 
     return Network(init, apply)
 
 
-def _data(key: Array, y: Array) -> Array:
-    """The key as numbers, once for each example, as conditions are."""
-    return jnp.broadcast_to(jax.random.key_data(key)[None], (len(y), 2))
+def _each(key: Array, y: Array) -> Array:
+    """The key once for each example, as conditions are."""
+    return jnp.broadcast_to(key, y.shape)

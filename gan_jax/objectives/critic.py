@@ -73,7 +73,7 @@ class Critic:
     def init(self, key: Array, x: Array | np.ndarray, *conditions: PyTree) -> Variables:
         """The discriminator's first variables, with the state of the augmentation."""
         shown = self.packed(to_float(x)), *self._allowed(conditions)
-        variables = self.network.start(key, *(_doubled(shown) if self.joint else shown))
+        variables = self.network.start(key, *(_joined(shown, shown) if self.joint else shown))
         state = self.augment.init() if self.augment else {}
         return {**variables, "augment": state} if state else variables
 
@@ -89,20 +89,23 @@ class Critic:
         real: Array | np.ndarray,
         fake: Array,
         *conditions: PyTree,
+        of_fakes: tuple[PyTree, ...] | None = None,
         keys: tuple[Array, Array],
         keep: bool = True,
     ) -> tuple[Judged, Judged]:
         """Let it judge real and generated examples: one kind after the other, or in one batch if `joint`.
 
-        `keys` are the augmentation's for either kind. Real ones come first, and the fakes see the statistics that they leave
-        unless `keep` is False. In one batch the loss that was sown is that of the reals, not counted twice.
+        Both are judged by the same conditions unless those `of_fakes` are given. `keys` are the augmentation's for either kind.
+        Real ones come first, and the fakes see the statistics that they leave unless `keep` is False. In one batch the loss
+        that was sown is that of the reals, not counted twice.
         """
+        others = conditions if of_fakes is None else of_fakes
         if not self.joint:
             reals = self.show(variables, real, *conditions, key=keys[0])
-            return reals, self.show(reals.variables if keep else variables, fake, *conditions, key=keys[1])
+            return reals, self.show(reals.variables if keep else variables, fake, *others, key=keys[1])
         both = to_float(real), to_float(fake)
         shown = jnp.concatenate([self._altered(variables, x, key) for x, key in zip(both, keys, strict=True)])
-        logits, new, sown = self._forward(variables, shown, *_doubled(self._allowed(conditions)))
+        logits, new, sown = self._forward(variables, shown, *_joined(self._allowed(conditions), others))
         features, loss, half = _features(sown.get("intermediates", {})), total_sown(sown), len(logits) // 2
         parts = [None if features is None else features[rows] for rows in (slice(half), slice(half, None))]
         after = {**variables, **new}
@@ -172,9 +175,9 @@ class Critic:
         return conditions
 
 
-def _doubled(tree: PyTree) -> PyTree:
-    """Every array twice, one after the other: conditions of real examples and of the fakes made with them."""
-    return jax.tree.map(lambda x: jnp.concatenate([x, x]), tree)
+def _joined(real: PyTree, fake: PyTree) -> PyTree:
+    """What belongs to real examples, then what belongs to the generated ones, in one batch."""
+    return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), real, fake)
 
 
 def require_alike(name: str, real: Array | np.ndarray, fake: Array | jax.ShapeDtypeStruct) -> None:

@@ -91,7 +91,15 @@ def test_every_map_of_noise_changes_the_picture():
     assert all(np.abs(part).max() > 0 for part in parts)
 
 
-@pytest.mark.parametrize("layer", [{}, {"kernel_size": 3, "stride": 2}, {"kernel_size": 5, "stride": 2, "transpose": True}])
+LAYERS = [
+    {},
+    {"kernel_size": 3, "stride": 2},
+    {"kernel_size": 5, "stride": 2, "transpose": True},
+    {"kernel_size": 3, "border": 1},
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_the_first_minibatch_sets_mean_and_deviation(layer):
     module = WeightNorm(6, first_std=0.3, **layer)
     x = 5 + jax.random.normal(KEY, (8, 4, 4, 3))

@@ -1,5 +1,6 @@
 """The game with a discriminator of K + 1 classes, against the costs in NumPy."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,7 +74,7 @@ def test_the_logit_of_p_real():
 
 
 def test_examples_without_labels_cost_nothing():
-    assert float(class_loss(jnp.ones((2, 3)), jnp.array([3, 5]))) == 0
+    assert float(class_loss(jnp.ones((2, 3)), jnp.array([3, -1]))) == 0
     assert float(class_loss(jnp.zeros((2, 3)), jnp.array([1, 3]))) == pytest.approx(np.log(3), rel=1e-5)
 
 
@@ -97,6 +98,34 @@ def test_without_classes_it_is_the_plain_game():
         variables, fake, turn = played(objective, image)
         values.append([float(f(variables.disc, fake, turn)[0]) for f in (objective.disc_loss, objective.gen_loss)])
     np.testing.assert_allclose(*values, rtol=1e-6)
+
+
+class Dropping(nn.Module):
+    """A discriminator of K classes that takes a key, and multiplies its logits by what it draws with it."""
+
+    dropout: float = 0.5
+
+    @nn.compact
+    def __call__(self, x, key=None, *, train):
+        return nn.Dense(3)(x) * jax.random.uniform(key, minval=1.0, maxval=9.0)
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
+def test_a_penalty_is_at_the_noise_with_which_real_examples_were_judged(kind):
+    """With any keys; fakes are judged with other noise."""
+    seen = []
+
+    def penalty(critic, real, fake, key):
+        seen.append((critic(real), critic(fake)))
+        return jnp.zeros(())
+
+    objective = class_gan(generator(), Dropping(), losses.wasserstein, Normal(2), 3, penalties=[(1.0, penalty)])
+    with jax.default_prng_impl(kind):
+        variables, fake, turn = played(objective)
+        _, (_, metrics) = objective.disc_loss(variables.disc, fake, turn)
+    of_real, of_fake = (float(jnp.mean(jax.nn.sigmoid(logits))) for logits in seen[0])
+    assert of_real == pytest.approx(float(metrics["disc/real"]), rel=1e-6)
+    assert of_fake != pytest.approx(float(metrics["disc/fake"]), rel=1e-3)
 
 
 def test_a_round_teaches_the_classes():
