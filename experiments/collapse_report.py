@@ -19,6 +19,7 @@ from gan_jax.runs.records import read_json
 from gan_jax.training.live import in_one_place
 
 FRAMES = 120
+SHOWN = 10  # seeds
 PANEL = {"point": 1.5, "image": 2.4}  # the side of one seed's samples, in inches
 
 Look = tuple[int, dict[str, np.ndarray]]  # a round, and arrays of all members
@@ -113,19 +114,20 @@ def draw_samples(looks: dict[str, list[Look]], benchmark: Benchmark, path: Path)
 
 
 def live_samples(name: str, benchmark: Benchmark) -> Callable[[int, int, Mapping[str, np.ndarray]], None]:
-    """What shows the newest samples of some seeds in a notebook, in one place."""
-    show = in_one_place()
+    """What shows the newest samples of the last ten seeds in a notebook, in one place."""
+    show, latest = in_one_place(), {}
 
     def watch(step: int, first: int, measured: Mapping[str, np.ndarray]) -> None:
-        figure = samples_figure({f"{name}, {step}": measured["samples"]}, benchmark)
-        show(drawn(figure))
+        latest[first] = measured["samples"]
+        seeds = np.concatenate([latest[begin] for begin in sorted(latest)])[-SHOWN:]
+        show(drawn(samples_figure({f"{name}, {step}": seeds}, benchmark)))
 
     return watch
 
 
 def samples_figure(samples: Mapping[str, np.ndarray], benchmark: Benchmark) -> Figure:
     """A row for each name, a column for each of the first ten seeds."""
-    columns = min(10, max(map(len, samples.values())))
+    columns = min(SHOWN, max(map(len, samples.values())))
     side = PANEL[benchmark.real]
     figure = Figure(figsize=(side * columns, 1.05 * side * len(samples)), layout="constrained")
     panels = figure.subplots(len(samples), columns, squeeze=False)

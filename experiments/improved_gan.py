@@ -1,7 +1,7 @@
 """Improved GAN (Salimans et al. 2016, arXiv:1606.03498) on CIFAR-10 and ImageNet, every trick a flag; later recipes beside it.
 
     python -m experiments.improved_gan                                          the recipe of 2016, at a width for a CPU
-    python -m experiments.improved_gan --without minibatch                      without one of its tricks
+    python -m experiments.improved_gan --without minibatch                      without one of its tricks, beside it
     python -m experiments.improved_gan --table3 --seeds 3                       the six rows of the paper's Table 3
     python -m experiments.improved_gan --recipes improved dcgan sngan r3gan     2016 beside 2018 and 2024, one table
     python -m experiments.improved_gan --recipes released --widths 128 --steps 600000    the authors' program for CIFAR-10
@@ -14,8 +14,10 @@ authors' programs do, which differs from the paper: on CIFAR-10 a saturating cos
 batch norm, no smoothing. `dcgan` (2015), `sngan` (2018) and `r3gan` (2024) set networks, cost and optimizer of their papers,
 and `gat` (2025) small transformers on patches of pixels, with R3GAN's cost.
 
-Each run lies in --outdir/RECIPE/SEED; run the same command again to continue. Written to --outdir: table.md and results.json
-(scores with standard errors over the seeds, those of real pictures, images seen, seconds), samples.png (a row a recipe).
+Each run lies in --outdir/RECIPE/SEED; run the same command again to continue, or one that names the recipes of several commands
+to have them in one table. Written to --outdir: table.md and results.json (scores with standard errors over the seeds, those of
+real pictures, images seen, seconds), samples.png (a row a recipe). A run whose samples collapse, or whose metrics are not
+finite, is told, and scored as its newest checkpoint is.
 """
 
 from collections.abc import Callable
@@ -34,7 +36,8 @@ from gan_jax.augment import scheduled_ada
 from gan_jax.config import FREE, Count, CountOrNone, Rate, Share, Weight, checked
 from gan_jax.core import Players
 from gan_jax.data import Dataset
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, RunError
+from gan_jax.evaluation.judge import require_judgeable
 from gan_jax.files import place
 from gan_jax.latents import LATENTS, LatentName
 from gan_jax.layers.head import Minibatch
@@ -42,7 +45,8 @@ from gan_jax.losses import Loss
 from gan_jax.models import improved
 from gan_jax.models.pretrained import read_weights
 from gan_jax.objectives import class_gan, image_sampler
-from gan_jax.runs.run import is_run, require_place
+from gan_jax.parallel import processes
+from gan_jax.runs.run import is_run, require_place, saved_steps
 from gan_jax.training import Game, run_experiment
 from gan_jax.training.experiment import prepare
 
@@ -99,6 +103,7 @@ _DCGAN = _PLAIN | {
 _SNGAN = {"loss": "hinge", "lr": 2e-4, "b2": 0.9, "disc_steps": 5, "decay": "linear"}
 R3GAN = {"loss": "relativistic_paired", "lr": 2e-4, "b2": 0.99}  # and the penalties of `GAMMA`
 GAMMA = {32: 0.05, 64: 2.0, 128: 17.0, 256: 150.0}  # by side: CIFAR-10, FFHQ-64, their geometric mean, FFHQ-256
+_TRICKY = ("improved", "released")  # recipes that --without is of
 _OF_A_RECIPE = ("own_networks", "networks", "label")  # a recipe has its own, whatever the flags say
 RECIPES: dict[str, dict[str, Any]] = {  # the flags that each sets, where they are not given
     "improved": {"label": "none"},
@@ -130,14 +135,14 @@ class Config(dcgan.Config):
     """What is trained beside each other: improved, released, and what came before and after it. A flag with another value than
     its default is as given in all of them; what tells classes, --label, in those that can be asked for a class."""
     without: tuple[TrickName, ...] = field(default=(), metadata=FREE)
-    """Tricks of improved and released that are left out."""
+    """Tricks that are left out of improved and released, in runs of their own."""
     table3: bool = field(default=False, metadata=FREE)
     """Train the six rows of the paper's Table 3, in place of --recipes."""
     seeds: Count = field(default=1, metadata=FREE)
     """Runs of each, of the seeds --seed, --seed + 1, and so on."""
     widths: tuple[Count, ...] = field(default=(), metadata=FREE)
     """Width of each recipe, in their order; default --width of all. The papers': improved 128 (64 at 128x128), dcgan 128, sngan
-    256 (64), r3gan 768 (192); of gat the channels of a token, a multiple of 32."""
+    256 (64), r3gan 768 (192 at 128x128 is ours); of gat the channels of a token, a multiple of 32."""
     lengths: tuple[Count, ...] = field(default=(), metadata=FREE)
     """Rounds of each recipe, in their order, such that they take equal time; default --steps of all."""
     burn_in: CountOrNone = 0
@@ -200,7 +205,7 @@ class Config(dcgan.Config):
 def main(config: Config) -> dict[str, Any]:
     """Train what is asked for, and write and return what became of it; {} after a dry run.
 
-    Raises `InputError` for what does not fit, before anything is trained.
+    Raises `InputError` for what does not fit, before anything is trained, and `RunError` if no run has left a checkpoint.
     """
     config = checked(config)
     outdir = place(config.outdir or Path("runs") / f"improved_gan-{config.data.replace('/', '-')}")
@@ -209,20 +214,30 @@ def main(config: Config) -> dict[str, Any]:
         prepare(build, each, each.load())  # what cannot be played is told before another is trained for hours
     if not any(map(is_run, outdir.glob("*/*"))):  # of whichever recipe and seed
         require_place(outdir)
-    if not config.dry_run and config.features in ("inception", "squeezenet", "squeezenet_torchvision"):
-        read_weights(config.weights, config.features)  # these too
+    dataset = next(iter(plan.values())).load()
+    if not config.dry_run:  # these too
+        if config.features in ("inception", "squeezenet", "squeezenet_torchvision"):
+            read_weights(config.weights, config.features)
+        elif config.features == "judge":
+            require_judgeable(dataset)
     found: dict[str, list[Played]] = {}
+    failed: RunError | None = None
     for name, each in plan.items():
         for seed in range(config.seed, config.seed + config.seeds):
-            directory = outdir / _folder(name) / str(seed)
+            directory, fault = outdir / _folder(name) / str(seed), ""
             print(f"\n{name}, seed {seed}", flush=True)
             with stopwatch(directory) as spent:
-                run = run_experiment(build, "improved_gan", replace(each, outdir=directory, seed=seed))
-            if run is not None and run.writes:
-                found.setdefault(name, []).append(Played(directory, spent(), seen(each)))
+                try:
+                    run_experiment(build, "improved_gan", replace(each, outdir=directory, seed=seed))
+                except RunError as error:
+                    failed, fault = error, str(error)
+                    print(f"failed      {fault}\n            the others go on", flush=True)
+            if not config.dry_run and processes.is_first() and (steps := saved_steps(directory)):
+                found.setdefault(name, []).append(Played(directory, spent(), seen(each, steps[-1]), fault))
+    if failed and not found:
+        raise failed
     if not found:
         return {}
-    dataset = next(iter(plan.values())).load()
     paper = {name: printed for name, (_, printed) in TABLE3.items()} if config.table3 else {}
     return report(found, dataset, config.open_features(dataset), config.eval_n, config.seed, outdir, paper)
 
@@ -237,10 +252,15 @@ def planned(config: Config) -> dict[str, Config]:
     for flag, numbers in (("--widths", config.widths), ("--lengths", config.lengths)):
         if numbers and len(numbers) != len(names):
             raise InputError(f"{flag} has {len(numbers)} numbers for {len(names)} recipes: give one each")
-    off, usual, plan = {flag: value for trick in config.without for flag, value in TRICKS[trick].items()}, Config(), {}
-
-    def given(flag: str) -> bool:
-        return bool(getattr(config, flag) != getattr(usual, flag))
+    off, plan = {flag: value for trick in config.without for flag, value in TRICKS[trick].items()}, {}
+    tricky = [name for name in names if name in _TRICKY]
+    if config.without and (config.table3 or not tricky):
+        reason = "each row of --table3 has its own" if config.table3 else f"{', '.join(names)} has no such tricks"
+        raise InputError(f"--without leaves tricks out of {' and '.join(_TRICKY)}: {reason}")
+    if config.burn_in and "r3gan" not in names:
+        raise InputError("--burn-in is of r3gan: name it among --recipes")
+    if config.burn_in_augment and not config.burn_in:
+        raise InputError("--burn-in-augment is what --burn-in ends with: say how long, such as --burn-in 10000")
 
     for i, name in enumerate(names):
         changes = TABLE3[name][0] if config.table3 else RECIPES[name]
@@ -248,18 +268,24 @@ def planned(config: Config) -> dict[str, Config]:
             changes = changes | _RELEASED[improved.side_of(*config.size)]
         if name in ("r3gan", "gat"):
             changes = changes | dict.fromkeys(("r1", "r2"), GAMMA.get(config.size[0], GAMMA[32]))
-        changes = {flag: value for flag, value in changes.items() if config.table3 or flag in _OF_A_RECIPE or not given(flag)}
-        if config.table3 or name in ("improved", "released"):
-            changes = changes | off
+        own = {flag for flag in changes if config.table3 or flag in _OF_A_RECIPE or not _given(config, flag)}
+        changes = {flag: value for flag, value in changes.items() if flag in own}
+        if config.without and name in _TRICKY:
+            changes, name = changes | off, f"{name} without {' '.join(config.without)}"
         width = config.widths[i] if config.widths else config.width
         steps = config.lengths[i] if config.lengths else config.steps
         plan[name] = checked(replace(config, **changes, width=width, steps=steps))
     return plan
 
 
-def seen(config: Config) -> int:
-    """The real images that the discriminator of a run is shown."""
-    return config.steps * config.batch * config.order_of_play[0]
+def _given(config: Config, flag: str) -> bool:
+    """Whether a flag has another value than its default."""
+    return bool(getattr(config, flag) != getattr(Config(), flag))
+
+
+def seen(config: Config, steps: int) -> int:
+    """The real images that the discriminator is shown in so many rounds."""
+    return steps * config.batch * config.order_of_play[0]
 
 
 def build(config: Config, dataset: Dataset) -> Game:
@@ -320,10 +346,11 @@ def networks(config: Config, channels: int, classes: int) -> tuple[improved.Gene
 
 def _burnt_in(config: Config, dataset: Dataset, game: Game) -> Game:
     """R3GAN's game with the schedules of its burn-in; raises `InputError` for flags that these take the place of."""
-    updates, usual = config.burn_in, Config()
+    updates = config.burn_in
     replaced = ["lazy", "disc_lr", "disc_b1", "disc_b2", "decay", "clip", "historical", "optimizer"]
     replaced += ["augment"] if config.burn_in_augment else []
-    if ignored := [name for name in replaced if getattr(config, name) != getattr(usual, name)]:
+    ignored = [name for name in replaced if _given(config, name)] + ["b2"] * (config.b2 != R3GAN["b2"])
+    if ignored:
         flags = ", ".join("--" + name.replace("_", "-") for name in ignored)
         raise InputError(f"{flags}: --burn-in has schedules of its own in their place: leave out either")
 

@@ -12,8 +12,8 @@ from gan_jax import images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
-from gan_jax.evaluation.features import Network, open_network
-from gan_jax.evaluation.recogniser import Recogniser
+from gan_jax.evaluation.features import Network, network_of
+from gan_jax.evaluation.recogniser import Recogniser, long_judge
 from gan_jax.evaluation.scores import BETTER
 from gan_jax.files import whole
 from gan_jax.runs import open_trained
@@ -31,11 +31,12 @@ SHOWN = 10  # samples of a recipe
 
 
 class Played(NamedTuple):
-    """A run that has been trained: its directory, the seconds that it took, and the real images that it saw."""
+    """A run: its directory, the seconds that it took, the real images that it saw, and why it failed if it did."""
 
     directory: Path
     seconds: float
     images: int
+    fault: str = ""
 
 
 def report(
@@ -65,12 +66,14 @@ def report(
         scores = {key: mean_and_error(np.array([numbers[key] for numbers in each])) for key in each[0]}
         kept = [run._asdict() | {"directory": str(run.directory)} for run in runs]
         seconds = float(np.mean([run.seconds for run in runs]))
-        rows[name] = {"scores": scores, "images": runs[0].images, "seconds": seconds, "seeds": len(runs), "runs": kept}
+        images_seen = max(run.images for run in runs)
+        rows[name] = {"scores": scores, "images": images_seen, "seconds": seconds, "seeds": len(runs), "runs": kept}
     floor = {key: value for evaluator in evaluators for key, value in evaluator.floor.items()}
     floor |= {"recognisable": 1.0} if recogniser else {}
     results = {"recipes": rows, "real": floor, "protocols": [evaluator.protocol for evaluator in evaluators]}
     sources = [*map(source, evaluators), *([f"recognisable by {recogniser}"] if recogniser else [])]
-    told = table(rows, floor, paper) + "\n\n" + "; ".join(sources)
+    faults = [f"{run.directory}: {run.fault}" for runs in found.values() for run in runs if run.fault]
+    told = "\n\n".join([table(rows, floor, paper), "; ".join(sources), *faults])
     print(f"\n{told}")
     for path, text in ((outdir / "table.md", told), (outdir / "results.json", json.dumps(results))):
         with whole(path) as unfinished:
@@ -94,7 +97,7 @@ def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
         return [by(network, "kid", "prdc", "is", "recognised", "diversity")]
     found = [by(network, "kid", "prdc", *(["is"] if network.logits_of else []), "diversity")]
     if dataset.class_names and dataset.held_out:
-        found.append(by(open_network("judge", dataset), *([] if network.logits_of else ["is"]), "recognised"))
+        found.append(by(network_of(long_judge(dataset)), *([] if network.logits_of else ["is"]), "recognised"))
     return found
 
 

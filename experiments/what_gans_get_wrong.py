@@ -15,9 +15,11 @@ outside the range that the data have, poses that turn about in the mirror.
 
 Every share stands beside that of held-out real pictures, which is what a perfect generator would score, with Wilson's
 intervals. Written to --out, default the run's folder `wrong`: table.md, wrong.json, wrong.png (rows: samples that nothing
-recognises, those farthest from the data, those nearest to a training picture with that one below each, and wrong counts).
+recognises, those farthest from the data, those nearest to a training picture with that one below each; of drawn pictures wrong
+counts, or samples that cannot be read where there are none).
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +56,7 @@ from gan_jax.runs.records import write_json
 TALK = 0.40  # blobs among the samples of a GAN on CIFAR-10, in the words of the talk
 FARTHEST = 0.99  # the quantile of held-out pictures' distances beyond which a sample is far
 KINDS = {kind.name: key for key, kind in doodle_kinds.KINDS.items()}
-COUNTED = ("eyes", "mouths", "noses", "petal_count")
+COUNTED = {"eyes": "eyes", "mouths": "mouths", "noses": "noses", "petal_count": "petals"}  # in words
 SHOWN = 10  # pictures in a row
 LEAST = 20  # real pictures of a class for its recall
 
@@ -71,8 +73,8 @@ class Config(TrainedFlags, FeatureFlags):
     """Random seed for the noise."""
     sure: Annotated[float, Within(0, 1)] = 0.5
     """Calibrated confidence below which a picture is not recognised."""
-    real: Annotated[int, Within(2, MOST)] = 5000
-    """Training pictures that samples are compared with, at most."""
+    real: Annotated[int, Within(2, MOST)] = 50_000
+    """Training pictures that samples are compared with, at most; copies of others are not found."""
     out: Path | None = None
     """Folder for the results; default the folder `wrong` of the run."""
 
@@ -111,6 +113,7 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError(f"{dataset.name} has no labels, or no held-out pictures, and is not drawn: nothing reads its samples")
     out = config.out or config.run / "wrong"
     check_apart(out / "table.md", [config.run / "checkpoints", config.run / "samples"])
+    _make(out)
     recogniser = config.recogniser(dataset)
     rows = trained.ask(config.n)
     samples = trained.draw(config.n, seed=config.seed)
@@ -139,7 +142,7 @@ def recognition(
     train = _some(dataset.train["image"], config.real)
     seen, known = judge.see(samples), judge.see(train)
     pictures, y = np.asarray(dataset.held_out["image"]), np.asarray(dataset.held_out["label"])
-    fit, test = (np.arange(i, len(y), 2) for i in (0, 1))
+    fit, test = (np.sort(half) for half in np.array_split(np.random.default_rng(0).permutation(len(y)), 2))
     held = judge.see(pictures)
     t = temperature(held.known_logits()[fit], y[fit])
     unseen, truth = held.rows(test), y[test]
@@ -159,7 +162,7 @@ def recognition(
         "calibration_error": calibration_error(sure, right),
         "accuracy": float(right.mean()),
         "classes": by_class(dataset.class_names, seen, unseen, truth, label),
-        "memorised": {"share": copies.share, "expected": copies.expected},
+        "memorised": {"share": copies.share, "expected": copies.expected, "among": len(train)},
     }
 
 
@@ -176,7 +179,7 @@ def by_class(
     """For each class the share of samples taken for it, of how many real ones there are, and recall.
 
     `recall` is the share of real pictures of the class within the manifold of all samples (Kynkaanniemi et al. 2019,
-    arXiv:1904.06991, k = 3), None of fewer than 20 or where samples are as few; `right` the share of samples asked for the
+    arXiv:1904.06991, k = 3), None for fewer than 20 real pictures or samples; `right` the share of samples asked for the
     class that are taken for it.
     """
     taken = seen.known_logits().argmax(axis=1)
@@ -202,11 +205,14 @@ def doodles(kind: str, read: Read, samples: np.ndarray, real: np.ndarray, sheet:
     for head in HEADS[kind]:
         values, usual = np.asarray(readings[head.name]), np.asarray(truth[head.name])
         if isinstance(head, Choice) and head.name in COUNTED:
-            counts[head.name] = {str(n): {"samples": _share(values == n), "real": _share(usual == n)} for n in head.options}
-            rare = [n for n in head.options if np.mean(usual == n) < 1 - FARTHEST]
-            off = np.isin(values, rare)
-            lines.append(Line(f"wrong number of {head.name}", _share(off), _share(np.isin(usual, rare))))
-            wrong |= off
+            part, read_well = COUNTED[head.name], [each[f"{head.name}_confidence"] >= SURE for each in (readings, truth)]
+            sure, known = (x[well] for x, well in zip((values, usual), read_well, strict=True))
+            counts[part] = {str(n): {"samples": _share(sure == n), "real": _share(known == n)} for n in head.options}
+            counts[part]["read with confidence"] = {"samples": _share(read_well[0]), "real": _share(read_well[1])}
+            if rare := [n for n in head.options if np.mean(usual == n) < 1 - FARTHEST]:
+                off = np.isin(values, rare)
+                lines.append(Line(f"wrong number of {part}", _share(off), _share(np.isin(usual, rare))))
+                wrong |= off
         if isinstance(head, Number):
             low, high = np.quantile(usual, [(1 - FARTHEST) / 2, (1 + FARTHEST) / 2])
             outside = [(each < low) | (each > high) for each in (values, usual)]
@@ -240,13 +246,24 @@ def _written(found: dict[str, Any], sheet: Sequence[np.ndarray], out: Path) -> d
     return found
 
 
+def _make(out: Path) -> None:
+    """The folder for the results; raises `InputError` where nothing can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
 def _table(found: Mapping[str, Any]) -> str:
     lines = [["", "samples", "real"]]
     lines += [[line.name, str(line.samples), str(line.real)] for line in (*found.get("lines", ()), *found.get("doodles", ()))]
     parts = [markdown(lines)]
     if "memorised" in found:
         near = found["memorised"]
-        parts[0] += f"\n\nnearer to a training picture than real ones are: {near['share']:.3f}, expected {near['expected']:.3f}"
+        compared = f"\n\nnearer to one of {near['among']:,} training pictures than 95 % of held-out ones are: "
+        parts[0] += f"{compared}{near['share']:.3f}, expected {near['expected']:.3f}"
         error = f"classifier right on {found['accuracy']:.3f} of held-out pictures, temperature {found['temperature']:.2f}"
         parts[0] += f"\n{error}, calibration error {found['calibration_error']:.3f}"
         if "blobs" in found:

@@ -4,9 +4,9 @@ import json
 import shutil
 from dataclasses import asdict, fields, replace
 from functools import partial
-from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +15,7 @@ from experiments import dcgan, improved_gan, improved_report
 from experiments.improved_gan import RECIPES, TABLE3, TRICKS, Config, build, main, planned, seen
 from gan_jax import core
 from gan_jax.data import load
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, RunError
 from gan_jax.evaluation.features import Network
 from gan_jax.evaluation.seen import Seen
 from gan_jax.metrics.intervals import Proportion
@@ -23,6 +23,7 @@ from gan_jax.models import r3gan
 from gan_jax.training.experiment import rounds_of
 from tests.runs.test_trained import write_run
 
+WIDTHS = {"gat": 32}  # heads of attention have 32 channels
 SMALL = {"data": "digits", "width": 8, "batch": 8, "latent_dim": 8, "reference": 4, "devices": 1}
 
 
@@ -47,6 +48,15 @@ def started(config, dataset):
     return game, rounds, jax.eval_shape(lambda key: core.init_state(game.objective, game.tx, key, like), jax.random.key(0))
 
 
+def first_turn(game, batch):
+    """The players' first variables, fakes, and the turn on a batch."""
+    variables = game.objective.init(jax.random.key(0), batch)
+    inputs = game.objective.sampler.inputs(jax.random.key(1), batch)
+    fake, _ = game.objective.sampler.sample(variables.gen, inputs, jax.random.key(2), True)
+    turn = core.Turn(batch, inputs, jax.random.key(3), jax.random.key(4), jnp.zeros((), jnp.int32), variables.gen)
+    return variables, fake, turn
+
+
 def metrics_of_a_round(config, dataset):
     game, rounds, state = started(config, dataset)
     return jax.eval_shape(config.step(game.objective, game.tx), state, rounds.like())[1]
@@ -61,7 +71,9 @@ def test_a_round(digits):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_a_game(digits, name):
     """The networks of 2016 alone are told the labels."""
-    game = build(planned(Config(recipes=(name,), **SMALL))[name], digits)
+    small = SMALL | {"width": WIDTHS.get(name, 8)}
+    game, _, state = started(planned(Config(recipes=(name,), **small))[name], digits)
+    assert state.gen.params
     assert ("label" in game.objective.needs) == (name in ("improved", "released"))
 
 
@@ -69,14 +81,14 @@ def test_every_recipe_is_a_game(digits, name):
 def test_every_trick_is_left_out(trick):
     used = {"feature_matching": {"feature_matching": 1.0}, "historical": {"historical": 0.1}}.get(trick, {})
     full = planned(Config(**used, **SMALL))["improved"]
-    less = planned(Config(without=(trick,), **used, **SMALL))["improved"]
+    less = planned(Config(without=(trick,), **used, **SMALL))[f"improved without {trick}"]
     changed = {name for name, value in asdict(full).items() if value != asdict(less)[name]} - {"without"}
     assert changed
     assert changed <= TRICKS[trick].keys()
 
 
 def test_without_labels_there_are_none(digits):
-    config = planned(Config(without=("labels",), **SMALL))["improved"]
+    config = planned(Config(without=("labels",), **SMALL))["improved without labels"]
     game, _, state = started(config, digits)
     assert game.objective.needs == ("image",)
     assert state.disc.params["WeightNorm_9"]["bias"].shape == (1,)
@@ -97,7 +109,7 @@ def test_widths_lengths_and_images_seen():
     names = ("improved", "sngan")
     plan = planned(Config(recipes=names, **{**SMALL, "widths": (8, 16), "lengths": (7, 3)}))
     assert [(each.width, each.steps) for each in plan.values()] == [(8, 7), (16, 3)]
-    assert [seen(each) for each in plan.values()] == [7 * 8, 3 * 8 * 5]
+    assert [seen(each, each.steps) for each in plan.values()] == [7 * 8, 3 * 8 * 5]
     with pytest.raises(InputError, match="--widths has 1 numbers for 2 recipes"):
         planned(Config(recipes=names, **{**SMALL, "widths": (8,)}))
 
@@ -140,7 +152,9 @@ def test_the_released_programs():
     larger = SMALL | {"image_size": "128", "latent_dim": 100}
     large = planned(Config(recipes=("released",), **larger))["released"]
     assert (large.lr, large.latent_dim, large.instance_noise) == (4e-4, 8192, 0.1)
-    assert planned(Config(recipes=("released",), without=("minibatch",), **SMALL))["released"].minibatch == "none"
+    less = planned(Config(recipes=("released", "dcgan"), without=("minibatch", "noise"), **SMALL))
+    assert list(less) == ["released without minibatch noise", "dcgan"]
+    assert less["released without minibatch noise"].minibatch == "none"
 
 
 def test_networks_for_imagenet(digits):
@@ -170,6 +184,12 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
     assert (seen_b2[0], seen_b2[-1]) == (pytest.approx(0.9), pytest.approx(0.99))
     assert (seen_rates[0], seen_rates[-1]) == (pytest.approx(2e-4), pytest.approx(5e-5))
     assert seen_rates[5] == pytest.approx(1.25e-4)
+    variables, fake, turn = first_turn(game, {"image": digits.first(4)["image"]})
+    costs = []
+    for updates in (0, 5, 10, 20):
+        _, (_, metrics) = game.objective.disc_loss(variables.disc, fake, turn._replace(updates=jnp.full((), updates)))
+        costs.append(float(metrics["disc/penalty"]))
+    np.testing.assert_allclose(np.array(costs) / costs[0], [1, 0.55, 0.1, 0.1], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +199,11 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
         ({"recipes": ("dcgan", "improved"), "image_size": "64"}, "64x64 is not one of Improved GAN's networks"),
         ({"recipes": ("dcgan", "dcgan")}, "--recipes: name each once"),
         ({"recipes": ("r3gan",), "burn_in": 5, "lazy": 4}, "--lazy: --burn-in has schedules of its own"),
+        ({"recipes": ("r3gan",), "burn_in": 5, "b2": 0.95}, "--b2: --burn-in has schedules of its own"),
+        ({"recipes": ("dcgan",), "burn_in": 5}, "--burn-in is of r3gan: name it among --recipes"),
+        ({"recipes": ("r3gan",), "burn_in_augment": 0.5}, "--burn-in-augment is what --burn-in ends with"),
+        ({"recipes": ("dcgan_minibatch",), "without": ("minibatch",)}, "dcgan_minibatch has no such tricks"),
+        ({"table3": True, "without": ("minibatch",)}, "each row of --table3 has its own"),
         ({"reference": 2000}, "a reference batch of 2000 is larger than the data, 1437 pictures"),
         ({"image_size": "64"}, "64x64 is not one of Improved GAN's networks"),
         ({"image_size": "48", "recipes": ("r3gan",)}, "48x48 is not one of R3GAN's networks"),
@@ -190,6 +215,13 @@ def test_the_burn_in_of_r3gan(digits, monkeypatch):
 def test_what_cannot_be_played(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         main(Config(outdir=tmp_path / "table", **{**SMALL, "steps": 1, **changes}))
+    assert not (tmp_path / "table").exists()
+
+
+def test_scores_that_cannot_be_had_are_told_first(tmp_path, stripes):
+    asked = SMALL | {"data": str(stripes), "features": "judge", "eval_metrics": "none", "recipes": ("dcgan",)}
+    with pytest.raises(InputError, match="nothing can judge its samples"):
+        main(Config(outdir=tmp_path / "table", **asked))
     assert not (tmp_path / "table").exists()
 
 
@@ -210,7 +242,8 @@ def judged(monkeypatch):
         return Seen(images.reshape(len(images), -1)[:, ::16].astype(np.float32), logits)
 
     judge = Network({"features": "judge", "weights": "fixed"}, see, "classes", fixed_scale=True)
-    monkeypatch.setattr(improved_report, "open_network", lambda name, dataset: judge)
+    monkeypatch.setattr(improved_report, "long_judge", lambda dataset: None)
+    monkeypatch.setattr(improved_report, "network_of", lambda _: judge)
 
 
 def table_of(outdir, names, **changes):
@@ -225,7 +258,6 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
 
     def copied(build, name, config):
         shutil.copytree(run, config.outdir, dirs_exist_ok=True)
-        return SimpleNamespace(writes=True)
 
     monkeypatch.setattr(improved_gan, "run_experiment", copied)
     names = ("dcgan_minibatch", "dcgan")
@@ -235,7 +267,7 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     row = found["recipes"]["dcgan"]
     assert row["scores"]["recognised"] == [1.0, 0.0]
     assert {"kid", "recall", "is", "diversity"} <= row["scores"].keys()
-    assert (row["images"], row["seeds"], len(row["runs"])) == (16, 2, 2)
+    assert (row["images"], row["seeds"], len(row["runs"])) == (0, 2, 2)  # the copied run has played no round
     table = (outdir / "table.md").read_text()
     assert table.count("\n") == 7  # a head of two lines, two recipes, real pictures, and what the scores are by
     assert "kid, recall, diversity by pixels; is, recognised by judge" in table
@@ -274,14 +306,42 @@ def test_the_table(tmp_path, judged, monkeypatch, capsys):
     assert "left out    recognisable: two classifiers agree by chance only" in capsys.readouterr().out
 
 
-def test_runs_of_several_calls_stand_in_one_table():
-    """How many recipes are trained, and how long, is no part of a run."""
+def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, judged, monkeypatch, capsys):
+    """One whose samples collapsed is scored with the others, one that left no checkpoint is not."""
+    run = write_run(tmp_path / "run")
+
+    def copied(build, name, config):
+        if config.seed < 2:
+            shutil.copytree(run, config.outdir, dirs_exist_ok=True)
+        if config.seed > 0:
+            raise RunError(f"seed {config.seed} has collapsed")
+
+    monkeypatch.setattr(improved_gan, "run_experiment", copied)
+    found = table_of(tmp_path / "table", ("dcgan",), seeds=3, image_size="16")
+    assert [each["fault"] for each in found["recipes"]["dcgan"]["runs"]] == ["", "seed 1 has collapsed"]
+    assert f"{tmp_path / 'table' / 'dcgan' / '1'}: seed 1 has collapsed" in (tmp_path / "table" / "table.md").read_text()
+    assert "failed      seed 2 has collapsed" in capsys.readouterr().out
+    with pytest.raises(RunError, match="seed 3 has collapsed"):
+        table_of(tmp_path / "none", ("dcgan",), seed=3, image_size="16")
+
+
+def test_how_many_runs_there_are_is_no_part_of_a_run():
     free = {each.name for each in fields(Config) if each.metadata.get("may_change")}
     assert free >= {"recipes", "without", "table3", "seeds", "widths", "lengths", "steps"}
 
 
 @pytest.mark.slow
 def test_every_recipe_beside_the_others(tmp_path, judged):
-    found = table_of(tmp_path, tuple(RECIPES))
+    found = table_of(tmp_path, tuple(RECIPES), widths=tuple(WIDTHS.get(name, 8) for name in RECIPES))
     assert list(found["recipes"]) == list(RECIPES)
     assert (tmp_path / "table.md").read_text().count("\n") == 5 + len(RECIPES)
+
+
+@pytest.mark.slow
+def test_runs_of_several_calls_stand_in_one_table(tmp_path, judged):
+    for name in ("dcgan", "dcgan_minibatch"):
+        table_of(tmp_path, (name,))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
+    assert list(table_of(tmp_path, ("dcgan", "dcgan_minibatch"))["recipes"]) == ["dcgan", "dcgan_minibatch"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")} == before
+    assert len(before) == 2

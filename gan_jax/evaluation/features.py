@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
-from gan_jax.evaluation.judge import Reliability, train_judge
+from gan_jax.evaluation.judge import Judge, Reliability, train_judge
 from gan_jax.evaluation.pictures import Rows
 from gan_jax.evaluation.seen import LogitsOf, Seen, joined
 from gan_jax.images.convert import to_rgb
@@ -73,11 +73,7 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     if name == "auto":
         name = "judge" if (dataset.class_names or dataset.attribute_names) and dataset.held_out else "pixels"
     if name == "judge":
-        judge = train_judge(dataset)
-        logits_of: LogitsOf = "classes" if judge.exclusive else "attributes"
-        reliability = dict(zip(judge.names, judge.reliability, strict=True)) if judge.reliability else {}
-        identity = {"features": "judge", "weights": judge.digest}
-        return Network(identity, judge.see, logits_of, fixed_scale=True, reliability=reliability)  # scaled already
+        return network_of(train_judge(dataset))
     if name == "pixels":
         return Network({"features": "pixels"}, _pixels)
     variables, digest = read_weights(weights, name)
@@ -87,6 +83,14 @@ def open_network(name: Name, dataset: Dataset, weights: Path | None = None, resi
     if name == "inception":
         return Network(identity, see, "imagenet", fixed_scale=True)
     return Network(identity, see)
+
+
+def network_of(judge: Judge) -> Network:
+    """A judge as a feature extractor."""
+    logits_of: LogitsOf = "classes" if judge.exclusive else "attributes"
+    reliability = dict(zip(judge.names, judge.reliability, strict=True)) if judge.reliability else {}
+    identity = {"features": "judge", "weights": judge.digest}
+    return Network(identity, judge.see, logits_of, fixed_scale=True, reliability=reliability)  # scaled already
 
 
 def feature_function(

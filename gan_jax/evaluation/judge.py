@@ -122,6 +122,11 @@ def digest(params: PyTree) -> str:
     return identity(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
+def require_judgeable(dataset: Dataset) -> None:
+    """Raises `InputError` for data that no judge can be trained on."""
+    _targets(dataset)
+
+
 def _targets(dataset: Dataset) -> tuple[Callable[[Arrays], np.ndarray], tuple[str, ...], bool]:
     """A function from a split to labels (n,) or binary attributes (n, k); their names; whether they exclude each other."""
     if not dataset.held_out:

@@ -7,7 +7,7 @@ import numpy as np
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import InputError
 from gan_jax.evaluation.features import Network
-from gan_jax.evaluation.judge import Judge, train_judge
+from gan_jax.evaluation.judge import FEWEST_STEPS, Judge, train_judge
 from gan_jax.evaluation.probe import probed
 from gan_jax.metrics.agreement import agreement_table, kappa, recognisable
 from gan_jax.metrics.intervals import Proportion
@@ -16,8 +16,8 @@ EPOCHS, BATCH, MOST_STEPS = 12, 64, 10_000  # of the judge, which knows 0.65 of 
 
 
 def long_judge(dataset: Dataset, cache: Path | None = None) -> Judge:
-    """The judge after 12 epochs, and no fewer steps than by default; raises `InputError` as `train_judge`."""
-    steps = min(max(600, EPOCHS * len(dataset) // BATCH), MOST_STEPS)
+    """The judge after 12 epochs, but 600 to 10,000 steps; raises `InputError` as `train_judge`."""
+    steps = min(max(FEWEST_STEPS, EPOCHS * len(dataset) // BATCH), MOST_STEPS)
     return train_judge(dataset, steps=steps, batch=BATCH, cache=cache)
 
 
