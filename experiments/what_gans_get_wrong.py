@@ -216,7 +216,7 @@ def doodles(kind: str, read: Read, samples: np.ndarray, real: np.ndarray, sheet:
         if isinstance(head, Number):
             low, high = np.quantile(usual, [(1 - FARTHEST) / 2, (1 + FARTHEST) / 2])
             outside = [(each < low) | (each > high) for each in (values, usual)]
-            lines.append(Line(f"{head.name} outside of the data's range", *map(_share, outside)))
+            lines.append(Line(f"{head.name.replace('_', ' ')} outside of the data's range", *map(_share, outside)))
         if isinstance(head, Number) and head.odd:
             turned = [np.asarray(read(x[:, :, ::-1])[head.name]) for x in (samples, real)]
             apart = [np.abs(a + b) > 2 * head.tolerance for a, b in zip((values, usual), turned, strict=True)]

@@ -174,9 +174,10 @@ def test_a_run_is_examined(tmp_path, data, capsys, monkeypatch):
         assert picture.width >= 10 * 16
     with pytest.raises(InputError, match="lies in the input"):
         main(Config(run=run, out=run / "checkpoints"))
-    with monkeypatch.context() as without, pytest.raises(InputError, match="cannot write to .*choose another --out"):
+    with monkeypatch.context() as without:
         without.setattr(wrong, "recognition", None)  # nothing is computed
-        main(Config(run=run, out=run / "wrong" / "table.md" / "deeper"))
+        with pytest.raises(InputError, match="cannot write to .*choose another --out"):
+            main(Config(run=run, out=run / "wrong" / "table.md" / "deeper"))
     assert "blobs" not in main(Config(run=run, n=60))
     with pytest.raises(InputError, match="--features pixels are no second opinion"):
         main(Config(run=run, n=60, features="pixels"))
