@@ -23,7 +23,6 @@ finite, is told, and scored as its newest checkpoint is.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import optax
@@ -48,7 +47,7 @@ from gan_jax.objectives import class_gan, image_sampler
 from gan_jax.parallel import processes
 from gan_jax.runs.run import is_run, require_place, saved_steps
 from gan_jax.training import Game, run_experiment
-from gan_jax.training.experiment import prepare
+from gan_jax.training.experiment import directory_of, prepare
 
 CONSTANT = 2**31 - 1  # updates in which noise fades: never
 TRICKS: dict[str, dict[str, Any]] = {  # what turns each off
@@ -208,13 +207,13 @@ def main(config: Config) -> dict[str, Any]:
     Raises `InputError` for what does not fit, before anything is trained, and `RunError` if no run has left a checkpoint.
     """
     config = checked(config)
-    outdir = place(config.outdir or Path("runs") / f"improved_gan-{config.data.replace('/', '-')}")
     plan = planned(config)
+    dataset = next(iter(plan.values())).load()
+    outdir = place(directory_of(config, "improved_gan", dataset.name))
     for each in plan.values() if len(plan) > 1 else ():
         prepare(build, each, each.load())  # what cannot be played is told before another is trained for hours
     if not any(map(is_run, outdir.glob("*/*"))):  # of whichever recipe and seed
         require_place(outdir)
-    dataset = next(iter(plan.values())).load()
     if not config.dry_run:  # these too
         if config.features in ("inception", "squeezenet", "squeezenet_torchvision"):
             read_weights(config.weights, config.features)
