@@ -234,7 +234,6 @@ def _written(found: dict[str, Any], sheet: Sequence[np.ndarray], out: Path) -> d
     if "blobs" in found:
         print(f"blobs: {found['blobs']} of the samples; the talk says about {TALK:.2f} of a GAN on CIFAR-10")
     try:
-        out.mkdir(parents=True, exist_ok=True)
         with whole(out / "table.md") as unfinished:
             unfinished.write_text(text + "\n")
         write_json(out / "wrong.json", found)
