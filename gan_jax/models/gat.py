@@ -1,8 +1,9 @@
 """Transformers as both players, on patches of pixels (GAT, Hyun et al. 2025, arXiv:2509.24935, small).
 
-A picture is a sequence of square patches. The generator's tokens begin as learned positions and what a mapping network makes of
-z, which modulates the norm before every attention and every pair of dense layers; the discriminator reads the patches, and a
-token of its own gives the logit. Blocks normalise first; nothing is convolved.
+A picture is a sequence of square patches. The generator's tokens begin as learned positions, of unit variance so that patches
+differ from the first round on; what a mapping network makes of z modulates the norm before every attention and every pair of
+dense layers. The discriminator reads the patches, and a token of its own gives the logit. Blocks normalise first; nothing is
+convolved.
 
 The paper plays it with `losses.relativistic_paired`, penalties, Adam with b1 = 0, and a learning rate that falls with the
 width. Differs: pixels in place of a VAE's codes, and no images out of the generator's early blocks.
@@ -44,8 +45,8 @@ class Generator(nn.Module):
             style += nn.Embed(self.num_classes, self.width, embedding_init=nn.initializers.normal(1.0))(require_labels(y))
         style = nn.Dense(self.width)(nn.gelu(nn.Dense(self.width)(nn.gelu(style))))
         rows, columns = (side // self.patch for side in self.size)
-        position = self.param("position", _position, (rows * columns, self.width))
-        x = (position[None] + style[:, None]).astype(self.dtype)  # b n width
+        position = self.param("position", nn.initializers.normal(1.0), (rows * columns, self.width))
+        x = jnp.broadcast_to(position.astype(self.dtype), (len(z), *position.shape))  # b n width
         for _ in range(self.depth):
             x = Block(self.depth, self.dtype)(x, style)
         x = _modulated(x, style, self.dtype)

@@ -71,5 +71,6 @@ def _tell(run: Run, scores: Mapping[str, Any]) -> None:
         if isinstance(value, int | float) and name != "step" and not name.endswith(("_floor", "_std")):
             floor = scores.get(f"{name}_floor")
             run.log(f"{name:16}{value:8.4g}" + (f"   real pictures {floor:.4g}" if floor is not None else ""))
-    if "recognised" in scores and scores.get("recognised_floor", 0) > 0:
-        run.log(f"recognised {scores['recognised'] / scores['recognised_floor']:.3f} times as often as real ones")
+    if "recognised" in scores and (real := scores.get("recognised_floor", 0)) > 0:
+        weak = f"; the judge is sure of {real:.0%} of real pictures only, so that this says little" if real < 0.5 else ""
+        run.log(f"recognised {scores['recognised'] / real:.3f} times as often as real ones{weak}")

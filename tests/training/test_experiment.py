@@ -270,6 +270,16 @@ def test_scores_that_something_else_wrote_do_not_break_the_end(tmp_path, row):
         conclude(run)
 
 
+@pytest.mark.parametrize(("real", "weak"), [(0.02, True), (0.9, False)])
+def test_a_judge_that_is_hardly_sure_of_real_pictures_is_told(tmp_path, real, weak):
+    with Run(tmp_path / "run", Config(), "f") as run:
+        run.add_row("eval.jsonl", {"step": 5, "source": "training", "recognised": real / 2, "recognised_floor": real})
+        conclude(run)
+    told = (tmp_path / "run" / "log.txt").read_text()
+    assert "recognised 0.500 times as often as real ones" in told
+    assert ("the judge is sure of 2% of real pictures only" in told) == weak
+
+
 @pytest.mark.parametrize(("mode", "best"), [("min", 4), ("max", 8)])
 def test_the_best_checkpoint_is_told_where_it_is_not_the_last(tmp_path, mode, best):
     with Run(tmp_path / "run", Config(), "f") as run:
