@@ -85,7 +85,11 @@ def report(
 
 
 def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
-    """KID and recall by the features that are asked for; Inception score and what is recognised by a classifier of the data."""
+    """KID and recall by the features that are asked for; Inception score and what is recognised by a classifier of the data.
+
+    That classifier is trained for longer than the one that scores a run beside its training: after a minute it is hardly sure
+    of real pictures.
+    """
 
     def by(network: Network, *metrics: str) -> Evaluator:
         evaluator = Evaluator(dataset, network, metrics)
@@ -94,7 +98,7 @@ def _evaluators(dataset: Dataset, network: Network, n: int) -> list[Evaluator]:
         return evaluator
 
     if network.logits_of == "classes":
-        return [by(network, "kid", "prdc", "is", "recognised", "diversity")]
+        return [by(network_of(long_judge(dataset)), "kid", "prdc", "is", "recognised", "diversity")]
     found = [by(network, "kid", "prdc", *(["is"] if network.logits_of else []), "diversity")]
     if dataset.class_names and dataset.held_out:
         found.append(by(network_of(long_judge(dataset)), *([] if network.logits_of else ["is"]), "recognised"))
