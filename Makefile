@@ -12,6 +12,7 @@ DEV := $(VENV)/.extras-$(subst $(comma),-,$(EXTRAS))
 
 demo: $(VENV)/.demo
 	$(RUN) -m experiments.dcgan --outdir runs/demo
+	@echo "next        source $(BIN)/activate, and then the commands above and those of README.md run"
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -29,9 +30,9 @@ lint: $(DEV)
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# JupyterLab in the browser, with the notebooks; their runs go to experiments/notebooks/runs.
+# JupyterLab in the browser, with the notebooks; their runs go to experiments/notebooks/runs. JUPYTER has flags of its own.
 notebooks: $(VENV)/.notebooks
-	$(RUN) -m jupyterlab experiments/notebooks
+	$(RUN) -m jupyterlab experiments/notebooks $(JUPYTER)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("gan_jax needs Python 3.11 to 3.13" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'

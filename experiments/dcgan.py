@@ -1,14 +1,14 @@
 """DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) on any pictures, judged by a classifier where there are labels.
 
-    python -m experiments.dcgan                       scikit-learn's 1,797 digits
-    python -m experiments.dcgan --data mnist          the 60,000 of MNIST
+    python -m experiments.dcgan                     # scikit-learn's 1,797 digits
+    python -m experiments.dcgan --data mnist        # the 60,000 of MNIST
     python -m experiments.dcgan --data my_pictures.zip --image-size 64 --mirror --augment diffaugment
-    python -m experiments.dcgan --label projection --gen-label batch_norm    class-conditional
+    python -m experiments.dcgan --label projection --gen-label batch_norm  # class-conditional
     python -m experiments.dcgan --data lsun/bedroom --image-size 64 --width 128 --batch 128 --latent uniform --latent-dim 100 \
-        --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5 --b2 0.999 --steps 118500    the paper's bedrooms, five epochs
-    python -m experiments.dcgan --loss wasserstein --wgan-gp 10 --r1 0 --disc-steps 5 --lr 1e-4 --b2 0.9    WGAN-GP
-    python -m experiments.dcgan --networks sngan --loss hinge --r1 0 --lr 2e-4 --disc-steps 5    SNGAN's residual networks
-    python -m experiments.dcgan --networks r3gan --loss relativistic_paired --r1 0.05 --r2 0.05 --lr 2e-4    R3GAN's
+        --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5 --b2 0.999 --steps 118500  # the paper's bedrooms, five epochs
+    python -m experiments.dcgan --loss wasserstein --wgan-gp 10 --r1 0 --disc-steps 5 --lr 1e-4 --b2 0.9  # WGAN-GP
+    python -m experiments.dcgan --networks sngan --loss hinge --r1 0 --lr 2e-4 --disc-steps 5  # SNGAN's residual networks
+    python -m experiments.dcgan --networks r3gan --loss relativistic_paired --r1 0.05 --r2 0.05 --lr 2e-4  # R3GAN's
     python -m experiments.dcgan --networks gat --width 128 --loss relativistic_paired --r1 0.05 --r2 0.05 --lr 2e-4
 
 Default: the paper's networks without batch norm in the discriminator, the non-saturating cost, R1 (Mescheder et al. 2018)

@@ -1,9 +1,9 @@
 """What a discriminator learns without labels: a linear classifier on its features (DCGAN, arXiv:1511.06434, section 5).
 
-    python -m experiments.features --run runs/dcgan-mnist --labels 1000       of a run that there is
-    python -m experiments.features --data mnist --labels 1000                 trains `experiments.dcgan` with these flags first
-    python -m experiments.features --data fashion_mnist                       or cifar10, or a folder of a folder for each class
-    python -m experiments.features --data svhn_cropped --labels 1000          by tensorflow-datasets
+    python -m experiments.features --run runs/dcgan-mnist --labels 1000     # of a run that there is
+    python -m experiments.features --data mnist --labels 1000               # trains `experiments.dcgan` with these flags first
+    python -m experiments.features --data fashion_mnist                     # or cifar10, or a folder of a folder for each class
+    python -m experiments.features --data svhn_cropped --labels 1000        # by tensorflow-datasets
 
 The maps of all layers are max-pooled to 4x4, flattened and put side by side; on them a linear classifier is trained with the
 squared hinge loss and an L2 penalty whose weight is chosen by cross-validation on the labelled pictures alone. It is tested on

@@ -1,10 +1,10 @@
 """Arithmetic in the space of latent codes, measured: how often "man with glasses - man + woman" is a woman with glasses.
 
-    python -m experiments.latent_arithmetic                              trains a DCGAN on drawn faces, 64x64, first
-    python -m experiments.latent_arithmetic --run runs/dcgan-doodle_faces                            of a run that there is
+    python -m experiments.latent_arithmetic                            # trains a DCGAN on drawn faces, 64x64, first
+    python -m experiments.latent_arithmetic --run runs/dcgan-doodle_faces                          # of a run that there is
     python -m experiments.latent_arithmetic --data celeba64.zip --balance Eyeglasses,Male --mirror --width 24 \\
-        --a Eyeglasses,Male --b '!Eyeglasses,Male' --c '!Eyeglasses,!Male'    any pictures with a table of attributes
-    python -m experiments.latent_arithmetic --data celeb_a --balance Eyeglasses,Male --a ...       tensorflow-datasets
+        --a Eyeglasses,Male --b '!Eyeglasses,Male' --c '!Eyeglasses,!Male'  # any pictures with a table of attributes
+    python -m experiments.latent_arithmetic --data celeb_a --balance Eyeglasses,Male --a ...     # tensorflow-datasets
 
 Radford et al. 2015 (arXiv:1511.06434, section 6.3.2) show one sheet of it. Here --triplets sets of exemplars are drawn among
 --search samples that have the attributes, for each number of exemplars to be averaged; a - b + c of their mean codes is

@@ -2,8 +2,8 @@
 
     python -m experiments.mode_collapse --benchmark ring                      8 Gaussians, PacGAN's networks
     python -m experiments.mode_collapse --benchmark grid --cures plain pac4 --seeds 64
-    python -m experiments.mode_collapse --benchmark unrolled --inner gen      the order of play: G to the end inside
-    python -m experiments.mode_collapse --benchmark unrolled --inner disc     D to the end inside
+    python -m experiments.mode_collapse --benchmark unrolled --inner gen    # the order of play: G to the end inside
+    python -m experiments.mode_collapse --benchmark unrolled --inner disc   # D to the end inside
     python -m experiments.mode_collapse --benchmark digits --cures plain minibatch --seeds 16 --steps 2000
 
 The benchmarks stand in `experiments/collapse_benchmarks.py`. The seeds of a cure are one population

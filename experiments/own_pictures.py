@@ -1,11 +1,11 @@
 """Your own pictures: a folder in, a film of their learning out.
 
-    python -m experiments.own_pictures --data FOLDER                   a folder or a zip of pictures, 300 to 5,000 of them
-    python -m experiments.own_pictures --data FOLDER --minutes 60      as long as you have
+    python -m experiments.own_pictures --data FOLDER                 # a folder or a zip of pictures, 300 to 5,000 of them
+    python -m experiments.own_pictures --data FOLDER --minutes 60    # as long as you have
     python -m experiments.own_pictures --data FOLDER --stop-when plateau
-    python -m experiments.own_pictures --data FOLDER --image-size 128 --width 32     what is given is not chosen
-    python -m experiments.own_pictures --data FOLDER --image-size 128 --dry-run      how long, and how much memory
-    python -m gan_jax film RUN;  python -m gan_jax report RUN          any time, also while it trains
+    python -m experiments.own_pictures --data FOLDER --image-size 128 --width 32   # what is given is not chosen
+    python -m experiments.own_pictures --data FOLDER --image-size 128 --dry-run    # how long, and how much memory
+    python -m gan_jax film RUN;  python -m gan_jax report RUN        # any time, also while it trains
 
 The pictures are checked, the settings of a DCGAN are chosen by their number and size, each with its reason, and the time that
 it will take is measured before it starts: on a CPU 80 minutes at most where nothing else is asked for. The doctor watches, the
@@ -129,7 +129,7 @@ class Config(TuningFlags, FeatureFlags):
     seed: Seed = 0
     """Random seed for weights, noise and order."""
     dry_run: bool = False
-    """Only say how long it takes, and how much memory."""
+    """Only say how long it takes, which is measured for a minute or more, and how much memory."""
 
     @property
     def pictures(self) -> PictureFlags:
@@ -146,6 +146,17 @@ class Choice(NamedTuple):
     reason: str
 
 
+def spared(source: Source) -> Choice | None:
+    """The share of pictures that is held out; None where they lie in two parts already."""
+    total = sum(split.size for split in source.splits.values())
+    if "held_out" not in source.splits:
+        return None
+    if source.splits["train"].size < FEW:
+        return Choice("held_out", 0.0, f"it takes {LEAST_HELD_OUT} to show memorising, and of so few none is spared")
+    share = max(PictureFlags.held_out, math.ceil(1e3 * LEAST_HELD_OUT / total) / 1e3)
+    return Choice("held_out", share, f"{LEAST_HELD_OUT} or more show whether the discriminator memorises")
+
+
 def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     """The settings for these pictures, without those that `config` gives."""
     n = report.splits.get("train", 0)
@@ -156,11 +167,6 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     longer = "; 128 is sharper and takes four times as long" if reach(report, (128, 128)) > 0.5 else ""
     yield Choice("image_size", size, f"{covered:.0%} of the pictures have 64x64 pixels or more{longer}")
     yield Choice("fit", best_fit(report), "see the recommended settings above")
-    if report.splits.get("held_out") and n < FEW:
-        yield Choice("held_out", 0.0, f"it takes {LEAST_HELD_OUT} to show memorising, and of so few none is spared")
-    elif report.splits.get("held_out"):
-        share = max(PictureFlags.held_out, math.ceil(1e3 * LEAST_HELD_OUT / sum(report.splits.values())) / 1e3)
-        yield Choice("held_out", share, f"{LEAST_HELD_OUT} or more show whether the discriminator memorises")
     tenth = "batch norm needs so many" if batch == LEAST_BATCH > n / 10 else f"at most a tenth of {n:,} pictures"
     yield Choice("batch", batch, tenth if batch < 64 else "the usual size")
     few = "few pictures are memorised by the discriminator otherwise (Zhao et al. 2020)"
@@ -175,7 +181,8 @@ def preset(report: Report, config: Config, cpu: bool) -> Iterator[Choice]:
     else:
         yield Choice("eval_metrics", "kid", "it needs no classes")
     if config.minutes is None:
-        yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown; choose the time by --minutes")
+        most = f", or as many as this CPU shows in {PATIENCE / 60:.0f} min" if cpu else ""
+        yield Choice("steps", max(SHOWN // batch // 10, 1) * 10, f"{SHOWN:,} pictures are shown{most}; --minutes decides it")
 
 
 def _dcgan(pixels: int, batch: int) -> Iterator[Choice]:
@@ -192,9 +199,11 @@ def _r3gan(side: int) -> Iterator[Choice]:
     yield Choice("r2", gamma, "R3GAN's for this size")
 
 
-def chosen(report: Report, config: Config) -> dcgan.Config:
-    """DCGAN's flags: those given, and the preset for the others, which is told."""
+def chosen(report: Report, config: Config, spare: Choice | None = None) -> dcgan.Config:
+    """DCGAN's flags: those given, `spare`, and the preset for the others, which is told."""
     given = {name: value for name, value in vars(config).items() if value is not None and value != "auto"}
+    if spare is not None:
+        print(f"preset      held_out {spare.value}: {spare.reason}")
     for choice in preset(report, config, jax.default_backend() == "cpu"):
         why = "as given" if choice.name in given else choice.reason
         given.setdefault(choice.name, choice.value)
@@ -207,11 +216,14 @@ def main(config: Config) -> Run | None:
     config = checked(config)
     if config.minutes is not None and config.steps is not None:
         raise InputError("--minutes and --steps both say how long: give one of them")
-    source = config.pictures.source()
+    source, spare = config.pictures.source(), None
+    if config.held_out is None and (spare := spared(source)) is not None:
+        config = replace(config, held_out=spare.value)
+        source = config.pictures.source()
     report = check(source, config.pictures.size, config.pictures.fit, parse_range(config.range))
     print(report)
     require_enough(report, config.force)
-    flags = chosen(report, config)
+    flags = chosen(report, config, spare)
     outdir = directory_of(flags, "own_pictures", source.name)
     if not config.dry_run:
         Run(outdir, flags, flags.load().fingerprint).close()  # a directory that is of no use is refused before the wait

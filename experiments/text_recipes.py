@@ -1,6 +1,6 @@
 """The recipes of text to image beside each other, over seeds: what samples show of their captions, and how much they vary.
 
-    python -m experiments.text_recipes                                   GAN, CLS, INT and INT-CLS on drawn birds, 3 seeds
+    python -m experiments.text_recipes                                 # GAN, CLS, INT and INT-CLS on drawn birds, 3 seeds
     python -m experiments.text_recipes --data doodle_flowers --recipes gan int_cls --minibatch discrimination
 
 Reed et al. 2016 (arXiv:1605.05396) show samples beside each other. Here the pictures are drawn, so that their colours, numbers

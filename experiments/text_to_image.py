@@ -1,13 +1,13 @@
 """Text to image: GAN-CLS and GAN-INT (Reed et al. 2016, arXiv:1605.05396) on any captioned pictures.
 
-    python -m experiments.text_to_image                                    drawn birds, whose captions name three colours
+    python -m experiments.text_to_image                                  # drawn birds, whose captions name three colours
     python -m experiments.text_to_image --data doodle_flowers --recipe cls
-    python -m experiments.text_to_image --data pictures.zip --image-size 64    NAME.txt beside each NAME.png, or a table
-    python -m experiments.text_to_image --data celeb_a --image-size 64         sentences made of the attributes
-    python -m experiments.text_to_image --text projection --conditioning 2    as in later work
+    python -m experiments.text_to_image --data pictures.zip --image-size 64  # NAME.txt beside each NAME.png, or a table
+    python -m experiments.text_to_image --data celeb_a --image-size 64       # sentences made of the attributes
+    python -m experiments.text_to_image --text projection --conditioning 2  # as in later work
     python -m experiments.text_to_image --encoder char_cnn_rnn --match structured --disc-norm batch --r1 0 --lr 2e-4 --b1 0.5
         --b2 0.999 --width 128 --captions 4 --latent-dim 100 --project 128 --embedding 1024 --encoder-width 384
-        --image-size 64     as in the paper
+        --image-size 64   # as in the paper
     python -m gan_jax sample runs/text_to_image-doodle_birds --n 16
         --caption "a small bird with a pink breast, a pink crown and black wings"
 

@@ -1,7 +1,7 @@
 """The game in the plane, where every mode is known: two recipes beside each other on a ring of 8 or a grid of 25 Gaussians.
 
     python -m experiments.toy_2d --data grid --seed 0
-    python -m experiments.toy_2d --data ring --recipes plain own --loss wasserstein --wgan-gp 0.1    beside one of your own
+    python -m experiments.toy_2d --data ring --recipes plain own --loss wasserstein --wgan-gp 0.1  # beside one of your own
 
 `regularised` is the relativistic paired cost with R1 and R2 (Huang et al. 2024, arXiv:2501.05441), `plain` the
 non-saturating GAN of 2014 with the same networks. For each: samples over the density, the discriminator's surface, the

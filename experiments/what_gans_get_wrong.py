@@ -2,7 +2,7 @@
 
     python -m experiments.what_gans_get_wrong runs/improved_gan-cifar10/improved/0
     python -m experiments.what_gans_get_wrong runs/faces --n 5000 --sure 0.6
-    python -m experiments.what_gans_get_wrong RUN --features squeezenet --weights squeezenet.npz      the share of blobs
+    python -m experiments.what_gans_get_wrong RUN --features squeezenet --weights squeezenet.npz    # the share of blobs
 
 Goodfellow's talk counts about 40 % of the samples of a GAN on CIFAR-10 as blobs. Here a sample is unrecognisable if a
 classifier of the run's data is unsure of its class (its confidence, calibrated on held-out pictures by a temperature, is below

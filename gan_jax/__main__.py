@@ -1,5 +1,6 @@
 """All that is done from a command line: `gan_jax run dcgan`, `data check PATH`, `sample RUN`, `evaluate RUN`, ..."""
 
+import difflib
 import sys
 from typing import Any
 
@@ -23,6 +24,7 @@ from gan_jax.commands import (
     upscale,
     weights,
 )
+from gan_jax.errors import InputError
 
 COMMANDS: dict[str, Any] = {
     "arithmetic": (arithmetic.main, arithmetic.Config),
@@ -48,9 +50,16 @@ COMMANDS: dict[str, Any] = {
 def main() -> None:
     """The program: ends the process. What follows the name of an experiment is for that alone."""
     words = sys.argv[1:]
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        sys.exit(cli.guarded(lambda: _unknown(words[0])))
     if len(words) > 1 and words[0] == "run" and not words[1].startswith("-"):
         sys.exit(cli.guarded(lambda: scripts.start(words[1], words[2:])))
     cli.run_subcommand(COMMANDS, __doc__ or "")
+
+
+def _unknown(word: str) -> None:
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    raise InputError(f"there is no command {word[:80]!r}: " + (f"the nearest is {near[0]}" if near else "--help lists them"))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Lock:
         """Take the lock; raises `InputError`, which says that `what` is being written and by whom, if it is taken."""
         if self.acquire():
             return
-        holder, cure = self.holder(), "wait until it ends, or stop it, or choose another directory"
+        holder, cure = self.holder(), "wait until it ends, or stop it, or choose another directory (--outdir)"
         if holder and holder.host != socket.gethostname() and _read(self._claim) == holder:
             cure += f"; if it has ended already, which is not seen from here, remove {self._claim}"
         raise InputError(f"{what} is being written by {holder or 'another process'}: {cure}")

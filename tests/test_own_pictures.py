@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from experiments import dcgan, own_pictures
-from experiments.own_pictures import Config, chosen, preset, require_enough
+from experiments.own_pictures import Config, chosen, preset, require_enough, spared
+from gan_jax.data.source import Source, Split
 from gan_jax.errors import InputError
 from gan_jax.runs import read_rows
 from gan_jax.training.doctor import CURES
@@ -53,9 +54,14 @@ def test_scores_are_of_pictures_of_any_kind(tmp_path):
 
 
 def test_enough_is_held_out_to_see_memorising():
-    assert values(380)["held_out"] == pytest.approx(50 / 385, abs=1e-3)
-    assert values(3000)["held_out"] == 0.05
-    assert values(200)["held_out"] == 0.0
+    def share(**numbers):
+        choice = spared(Source("x", "", {name: Split(n, lambda rows: {}) for name, n in numbers.items()}))
+        return None if choice is None else choice.value
+
+    assert share(train=380, held_out=5) == pytest.approx(50 / 385, abs=1e-3)
+    assert share(train=3000, held_out=5) == 0.05
+    assert share(train=200, held_out=5) == 0.0
+    assert share(train=200) is None
 
 
 def test_the_penalty_follows_size_and_batch():

@@ -1,9 +1,9 @@
 """Training rounds a second beside Flax's own layers and PyTorch, all alternating within one run; populations; scaling.
 
-    python -m experiments.benchmarks.benchmark                                  everything
-    python -m experiments.benchmarks.benchmark --quick                          DCGAN at 32x32 and the plane
-    python -m experiments.benchmarks.benchmark --precision bf16                 on a GPU or TPU (PyTorch by AMP)
-    python -m experiments.benchmarks.benchmark --parts games --games dcgan64    one part of it
+    python -m experiments.benchmarks.benchmark                                # everything
+    python -m experiments.benchmarks.benchmark --quick                        # DCGAN at 32x32 and the plane
+    python -m experiments.benchmarks.benchmark --precision bf16               # on a GPU or TPU (PyTorch by AMP)
+    python -m experiments.benchmarks.benchmark --parts games --games dcgan64  # one part of it
 
 --quick takes 2 min 34 s on two CPU cores.
 

@@ -1,6 +1,6 @@
 """Throughput of input pipelines in images a second, and how much each of ours slows the training step.
 
-    python -m experiments.benchmarks.benchmark_data                        doodles of faces at 32x32 and 64x64
+    python -m experiments.benchmarks.benchmark_data                      # doodles of faces at 32x32 and 64x64
     python -m experiments.benchmarks.benchmark_data --data my_pictures.zip --sizes 64
 
 Each pipeline shuffles, shifts by up to 4 pixels with reflected edges, mirrors, and puts float batches in [-1, 1] on the

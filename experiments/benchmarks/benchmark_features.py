@@ -1,6 +1,6 @@
 """Throughput of the feature extractors for FID, KID and the like, beside PyTorch with the same networks.
 
-    python -m experiments.benchmarks.benchmark_features                  SqueezeNet and Inception
+    python -m experiments.benchmarks.benchmark_features                # SqueezeNet and Inception
     python -m experiments.benchmarks.benchmark_features --networks squeezenet --squeezenet-batch 128
 
 SqueezeNet is compared with torchvision's, eager and channels-last, whose input is float already; Inception with

@@ -1,6 +1,6 @@
 """SRResNet's training step and its enlargement of pictures beside the same network in PyTorch, alternating within one run.
 
-    python -m experiments.benchmarks.benchmark_superres                 the paper's network, batches of 16 windows of 96x96
+    python -m experiments.benchmarks.benchmark_superres               # the paper's network, batches of 16 windows of 96x96
     python -m experiments.benchmarks.benchmark_superres --width 32 --blocks 8
 
 Forms of convolutions are timed in training, as for any run on one CPU device. Rates are medians over the turns, ratios medians

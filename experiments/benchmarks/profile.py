@@ -1,8 +1,8 @@
 """Where the time of a round goes: by kind of operation, by layer and by single operation, from a trace of the running program.
 
-    python -m experiments.benchmarks.profile                                    DCGAN at 32x32 and 64x64
+    python -m experiments.benchmarks.profile                                  # DCGAN at 32x32 and 64x64
     python -m experiments.benchmarks.profile --games sngan32 --penalty r1r2 --precision bf16
-    python -m experiments.benchmarks.profile --beside runs/profile-before/profile.json    before and after
+    python -m experiments.benchmarks.profile --beside runs/profile-before/profile.json  # before and after
 
 `profiled(step, state, batch)` does it for any step of yours. A round is compiled, played until it is warm, and traced; every
 operation of the compiled program is told by the scope that it was traced in. Its arithmetic (matrix products and convolutions

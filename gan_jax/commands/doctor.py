@@ -28,6 +28,8 @@ def main(config: Config) -> Diagnosis:
     Raises `InputError` for a directory without metrics.
     """
     now = present(config.run)
+    if now is None and not config.run.exists():
+        raise InputError(f"there is no {config.run}: name the directory of a run")
     if now is None:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
     before = ""

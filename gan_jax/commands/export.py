@@ -44,5 +44,5 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     inputs = ", ".join(f"{name} ({', '.join(map(str, each['shape']))})" for name, each in card["inputs"].items())
     print(f"step {trained.step}, takes {inputs}: {out}, {out.stat().st_size / 1e6:,.1f} MB")
-    print("it opens with jax, flatbuffers and numpy alone: by the load.py that is inside, as the README.md beside it says")
+    print("it opens with jax, flatbuffers and numpy alone: by the load.py inside, as the README.md inside says")
     return card

@@ -184,7 +184,7 @@ class Checkpoints:
         if reason := _misfit(found, {name: jax.eval_shape(keys.data, leaf) for name, leaf in wanted.items()}):
             raise InputError(
                 f"checkpoint {step} in {self.directory} is of another state: {reason}. Make the state of the same networks and "
-                "optimizers as then, or choose another directory"
+                "optimizers as then, or choose another directory (--outdir)"
             )
         leaves = [keys.wrapped(jax.numpy.asarray(found[name]), leaf) for name, leaf in wanted.items()]
         return jax.tree.unflatten(structure, leaves)

@@ -80,7 +80,9 @@ class Run:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock.require(str(self.directory))
         except OSError as error:
-            raise InputError(f"cannot write to {self.directory}: {error.strerror}; choose another directory") from error
+            raise InputError(
+                f"cannot write to {self.directory}: {error.strerror}; choose another directory (--outdir)"
+            ) from error
         self._accepted = False
         _opened[key] = self
         try:
@@ -143,11 +145,11 @@ class Run:
         different = [key for key in keys if saved.get(key) != asked.get(key)]
         if different:
             rows = "".join(f"\n  {key}: {saved.get(key)!r} in the run, {asked.get(key)!r} now" for key in different)
-            cure = "give the same configuration to continue it, or choose another directory"
+            cure = "give the same configuration to continue it, or choose another directory (--outdir)"
             if saved.keys() != asked.keys():
                 cure = "it was made by another version of gan_jax or another experiment: it cannot be continued, only used"
             if not self.began:
-                cure = "it has no checkpoint, but metrics that would be lost: choose another directory, or remove this one"
+                cure = "it has no checkpoint, but metrics that would be lost: choose another --outdir, or remove this one"
             raise InputError(f"{self.directory} holds a run of another configuration:{rows}\n{cure}")
 
     def accept(self) -> None:
@@ -225,7 +227,7 @@ class Run:
         if saved.get("format") == FORMAT and (found := difference(then, without_later(then, spec))):
             raise InputError(
                 f"{self.directory} has checkpoints of another generator: {found}\n"
-                "make the same one to continue the run, or choose another directory"
+                "make the same one to continue the run, or choose another directory (--outdir)"
             )
         for note in lost_later(spec):
             self.log(f"note        {note}")
@@ -254,7 +256,9 @@ def is_run(directory: Path) -> bool:
 
 
 def require_run(directory: Path) -> None:
-    """Raises `InputError` where no run was begun in the directory."""
+    """Raises `InputError` where no run was begun in the directory, or where there is none."""
+    if not directory.exists():
+        raise InputError(f"there is no {directory}: name the directory of a run")
     if not is_run(directory):
         raise InputError(f"{directory} is no run: name the directory of one")
 
@@ -262,10 +266,10 @@ def require_run(directory: Path) -> None:
 def require_place(directory: Path) -> None:
     """Raises `InputError` unless a run may be written to the directory: new, empty, or a run, even one that just begins."""
     if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory} is a file: choose another directory")
+        raise InputError(f"{directory} is a file: choose another directory (--outdir)")
     visible = directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir())
     if visible and not is_run(directory) and Lock(directory / LOCK).holder() is None:
-        raise InputError(f"{directory} is not empty and is no run: choose another directory")
+        raise InputError(f"{directory} is not empty and is no run: choose another directory (--outdir)")
 
 
 def saved_steps(directory: Path) -> list[int]:

@@ -229,6 +229,8 @@ def _shape(value: Any) -> bool:
 def _described(run: Path) -> dict[str, Any]:
     """What model.json says, checked."""
     model = read_json(run / "model.json")
+    if model is None and not run.exists():
+        raise InputError(f"there is no {run}: name the directory of a run")
     if model is None:
         raise InputError(
             f"{run} is no run that can be sampled: it has no model.json. A script of your own writes it by Run.describe_model"

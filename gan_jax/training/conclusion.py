@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_jax.errors import RunError
+from gan_jax.evaluation.scores import BETTER, wish
 from gan_jax.runs.records import Row, is_number, read_rows
 from gan_jax.runs.run import Run
 from gan_jax.training.doctor import MEANINGS, advice, present
@@ -70,7 +71,8 @@ def _tell(run: Run, scores: Mapping[str, Any]) -> None:
     for name, value in scores.items():
         if isinstance(value, int | float) and name != "step" and not name.endswith(("_floor", "_std")):
             floor = scores.get(f"{name}_floor")
-            run.log(f"{name:16}{value:8.4g}" + (f"   real pictures {floor:.4g}" if floor is not None else ""))
+            beside = f"   real pictures {floor:.4g}" if floor is not None else ""
+            run.log(f"{name:16}{value:8.4g}{beside}" + (f"   {wish(name)}" if name in BETTER else ""))
     if "recognised" in scores and (real := scores.get("recognised_floor", 0)) > 0:
         weak = f"; the judge is sure of {real:.0%} of real pictures only, so that this says little" if real < 0.5 else ""
         run.log(f"recognised {scores['recognised'] / real:.3f} times as often as real ones{weak}")

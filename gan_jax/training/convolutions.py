@@ -51,19 +51,21 @@ def measured_step(step: Step, devices: int = 1, run: Run | None = None) -> Step:
             with suppress(OSError, InputError):  # a cache that cannot be written is none
                 write_json(_shared(machine), {"machine": machine, "forms": {**_known(machine), **found}})
 
-    choices = lowerings.Choices({**found, **own}, keep, most=60.0 if automatic else 0.0)
-    return _traced_with(step, choices, run.log if run else print, first=automatic and not (found or own))
+    tell = run.log if run else print
+
+    def begin() -> None:
+        tell("note        convolutions of new sizes: their forms are timed, once on this machine, for a minute or less")
+
+    return _traced_with(step, lowerings.Choices({**found, **own}, keep, 60.0 if automatic else 0.0, begin), tell)
 
 
-def _traced_with(step: Step, choices: lowerings.Choices, tell: Callable[[str], None], first: bool) -> Step:
+def _traced_with(step: Step, choices: lowerings.Choices, tell: Callable[[str], None]) -> Step:
     def chosen(state: Any, batch: Any) -> Any:
         before = choices.spent
-        if first and not before:
-            tell("note        forms of convolutions are timed first, once on this machine, for a minute or less")
         with lowerings.measured(choices):
             result = step(state, batch)
         if choices.spent > before:
-            tell(f"note        forms of convolutions timed in {choices.spent - before:.0f} s and kept for this machine")
+            tell(f"note        timed in {choices.spent - before:.0f} s and kept for this machine")
         return result
 
     return chosen

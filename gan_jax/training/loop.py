@@ -86,12 +86,13 @@ def fit(
             n = min(dispatch - step % dispatch, steps - step)
             if stop.playing:
                 state, metrics = advance(state, step, n)
+                report.add(step + n, metrics)
             else:
                 with progress.step("compiling the round"):
                     state, metrics = advance(state, step, n)
+                report.begin(step + n, metrics)
                 stop.begun()
             step += n
-            report.add(step, metrics)
             watch()
             stopping, last = agree(stop.asked), step == steps
             due = [c for c in callbacks if last or c.due(step)]

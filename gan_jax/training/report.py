@@ -40,6 +40,7 @@ class Report:
         self._pending: tuple[int, Metrics] | None = None
         self._rows: list[dict[str, np.ndarray]] = []
         self._clock, self._clock_step, self._between = time.perf_counter(), start, 0.0
+        self._explained = False
 
     def __enter__(self) -> "Report":
         terminal = sys.stderr.isatty()
@@ -50,6 +51,13 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+
+    def begin(self, step: int, metrics: Metrics) -> None:
+        """As `add`, of the first dispatch, which was compiled: rounds are timed after it, if any are left to the interval."""
+        self.add(step, metrics)
+        if step % self.interval and step != self.steps:
+            jax.block_until_ready(metrics)
+            self._clock, self._clock_step = time.perf_counter(), step
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -91,6 +99,9 @@ class Report:
         line = status_line(step, self.steps, rate, (self.steps - step) * seconds, row, word)
         self._write(step, {**row, "images_per_second": rate})
         if self._bar.disable:
+            if not self._explained:
+                self._show(f"columns     {explained(row, bool(word))}")
+            self._explained = True
             self._show(line)
         else:
             self._bar.set_description_str(line.split("|", 3)[-1].strip())
@@ -118,6 +129,17 @@ COLUMNS = (  # metrics side by side, and what they are called
     {"disc/real": "D(x)", "disc/fake": "D(G(z))"},
     {"gen/diversity": "div", "data/diversity": "of"},
 )
+MEANINGS = {
+    "D": "D, G: what the players pay",
+    "D(x)": "D(x), D(G(z)): how real D takes real and generated examples for",
+    "div": "div: diversity of the samples, of: of the data",
+}
+
+
+def explained(row: Row, health: bool) -> str:
+    """What the columns of the status line are that this row has, in words."""
+    told = [MEANINGS[first] for names in COLUMNS if (first := _column(names, row).partition(" ")[0]) in MEANINGS]
+    return "; ".join([*told, *(["the last: the doctor's word"] if health else [])])
 
 
 def _column(names: dict[str, str], row: Row) -> str:

@@ -32,6 +32,18 @@ def kept(known=(), most=60.0):
     return Choices(dict(known), lambda key, name, measured: told.update({key: (name, measured)}), most), told
 
 
+def test_what_is_measured_is_announced_once(clock):
+    told = []
+    chosen = Choices({}, lambda *_: None, begin=lambda: told.append("now"))
+    large = WIDE._replace(batch=64)
+    for problem in (WIDE, large, large, large._replace(derivative="adjoint")):
+        chosen.of(problem, "subpixel")
+    assert told == ["now"]
+    known = Choices({large.key: "winograd"}, lambda *_: None, begin=lambda: told.append("again"))
+    known.of(large, "subpixel")
+    assert told == ["now"]
+
+
 @pytest.mark.parametrize("derivative", ["conv", "adjoint", "correlate"])
 @pytest.mark.parametrize(
     ("kernel", "stride", "outputs"),

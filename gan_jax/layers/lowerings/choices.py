@@ -122,11 +122,17 @@ class Choices:
     """The fastest forms by what is computed; what is not `known` is measured, for `most` seconds in all, then by rule.
 
     `keep(key, name, measured)` is called at the first use of each: the key of a `Problem`, the name of its form from then on,
-    and whether it was measured just now.
+    and whether it was measured just now; `begin()` before the first is measured.
     """
 
-    def __init__(self, known: Mapping[str, str], keep: Callable[[str, str, bool], None], most: float = 60.0):
-        self._known, self._keep, self._most = known, keep, most
+    def __init__(
+        self,
+        known: Mapping[str, str],
+        keep: Callable[[str, str, bool], None],
+        most: float = 60.0,
+        begin: Callable[[], None] = lambda: None,
+    ):
+        self._known, self._keep, self._most, self._begin = known, keep, most, begin
         self._used: dict[str, str] = {}
         self.spent = 0.0  # seconds of measuring
 
@@ -139,6 +145,8 @@ class Choices:
             name = self._known.get(problem.key, "")
             measures = not problem.can_be(name) and self.spent < self._most
             if measures:
+                if not self.spent:
+                    self._begin()
                 start = time.perf_counter()
                 name = problem.fastest(by_rule)
                 self.spent += time.perf_counter() - start
