@@ -78,4 +78,4 @@ def draw_strips(strips: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=130)
+        figure.savefig(unfinished, dpi=130, bbox_inches="tight")
