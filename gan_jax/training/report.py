@@ -20,7 +20,7 @@ class Report:
     """Metrics of all rounds: checked, averaged over `interval` rounds, shown and handed to `write(step, row)`.
 
     On a terminal a progress bar, elsewhere a line an interval. Metrics are read one dispatch late, while the next one runs.
-    `images` is the number of real examples in a round; `health(step, row)` gives the last column.
+    `images` is the number of real examples in a round; `health(step, row)` gives the last column, which is what `last` says.
     """
 
     def __init__(
@@ -33,10 +33,11 @@ class Report:
         write: Callable[[int, Row], None],
         show: Callable[[str], None],
         health: Callable[[int, Row], str] = lambda step, row: "",
+        last: str = "",
         silent: bool = False,
     ):
         self.start, self.steps, self.interval, self.images = start, steps, interval, images
-        self._write, self._show, self._health, self._silent = write, show, health, silent
+        self._write, self._show, self._health, self._last, self._silent = write, show, health, last, silent
         self._pending: tuple[int, Metrics] | None = None
         self._rows: list[dict[str, np.ndarray]] = []
         self._clock, self._clock_step, self._between = time.perf_counter(), start, 0.0
@@ -99,8 +100,8 @@ class Report:
         line = status_line(step, self.steps, rate, (self.steps - step) * seconds, row, word)
         self._write(step, {**row, "images_per_second": rate})
         if self._bar.disable:
-            if not self._explained:
-                self._show(f"columns     {explained(row, bool(word))}")
+            if not self._explained and (told := explained(row, self._last)):
+                self._show(f"columns     {told}")
             self._explained = True
             self._show(line)
         else:
@@ -136,10 +137,10 @@ MEANINGS = {
 }
 
 
-def explained(row: Row, health: bool) -> str:
-    """What the columns of the status line are that this row has, in words."""
+def explained(row: Row, last: str) -> str:
+    """What the columns of the status line are that this row has, and the last one, in words."""
     told = [MEANINGS[first] for names in COLUMNS if (first := _column(names, row).partition(" ")[0]) in MEANINGS]
-    return "; ".join([*told, *(["the last: the doctor's word"] if health else [])])
+    return "; ".join([*told, *([f"the last: {last}"] if last else [])])
 
 
 def _column(names: dict[str, str], row: Row) -> str:

@@ -93,6 +93,7 @@ def train(
             write=keeper.write,
             show=run.log,
             health=keeper.health,
+            last="the doctor's word",
             silent=not run.writes,
         )
         return local(
