@@ -165,6 +165,7 @@ def test_networks_for_imagenet(digits):
     assert [leaf.shape[-1] for leaf in jax.tree.leaves(state.disc.params)].count(4) == 2
 
 
+@pytest.mark.slow
 def test_the_burn_in_of_r3gan(digits, monkeypatch):
     """With one block at each size."""
     for network in ("Generator", "Discriminator"):
