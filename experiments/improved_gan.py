@@ -3,7 +3,7 @@
     python -m experiments.improved_gan                                        # the recipe of 2016, at a width for a CPU
     python -m experiments.improved_gan --without minibatch                    # without one of its tricks, beside it
     python -m experiments.improved_gan --table3 --seeds 3                     # the six rows of the paper's Table 3
-    python -m experiments.improved_gan --recipes improved dcgan sngan r3gan     2016 beside 2018 and 2024, one table
+    python -m experiments.improved_gan --recipes improved dcgan sngan r3gan   # 2016 beside 2018 and 2024, one table
     python -m experiments.improved_gan --recipes released --widths 128 --steps 600000  # the authors' program for CIFAR-10
     python -m experiments.improved_gan --recipes released --data imagenet2012 --image-size 128 --widths 64  # and for ImageNet
 

@@ -129,7 +129,7 @@ class Config(TuningFlags, FeatureFlags):
     seed: Seed = 0
     """Random seed for weights, noise and order."""
     dry_run: bool = False
-    """Only say how long it takes, which is measured for a minute or more, and how much memory."""
+    """Only say how long it takes, which is measured by some rounds, and how much memory."""
 
     @property
     def pictures(self) -> PictureFlags:

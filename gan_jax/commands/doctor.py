@@ -9,7 +9,7 @@ import tyro
 from gan_jax.config import command
 from gan_jax.errors import InputError
 from gan_jax.runs.records import read_json
-from gan_jax.runs.run import saved_steps
+from gan_jax.runs.run import require_there, saved_steps
 from gan_jax.training.doctor import ROWS, SIGNALS, Diagnosis, advice, diagnose, present, trial
 
 
@@ -27,9 +27,8 @@ def main(config: Config) -> Diagnosis:
 
     Raises `InputError` for a directory without metrics.
     """
+    require_there(config.run)
     now = present(config.run)
-    if now is None and not config.run.exists():
-        raise InputError(f"there is no {config.run}: name the directory of a run")
     if now is None:
         raise InputError(f"{config.run} has no metrics to read: is it a run's directory?")
     before = ""

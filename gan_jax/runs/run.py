@@ -255,10 +255,15 @@ def is_run(directory: Path) -> bool:
     return isinstance(versions, dict) and "gan_jax" in versions
 
 
-def require_run(directory: Path) -> None:
-    """Raises `InputError` where no run was begun in the directory, or where there is none."""
+def require_there(directory: Path) -> None:
+    """Raises `InputError` where there is no such directory of a run."""
     if not directory.exists():
         raise InputError(f"there is no {directory}: name the directory of a run")
+
+
+def require_run(directory: Path) -> None:
+    """Raises `InputError` where no run was begun in the directory, or where there is none."""
+    require_there(directory)
     if not is_run(directory):
         raise InputError(f"{directory} is no run: name the directory of one")
 

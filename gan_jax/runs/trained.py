@@ -28,7 +28,7 @@ from gan_jax.parallel.memory import require_bytes
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.conditions import ASK, Rows, ask, population
 from gan_jax.runs.records import is_file, read_json
-from gan_jax.runs.run import FORMAT
+from gan_jax.runs.run import FORMAT, require_there
 from gan_jax.runs.spec import open_sampler
 from gan_jax.sampling import Inputs, Statistics, render, settle
 from gan_jax.upscaling import TILE, margin_for, upscaled
@@ -228,9 +228,8 @@ def _shape(value: Any) -> bool:
 
 def _described(run: Path) -> dict[str, Any]:
     """What model.json says, checked."""
+    require_there(run)
     model = read_json(run / "model.json")
-    if model is None and not run.exists():
-        raise InputError(f"there is no {run}: name the directory of a run")
     if model is None:
         raise InputError(
             f"{run} is no run that can be sampled: it has no model.json. A script of your own writes it by Run.describe_model"

@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 def metric_panels(rows: Sequence[Row]) -> list[Panel]:
     """A panel for each group of `COLUMNS` that the rows of metrics have."""
     found = []
-    for names in COLUMNS:
+    for names, _ in COLUMNS:
         lines = {short: _line(rows, name) for name, short in names.items()}
         lines = {short: line for short, line in lines.items() if line[0]}
         if lines:

@@ -121,25 +121,20 @@ def status_line(step: int, steps: int, rate: float, seconds_left: float, row: Ro
     """Step, images/s, time left, those of `COLUMNS` that the row has, and the state of the game."""
     left = f"{int(seconds_left) // 3600}:{int(seconds_left) // 60 % 60:02}:{int(seconds_left) % 60:02}"
     parts = [f"step {step}/{steps} {100 * step // steps}%", f"{rate:.0f} img/s", f"left {left}"]
-    parts += [column for column in (_column(names, row) for names in COLUMNS) if column]
+    parts += [column for column in (_column(names, row) for names, _ in COLUMNS) if column]
     return " | ".join([*parts, *([health] if health else [])])
 
 
-COLUMNS = (  # metrics side by side, and what they are called
-    {"disc/loss": "D", "gen/loss": "G"},
-    {"disc/real": "D(x)", "disc/fake": "D(G(z))"},
-    {"gen/diversity": "div", "data/diversity": "of"},
+COLUMNS = (  # metrics side by side, what they are called, and what they are
+    ({"disc/loss": "D", "gen/loss": "G"}, "what the players pay"),
+    ({"disc/real": "D(x)", "disc/fake": "D(G(z))"}, "how real D takes real and generated examples for"),
+    ({"gen/diversity": "div", "data/diversity": "of"}, "diversity of the samples, and of the data"),
 )
-MEANINGS = {
-    "D": "D, G: what the players pay",
-    "D(x)": "D(x), D(G(z)): how real D takes real and generated examples for",
-    "div": "div: diversity of the samples, of: of the data",
-}
 
 
 def explained(row: Row, last: str) -> str:
     """What the columns of the status line are that this row has, and the last one, in words."""
-    told = [MEANINGS[first] for names in COLUMNS if (first := _column(names, row).partition(" ")[0]) in MEANINGS]
+    told = [f"{', '.join(names.values())}: {meaning}" for names, meaning in COLUMNS if names.keys() <= row.keys()]
     return "; ".join([*told, *([f"the last: {last}"] if last else [])])
 
 

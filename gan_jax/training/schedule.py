@@ -102,7 +102,7 @@ def measure(build: Callable[[Any, Any], Any], config: Any, seconds: float = math
     a short run would take longer than `seconds`, of which some are `spent`, once a round is compiled.
     """
     began = time.perf_counter()
-    with progress.step("measuring how long a round takes, a minute or more the first time"):
+    with progress.step("measuring how long a round takes, which is compiled first"):
         mesh = config.open_devices(config.batch, config.accumulate)
         dataset = config.load()
         game, rounds, step, state = prepare(build, config, dataset)

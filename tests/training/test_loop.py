@@ -110,7 +110,7 @@ def test_status_line_shows_the_columns_that_there_are():
 def test_the_columns_are_explained_once():
     row = {"disc/loss": 1.0, "gen/loss": 2.0, "gen/diversity": 4.0, "data/diversity": 5.0}
     assert explained(row, "the doctor's word") == (
-        "D, G: what the players pay; div: diversity of the samples, of: of the data; the last: the doctor's word"
+        "D, G: what the players pay; div, of: diversity of the samples, and of the data; the last: the doctor's word"
     )
     shown = []
     report = Report(start=0, steps=4, interval=2, images=1, write=lambda s, r: None, show=shown.append)
